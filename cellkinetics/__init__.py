@@ -1,0 +1,31 @@
+"""Cellular kinetics of CAR-T therapies: noncompartmental analysis, expansion models and their fits."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Public name -> module that defines it. Loaded on first use (PEP 562), so that importing the package
+# costs nothing; no name here may be the name of a subpackage, which would hide it.
+_PUBLIC = {
+    "CellKineticsError": "cellkinetics.errors",
+    "Cohort": "cellkinetics.data.cohort",
+    "DataError": "cellkinetics.errors",
+    "Profile": "cellkinetics.data.cohort",
+}
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    if name in {"models"}:
+        return importlib.import_module(f"cellkinetics.{name}")
+    raise AttributeError(f"module 'cellkinetics' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,1 @@
+"""A table of samples becomes a cohort: reading, dialects, checks, padded arrays."""

@@ -1,0 +1,268 @@
+"""Samples of many patients as padded arrays (`Cohort`) and of one patient (`Profile`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellkinetics.errors import DataError, Fault
+from cellkinetics.units import DEFAULT_TIME_UNIT, DEFAULT_VALUE_UNIT
+
+_T = TypeVar("_T")
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
+
+NOT_CENSORED, LEFT_CENSORED, RIGHT_CENSORED = 0, 1, -1
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a cohort was read from: file name, SHA-256 of its bytes, dialect, rows in the file."""
+
+    name: str = ""
+    sha256: str = ""
+    dialect: str = ""
+    rows: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """The samples of one subject, analyte and occasion, in order of time, without padding.
+
+    Arrays have shape ``(m,)``. ``value`` of a sample below quantification is whatever the file
+    holds (its LLOQ, 0 or NaN): the flag ``censored`` decides, never the number.
+    """
+
+    subject: str
+    analyte: str
+    occasion: str
+    time: FloatArray
+    value: FloatArray
+    censored: IntArray
+    lloq: FloatArray
+    uloq: FloatArray
+    nominal_time: FloatArray
+    row: IntArray
+    dose: float
+    group: str
+    fault: Fault | None = None
+
+    @property
+    def quantified(self) -> BoolArray:
+        """Mask of the samples with a quantified value, shape ``(m,)``."""
+        return self.censored == NOT_CENSORED
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """A trial's samples: ``n`` profiles of at most ``m`` samples, padded, in order of time.
+
+    One profile is one subject, analyte and occasion. Arrays ``time, value, lloq, uloq,
+    nominal_time`` are ``(n, m)`` float64, NaN where ``mask`` is False; ``censored`` is ``(n, m)``
+    with 0 quantified, 1 below the LLOQ, -1 above the ULOQ; ``row`` is the line in the file.
+    Profiles stand in the order of first appearance in the file.
+
+    Attributes:
+        unusable: one entry a profile, the fault because of which nothing can be calculated for
+            it, or None. Such profiles stay in the cohort, so that every table names them.
+        faults: every fault and note that reading found.
+        covariates: name to array ``(n,)``, numbers (NaN missing) or text ("" missing).
+        dose: ``(n,)``, NaN where unknown. It is a covariate or an initial value, not an input rate.
+
+    Example:
+        >>> cohort = Cohort.from_arrays([[0.0, 7.0, 14.0]], [[0.0, 900.0, 400.0]])
+        >>> len(cohort), cohort.subject
+        (1, ('1',))
+    """
+
+    subject: tuple[str, ...]
+    analyte: tuple[str, ...]
+    occasion: tuple[str, ...]
+    group: tuple[str, ...]
+    time: FloatArray
+    value: FloatArray
+    censored: IntArray
+    lloq: FloatArray
+    uloq: FloatArray
+    nominal_time: FloatArray
+    mask: BoolArray
+    row: IntArray
+    dose: FloatArray
+    covariates: Mapping[str, NDArray[np.generic]] = field(default_factory=lambda: MappingProxyType({}))
+    unusable: tuple[Fault | None, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    time_unit: str = DEFAULT_TIME_UNIT
+    value_unit: tuple[str, ...] = ()
+    source: Source = Source()
+
+    def __post_init__(self) -> None:
+        n = len(self.subject)
+        if not self.unusable:
+            object.__setattr__(self, "unusable", (None,) * n)
+        if not self.value_unit:
+            object.__setattr__(self, "value_unit", (DEFAULT_VALUE_UNIT,) * n)
+        for array in (self.time, self.value, self.censored, self.lloq, self.uloq, self.mask, self.row, self.dose):
+            array.flags.writeable = False
+
+    @classmethod
+    def from_arrays(
+        cls,
+        time: Sequence[Sequence[float]],
+        value: Sequence[Sequence[float]],
+        *,
+        lloq: Sequence[Sequence[float]] | float | None = None,
+        censored: Sequence[Sequence[int]] | None = None,
+        subject: Sequence[str] | None = None,
+        group: Sequence[str] | None = None,
+        dose: Sequence[float] | None = None,
+    ) -> Cohort:
+        """Build a cohort from ragged lists; a value of zero, or below the LLOQ, is below quantification.
+
+        Args:
+            time: one sequence of days a patient, in order of time.
+            value: same shape as ``time``.
+            lloq: one number for all, or same shape as ``time``.
+            censored: same shape as ``time``; by default from ``value`` and ``lloq``.
+            subject: names; by default 1, 2, 3, ...
+            group: one label a patient.
+            dose: one number a patient.
+
+        Raises:
+            DataError: if the lengths of time and value differ.
+        """
+        n = len(time)
+        if len(value) != n or any(len(a) != len(b) for a, b in zip(time, value, strict=True)):
+            raise DataError("time and value must have the same number of samples in every profile")
+        m = max((len(row) for row in time), default=0)
+
+        def pad(rows: Sequence[Sequence[float]], fill: float = np.nan) -> FloatArray:
+            out = np.full((n, m), fill)
+            for i, row in enumerate(rows):
+                out[i, : len(row)] = row
+            return out
+
+        times, values = pad(time), pad(value)
+        mask = ~np.isnan(pad([[0.0] * len(row) for row in time]))
+        if lloq is None:
+            limits = np.full((n, m), np.nan)
+        elif isinstance(lloq, (int, float)):
+            limits = np.where(mask, float(lloq), np.nan)
+        else:
+            limits = pad(lloq)
+        if censored is None:
+            flags = ((values <= 0) | (values < limits)).astype(np.int64)
+        else:
+            flags = pad(censored, 0.0).astype(np.int64)
+        row = np.where(mask, np.cumsum(mask).reshape(n, m) + 1, -1)
+        return cls(
+            subject=tuple(subject) if subject is not None else tuple(str(i + 1) for i in range(n)),
+            analyte=("",) * n,
+            occasion=("",) * n,
+            group=tuple(group) if group is not None else ("",) * n,
+            time=times,
+            value=values,
+            censored=flags,
+            lloq=limits,
+            uloq=np.full((n, m), np.nan),
+            nominal_time=np.full((n, m), np.nan),
+            mask=mask,
+            row=row,
+            dose=np.asarray(dose, float) if dose is not None else np.full(n, np.nan),
+            source=Source(rows=int(mask.sum())),
+        )
+
+    def __len__(self) -> int:
+        return len(self.subject)
+
+    def __iter__(self) -> Iterator[Profile]:
+        return (self.profile(i) for i in range(len(self)))
+
+    def profile(self, i: int) -> Profile:
+        """Return profile number ``i`` (counted from 0) without its padding."""
+        keep = self.mask[i]
+        return Profile(
+            subject=self.subject[i],
+            analyte=self.analyte[i],
+            occasion=self.occasion[i],
+            time=self.time[i, keep],
+            value=self.value[i, keep],
+            censored=self.censored[i, keep],
+            lloq=self.lloq[i, keep],
+            uloq=self.uloq[i, keep],
+            nominal_time=self.nominal_time[i, keep],
+            row=self.row[i, keep],
+            dose=float(self.dose[i]),
+            group=self.group[i],
+            fault=self.unusable[i],
+        )
+
+    def take(self, indices: Sequence[int] | IntArray) -> Cohort:
+        """Return the cohort of the given profiles, in the given order; faults stay as they are."""
+        index = np.asarray(indices, dtype=np.int64)
+
+        def pick(values: Sequence[_T]) -> tuple[_T, ...]:
+            return tuple(values[i] for i in index)
+
+        return replace(
+            self,
+            subject=pick(self.subject),
+            analyte=pick(self.analyte),
+            occasion=pick(self.occasion),
+            group=pick(self.group),
+            unusable=pick(self.unusable),
+            value_unit=pick(self.value_unit),
+            time=self.time[index],
+            value=self.value[index],
+            censored=self.censored[index],
+            lloq=self.lloq[index],
+            uloq=self.uloq[index],
+            nominal_time=self.nominal_time[index],
+            mask=self.mask[index],
+            row=self.row[index],
+            dose=self.dose[index],
+            covariates=MappingProxyType({name: array[index] for name, array in self.covariates.items()}),
+        )
+
+    @property
+    def analytes(self) -> tuple[str, ...]:
+        """The analytes, each once, in order of first appearance."""
+        return tuple(dict.fromkeys(self.analyte))
+
+    def select(self, *, analyte: str) -> Cohort:
+        """Return the profiles of one analyte.
+
+        Raises:
+            DataError: if no profile has this analyte.
+        """
+        index = [i for i, name in enumerate(self.analyte) if name == analyte]
+        if not index:
+            raise DataError(f"no profile of analyte {analyte!r}; the cohort has {', '.join(self.analytes)}")
+        return self.take(index)
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples kept."""
+        return int(self.mask.sum())
+
+    @property
+    def n_blq(self) -> int:
+        """Number of samples below the limit of quantification."""
+        return int((self.mask & (self.censored == LEFT_CENSORED)).sum())
+
+    def __repr__(self) -> str:
+        subjects = len(set(self.subject))
+        unusable = sum(fault is not None for fault in self.unusable)
+        return (
+            f"Cohort: {subjects} subjects, {len(self)} profiles, {self.n_samples} samples, "
+            f"{self.n_blq} below quantification, {unusable} profiles unusable"
+        )

@@ -1,0 +1,1 @@
+"""Fits of kinetic models, per patient and pooled."""

@@ -1,0 +1,1 @@
+"""Population fits: likelihood, modes, estimators."""

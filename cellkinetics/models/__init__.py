@@ -1,0 +1,1 @@
+"""Kinetic models in JAX: the only place where a kinetic formula is written."""

@@ -1,0 +1,1 @@
+"""Noncompartmental analysis on arrays, numpy only."""

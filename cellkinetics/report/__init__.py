@@ -1,0 +1,1 @@
+"""Figures, tables, pages and manifests made from results."""

@@ -16,6 +16,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 p
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 UV ?= $(shell command -v uv 2>/dev/null)
 
+.DELETE_ON_ERROR:
 .PHONY: demo test lint lock clean
 
 demo: $(VENV)/.installed-run
@@ -36,17 +37,19 @@ lock:
 		--no-emit-index-url --no-annotate --custom-compile-command "make lock" pyproject.toml -o $(LOCK)
 
 clean:
-	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	[ ! -f $(VENV)/pyvenv.cfg ] || rm -rf $(VENV)
+	rm -rf .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
 
 $(VENV)/.installed-run: EXTRAS =
 $(VENV)/.installed-test: EXTRAS = [test]
 
 $(VENV)/.installed-run $(VENV)/.installed-test: pyproject.toml $(LOCK) | $(VENV)/pyvenv.cfg
+	@echo "Installing cellkinetics$(EXTRAS) into $(VENV) ..."
 	@uv="$(UV)"; [ -n "$$uv" ] || uv="$(BIN)/uv"; \
 	if [ -x "$$uv" ]; then \
-		set -x; "$$uv" pip install --quiet --python $(BIN)/python --constraint $(LOCK) --editable ".$(EXTRAS)"; \
+		"$$uv" pip install --quiet --python $(BIN)/python --constraint $(LOCK) --editable ".$(EXTRAS)"; \
 	else \
-		set -x; $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(LOCK) --editable ".$(EXTRAS)"; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(LOCK) --editable ".$(EXTRAS)"; \
 	fi
 	@touch $@
 
@@ -57,12 +60,13 @@ $(VENV)/pyvenv.cfg:
 		echo "Install one from https://www.python.org/downloads, or name yours: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; \
 		exit 1; \
 	fi
+	@echo "Making the environment $(VENV) with $(PYTHON) ..."
 	@if [ -x "$(UV)" ]; then \
-		set -x; "$(UV)" venv --quiet --clear --python "$(PYTHON)" $(VENV); \
-	elif ! $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
-		echo "$(PYTHON) has no venv module (on Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; \
+		"$(UV)" venv --quiet --clear --python "$(PYTHON)" $(VENV); \
+	elif ! "$(PYTHON)" -c 'import ensurepip' 2>/dev/null; then \
+		echo "$(PYTHON) cannot make environments (on Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; \
 	else \
-		set -x; $(PYTHON) -m venv --clear $(VENV) || exit 1; \
+		"$(PYTHON)" -m venv --clear $(VENV) || exit 1; \
 		[ "$(UV)" = none ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv || \
 			echo "uv could not be installed; going on with pip"; \
 	fi

@@ -1,0 +1,27 @@
+"""The bundled example trial is what its generator writes."""
+
+from importlib.resources import files
+
+from cellkinetics.models.trial_simulation import RESPONSES, simulate_trial
+
+
+def test_bundled_trial_regenerates_byte_for_byte() -> None:
+    bundled = files("cellkinetics.data").joinpath("bundled/dose_exploration.csv").read_bytes()
+    assert simulate_trial().to_csv(index=False, lineterminator="\n").encode() == bundled
+
+
+def test_trial_has_24_patients_on_four_levels_with_rising_times_and_constant_covariates() -> None:
+    trial = simulate_trial()
+    assert trial.groupby("group")["subject"].nunique().to_dict() == {"DL1": 1, "DL2": 3, "DL3": 8, "DL4": 12}
+    covariates = ["dose", "group", "response", "crs_grade", "age", "weight"]
+    for _, patient in trial.groupby("subject"):
+        assert (patient["time"].diff().dropna() > 0).all()
+        assert patient["time"].iloc[0] == 0
+        assert (patient[covariates].nunique() == 1).all()
+    assert set(trial["response"]) <= set(RESPONSES)
+    assert (trial.loc[trial["censored"] == 1, "value"] == 50.0).all()
+    assert (trial.loc[trial["censored"] == 0, "value"] >= 50.0).all()
+
+
+def test_another_seed_gives_another_trial() -> None:
+    assert not simulate_trial(1)["value"].equals(simulate_trial(2)["value"])

@@ -1,0 +1,259 @@
+"""Individual profiles: samples, fits, limit of quantification and the break at Tmax, a panel each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from cellkinetics.report.figures.style import (
+    FIT,
+    INK,
+    LIMIT,
+    MUTED,
+    POPULATION,
+    SURFACE,
+    dress,
+    log_axis,
+    log_limits,
+    new_figure,
+    style,
+    time_axis,
+    uses_root_scale,
+)
+
+Key = tuple[str, str, str]
+"""Subject, analyte, occasion: what one profile is."""
+
+COLUMNS, ROWS = 3, 4
+
+
+@dataclass(frozen=True, eq=False)
+class Profiles:
+    """What panels of one analyte are drawn from.
+
+    Attributes:
+        samples: rows as in ``samples.csv``, of one analyte.
+        curves: rows as in ``individual_curves.csv`` (``subject, analyte, occasion, time, predicted``).
+        population: rows as in ``population_curves.csv``; a column ``typical`` is drawn where it is there.
+        breaks: profile to the time of its fitted peak, where growth ends.
+        notes: profile to a short remark that stands in the panel (why there is no fit, say).
+        time_unit, value_unit: labels of the axes.
+    """
+
+    samples: pd.DataFrame
+    curves: pd.DataFrame | None = None
+    population: pd.DataFrame | None = None
+    breaks: Mapping[Key, float] = field(default_factory=dict)
+    notes: Mapping[Key, str] = field(default_factory=dict)
+    time_unit: str = "day"
+    value_unit: str = ""
+
+    @property
+    def keys(self) -> list[Key]:
+        """The profiles, in order of first appearance."""
+        columns = self.samples[["subject", "analyte", "occasion"]].drop_duplicates()
+        return [(str(s), str(a), str(o)) for s, a, o in columns.itertuples(index=False)]
+
+    @property
+    def value_limits(self) -> tuple[float, float]:
+        """Limits of the value axis that hold every sample and LLOQ, the same for all panels."""
+        samples = self.samples
+        low, high = log_limits(np.concatenate([samples["value"].to_numpy(float), samples["lloq"].to_numpy(float)]))
+        return low, high
+
+    @property
+    def time_limits(self) -> tuple[float, float]:
+        """First and last time of any sample."""
+        times = self.samples["time"].to_numpy(float)
+        times = times[np.isfinite(times)]
+        return (float(times.min()), float(times.max())) if times.size else (0.0, 1.0)
+
+
+def profile_figure(profiles: Profiles, key: Key, *, width: float = 3.1, height: float = 2.35) -> Figure:
+    """Return one patient's panel.
+
+    Filled circles are quantified samples, open triangles samples below quantification at their LLOQ
+    (at the foot of the axis where no LLOQ is known), crosses excluded samples. The dashed line is the
+    LLOQ, the dotted line the fitted peak. The value axis is logarithmic.
+
+    Args:
+        profiles: samples and curves of the analyte.
+        key: subject, analyte, occasion.
+        width: in inches.
+        height: in inches.
+    """
+    with style():
+        figure = new_figure(width, height)
+        ax = figure.subplots()
+        draw_profile(ax, profiles, key)
+        ax.set_title(panel_title(profiles, key), loc="left")
+    return figure
+
+
+def profile_pages(profiles: Profiles, *, most: int | None = None) -> Iterator[Figure]:
+    """Yield pages of twelve panels each, with shared axis labels and a legend.
+
+    Args:
+        profiles: samples and curves of the analyte.
+        most: draw only this many profiles, the first in the file.
+    """
+    keys = profiles.keys[:most]
+    for start in range(0, len(keys), COLUMNS * ROWS):
+        page = keys[start : start + COLUMNS * ROWS]
+        rows = -(-len(page) // COLUMNS)
+        with style():
+            figure = new_figure(8.3, 0.9 + 2.3 * rows)
+            grid = figure.subplots(rows, COLUMNS, squeeze=False)
+            for ax, key in zip(grid.flat, page, strict=False):
+                draw_profile(ax, profiles, key, labels=False)
+                ax.set_title(panel_title(profiles, key), loc="left")
+            for ax in grid.flat[len(page) :]:
+                ax.set_visible(False)
+            figure.supxlabel(time_label(profiles), fontsize=9)
+            figure.supylabel(value_label(profiles), fontsize=9)
+            figure.legend(handles=legend_handles(profiles), loc="outside upper left", ncols=4)
+        yield figure
+
+
+def draw_profile(ax: Axes, profiles: Profiles, key: Key, *, labels: bool = True) -> None:
+    """Draw one profile on given axes; see `profile_figure` for the marks."""
+    low, high = profiles.value_limits
+    first, last = profiles.time_limits
+    ax.set_yscale("log")
+    ax.set_ylim(low, high)
+    log_axis(ax.yaxis, low, high)
+    dress(ax)
+    time_axis(ax, first, last)
+
+    rows = _of(profiles.samples, key)
+    _draw_limit(ax, rows, first, last)
+    _draw_curve(ax, profiles.population, key, "typical", MUTED, "-", 0.9)
+    _draw_curve(ax, profiles.population, key, "predicted", POPULATION, (0, (4, 1.6)), 1.3)
+    _draw_curve(ax, profiles.curves, key, "predicted", FIT, "-", 1.5)
+    if key in profiles.breaks and first <= profiles.breaks[key] <= last:
+        ax.axvline(profiles.breaks[key], color=FIT, linewidth=0.9, linestyle=(0, (1, 2)))
+    _draw_samples(ax, rows, low)
+    if key in profiles.notes:
+        ax.text(0.98, 0.97, profiles.notes[key], transform=ax.transAxes, ha="right", va="top", fontsize=8, color=MUTED)
+    if labels:
+        ax.set_xlabel(time_label(profiles))
+        ax.set_ylabel(value_label(profiles))
+
+
+def legend_handles(profiles: Profiles) -> list[Line2D]:
+    """Return the handles of a legend of the marks that a set of panels uses."""
+    samples = profiles.samples
+    handles = [Line2D([], [], color=INK, marker="o", linestyle="", markersize=4.5, label="quantified")]
+    if (samples["censored"] == 1).any():
+        handles.append(_open_triangle("below quantification"))
+    if (samples["status"] == "excluded").any():
+        handles.append(Line2D([], [], color=MUTED, marker="x", linestyle="", markersize=4.5, label="excluded"))
+    if samples["lloq"].notna().any():
+        handles.append(Line2D([], [], color=LIMIT, linestyle=(0, (4, 2)), linewidth=0.9, label="LLOQ"))
+    if profiles.curves is not None:
+        handles.append(Line2D([], [], color=FIT, linewidth=1.5, label="individual fit"))
+    if profiles.breaks:
+        handles.append(Line2D([], [], color=FIT, linewidth=0.9, linestyle=(0, (1, 2)), label="break at Tmax"))
+    if profiles.population is not None:
+        handles.append(
+            Line2D([], [], color=POPULATION, linewidth=1.3, linestyle=(0, (4, 1.6)), label="population fit, patient")
+        )
+        if "typical" in profiles.population:
+            handles.append(Line2D([], [], color=MUTED, linewidth=0.9, label="population fit, typical"))
+    return handles
+
+
+def panel_title(profiles: Profiles, key: Key) -> str:
+    """Return a panel's title: subject, occasion if there is one, and group."""
+    rows = _of(profiles.samples, key)
+    group = str(rows["group"].iloc[0]) if len(rows) else ""
+    return " · ".join(part for part in (key[0], key[2], group) if part)
+
+
+def time_label(profiles: Profiles) -> str:
+    """Return the label of the time axis, which says when its scale is not linear."""
+    scale = ", square-root scale" if uses_root_scale(profiles.time_limits[1]) else ""
+    return f"time ({profiles.time_unit}{scale})"
+
+
+def value_label(profiles: Profiles) -> str:
+    """Return the label of the value axis: analyte and unit."""
+    analytes = profiles.samples["analyte"].unique()
+    name = str(analytes[0]) if len(analytes) == 1 and analytes[0] else "value"
+    return f"{name} ({profiles.value_unit})" if profiles.value_unit else name
+
+
+def _of(table: pd.DataFrame, key: Key) -> pd.DataFrame:
+    return table[(table["subject"] == key[0]) & (table["analyte"] == key[1]) & (table["occasion"] == key[2])]
+
+
+def _draw_limit(ax: Axes, rows: pd.DataFrame, first: float, last: float) -> None:
+    """Draw the LLOQ: a line if it is one number for all samples, steps between samples if not."""
+    known = rows[rows["lloq"].notna() & rows["time"].notna()].sort_values("time")
+    if known.empty:
+        return
+    look = {"color": LIMIT, "linewidth": 0.9, "linestyle": (0, (4, 2))}
+    limits = known["lloq"].to_numpy(float)
+    if np.ptp(limits) == 0:
+        ax.axhline(limits[0], **look)
+    else:
+        ax.step(known["time"].to_numpy(float), limits, where="mid", **look)
+
+
+def _draw_curve(
+    ax: Axes, table: pd.DataFrame | None, key: Key, column: str, colour: str, dashes: object, width: float
+) -> None:
+    if table is None or column not in table:
+        return
+    rows = _of(table, key).sort_values("time")
+    if rows.empty:
+        return
+    values = rows[column].to_numpy(float)
+    ax.plot(
+        rows["time"].to_numpy(float),
+        np.where(values > 0, values, np.nan),
+        color=colour,
+        linestyle=dashes,
+        linewidth=width,
+    )
+
+
+def _draw_samples(ax: Axes, rows: pd.DataFrame, floor: float) -> None:
+    excluded = rows["status"] == "excluded"
+    blq = (rows["censored"] == 1) & ~excluded
+    seen = ~blq & ~excluded
+    # Where no limit is known the triangle stands at the foot of the axis: below quantification, height unknown.
+    height = rows["lloq"].where(rows["lloq"] > 0, floor * 1.25)
+    ax.plot(rows["time"][seen], rows["value"][seen], "o", color=INK, markersize=3.6, zorder=3)
+    ax.plot(
+        rows["time"][blq],
+        height[blq],
+        "v",
+        markerfacecolor=SURFACE,
+        markeredgecolor=INK,
+        markeredgewidth=0.8,
+        markersize=4.4,
+        clip_on=False,
+        zorder=3,
+    )
+    ax.plot(rows["time"][excluded], rows["value"][excluded], "x", color=MUTED, markersize=4.2, zorder=3)
+
+
+def _open_triangle(label: str) -> Line2D:
+    return Line2D(
+        [],
+        [],
+        marker="v",
+        linestyle="",
+        markerfacecolor=SURFACE,
+        markeredgecolor=INK,
+        markeredgewidth=0.8,
+        markersize=5,
+        label=label,
+    )

@@ -1,0 +1,207 @@
+"""The folder that results are written to: checked before work starts, each file written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cellkinetics.errors import OutputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MANIFEST = "manifest.json"
+READING = ("samples.csv", "check.csv")
+"""Files that every command on data writes; commands on one input may share a folder."""
+
+
+@dataclass
+class OutputFolder:
+    """A folder for results, and a record of what was written into it.
+
+    Attributes:
+        path: the folder.
+        force: whether existing results may be overwritten.
+        written: file name (with ``/``) to SHA-256 of its bytes, in order of writing.
+
+    Example:
+        >>> import tempfile
+        >>> folder = OutputFolder.create(tempfile.mkdtemp(), planned=["note.txt"])
+        >>> folder.write_text("note.txt", "done").name
+        'note.txt'
+        >>> folder.written["note.txt"][:8]
+        'a4c3ed04'
+    """
+
+    path: Path
+    force: bool = False
+    written: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def create(cls, path: str | Path, *, planned: Iterable[str] = (), force: bool = False) -> OutputFolder:
+        """Make the folder, prove that it can be written to, and refuse to overwrite results.
+
+        Args:
+            path: the folder; it and its parents are made if they do not exist.
+            planned: names that the command is going to write.
+            force: allow existing files of these names to be replaced.
+
+        Raises:
+            OutputError: if the folder cannot be made or written to, or holds planned files.
+        """
+        path = Path(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            handle, probe = tempfile.mkstemp(prefix=".cellkinetics-", dir=path)
+            os.close(handle)
+            Path(probe).unlink()
+        except (FileExistsError, NotADirectoryError) as error:
+            raise OutputError(
+                f"cannot write to {path}: a file stands where a folder is needed; give another folder with --out"
+            ) from error
+        except OSError as error:
+            raise OutputError(
+                f"cannot write to {path}: {error.strerror or error}; give another folder with --out"
+            ) from error
+        present = [name for name in planned if (path / name).exists()]
+        if present and not force:
+            raise OutputError(
+                f"{path} holds {_listed(present)} already; overwrite with --force, or give another folder with --out"
+            )
+        return cls(path=path, force=force)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    def clear(self, names: Iterable[str]) -> None:
+        """Remove files of these names, so that nothing old stands beside new results."""
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                (self.path / name).unlink()
+
+    def write_bytes(self, name: str, data: bytes) -> Path:
+        """Write a file atomically (a temporary file that is renamed) and record its SHA-256.
+
+        Raises:
+            OutputError: if the file cannot be written (no permission, no space).
+        """
+        target = self.path / name
+        probe: str | None = None
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, probe = tempfile.mkstemp(prefix=".cellkinetics-", dir=target.parent)
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+            # mkstemp makes files private; results get the permissions that any new file would get.
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(probe, 0o666 & ~mask)
+            os.replace(probe, target)
+            probe = None
+        except OSError as error:
+            raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
+        finally:
+            if probe is not None:
+                with contextlib.suppress(OSError):
+                    os.unlink(probe)
+        self.written[name] = hashlib.sha256(data).hexdigest()
+        return target
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write UTF-8 text with line feeds; see `write_bytes`."""
+        return self.write_bytes(name, text.encode("utf-8"))
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> Path:
+        """Write JSON (numbers that do not exist become null); see `write_bytes`."""
+        text = json.dumps(jsonable(content), indent=2, ensure_ascii=False, allow_nan=False)
+        return self.write_text(name, text + "\n")
+
+    def write_table(self, name: str, table: pd.DataFrame) -> Path:
+        """Write a table as CSV: no index, shortest round-trip numbers, empty cells for what is missing."""
+        return self.write_bytes(name, csv_bytes(table))
+
+    def write_reading(self, samples: pd.DataFrame, faults: pd.DataFrame) -> None:
+        """Write ``samples.csv`` and ``check.csv``, which all commands on one input share.
+
+        Files that hold the same bytes already are left; other bytes mean that the folder belongs to
+        another input or to other reading options: then every earlier result goes (``force``) or stays.
+
+        Raises:
+            OutputError: if the folder holds another reading and ``force`` is off.
+        """
+        tables = dict(zip(READING, (csv_bytes(samples), csv_bytes(faults)), strict=True))
+        differs = [name for name, data in tables.items() if self._differs(name, data)]
+        if differs and not self.force:
+            raise OutputError(
+                f"{self.path} holds results of another input, or of other reading options "
+                f"({_listed(differs)} would change); replace them with --force, or give another folder with --out"
+            )
+        if differs:
+            self.clear(previous_outputs(self.path))
+        for name, data in tables.items():
+            self.write_bytes(name, data)
+
+    def _differs(self, name: str, data: bytes) -> bool:
+        try:
+            return (self.path / name).read_bytes() != data
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise OutputError(f"cannot read {self.path / name}: {error.strerror or error}") from error
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """Return a table as the bytes of its CSV file."""
+    return table.to_csv(index=False, lineterminator="\n").encode("utf-8")
+
+
+def read_manifest(path: str | Path) -> dict[str, Any]:
+    """Return the manifest of a folder, or an empty mapping where there is none that can be read."""
+    try:
+        content = json.loads((Path(path) / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def previous_outputs(path: str | Path) -> list[str]:
+    """Return the names of the files that earlier commands wrote into a folder, by its manifest."""
+    manifest = read_manifest(path)
+    entries = [manifest, *manifest.get("earlier", [])]
+    names = dict.fromkeys(name for entry in entries for name in entry.get("outputs", {}))
+    # The names come from a file: one that leads out of the folder is not ours to remove.
+    return [name for name in names if not Path(name).is_absolute() and ".." not in Path(name).parts]
+
+
+def sha256_of(path: str | Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def jsonable(value: Any) -> Any:
+    """Return a value made of what JSON holds: numpy numbers as numbers, NaN and infinity as null, paths as text."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [jsonable(item) for item in value]
+    if hasattr(value, "tolist"):  # numpy arrays and scalars, without importing numpy
+        return jsonable(value.tolist())
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else None
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    return str(value)
+
+
+def _listed(names: Iterable[str], most: int = 4) -> str:
+    names = list(names)
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more files"

@@ -1,0 +1,127 @@
+"""The files of a results folder, read back: what a report is made from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cellkinetics.errors import OutputError
+from cellkinetics.report.output import read_manifest
+
+_TEXT = (
+    "subject",
+    "analyte",
+    "occasion",
+    "group",
+    "status",
+    "reason",
+    "reason_code",
+    "unit",
+    "parameter",
+    "model",
+    "kind",
+    "transform",
+    "column",
+    "code",
+    "effect",
+    "message",
+    "action",
+)
+
+TABLES = {
+    "samples": ("subject", "analyte", "occasion", "group", "time", "value", "censored", "lloq", "status", "reason"),
+    "check": ("row", "subject", "column", "effect", "message", "action"),
+    "nca": ("subject", "analyte", "parameter", "value", "unit", "status", "reason"),
+    "nca_wide": ("subject", "analyte"),
+    "nca_summary": ("parameter",),
+    "individual": ("subject", "analyte", "occasion", "parameter", "estimate", "status", "reason"),
+    "individual_curves": ("subject", "analyte", "occasion", "time", "predicted"),
+    "population": ("parameter", "estimate"),
+    "individual_effects": ("subject", "parameter", "ebe"),
+    "population_curves": ("subject", "analyte", "occasion", "time", "predicted"),
+}
+"""Tables of a results folder, and the columns that the report cannot do without."""
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What is in a results folder; what is not there is None.
+
+    Attributes:
+        tables: name of a file (without ``.csv``) to its content.
+        population: content of ``population.json``, or an empty mapping.
+        manifest: content of ``manifest.json``, or an empty mapping.
+        problems: one sentence for each file that is there but cannot be used.
+    """
+
+    path: Path
+    tables: Mapping[str, pd.DataFrame]
+    population: Mapping[str, Any] = field(default_factory=dict)
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> pd.DataFrame | None:
+        return self.tables.get(name)
+
+    @property
+    def time_unit(self) -> str:
+        """Unit of time, by the manifest."""
+        return str(self.manifest.get("cohort", {}).get("time_unit", "day"))
+
+    def value_unit(self, analyte: str) -> str:
+        """Unit of an analyte's values, by the manifest; empty where it is not known."""
+        units = self.manifest.get("cohort", {}).get("value_unit", {})
+        return str(units.get(analyte, ""))
+
+
+def read_results(path: str | Path) -> Results:
+    """Read whatever a results folder holds.
+
+    Raises:
+        OutputError: if there is no such folder, or it holds none of our files.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise OutputError(f"there is no folder {path}; give a folder that a command wrote, such as results/demo")
+    tables, problems = {}, []
+    for name, needed in TABLES.items():
+        file = path / f"{name}.csv"
+        if not file.exists():
+            continue
+        try:
+            table = _read_table(file)
+        except (OSError, ValueError) as error:
+            problems.append(f"{file.name} cannot be read: {error}")
+            continue
+        missing = [column for column in needed if column not in table]
+        if missing:
+            problems.append(f"{file.name} has no column {', '.join(missing)}, so it is left out.")
+        else:
+            tables[name] = table
+    population: dict[str, Any] = {}
+    if (path / "population.json").exists():
+        try:
+            population = json.loads((path / "population.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            problems.append(f"population.json cannot be read: {error}")
+    manifest = read_manifest(path)
+    if not (tables or population or manifest):
+        raise OutputError(
+            f"{path} holds no results of cellkinetics; give a folder that `cellkinetics nca`, `fit`, `pool` or `run` wrote"
+        )
+    return Results(path=path, tables=tables, population=population, manifest=manifest, problems=tuple(problems))
+
+
+def _read_table(file: Path) -> pd.DataFrame:
+    """Read a CSV so that names stay text (a patient 001 keeps its zeros, a patient NA stays a patient)."""
+    header = pd.read_csv(file, nrows=0)
+    text = [column for column in header.columns if column in _TEXT]
+    table = pd.read_csv(
+        file, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""], float_precision="round_trip"
+    )
+    return table.fillna(dict.fromkeys(text, ""))

@@ -121,7 +121,5 @@ def _read_table(file: Path) -> pd.DataFrame:
     """Read a CSV so that names stay text (a patient 001 keeps its zeros, a patient NA stays a patient)."""
     header = pd.read_csv(file, nrows=0)
     text = [column for column in header.columns if column in _TEXT]
-    table = pd.read_csv(
-        file, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""], float_precision="round_trip"
-    )
+    table = pd.read_csv(file, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""])
     return table.fillna(dict.fromkeys(text, ""))

@@ -146,6 +146,15 @@ def draw_profile(ax: Axes, profiles: Profiles, key: Key, *, labels: bool = True)
         ax.set_ylabel(value_label(profiles))
 
 
+def legend_figure(profiles: Profiles) -> Figure:
+    """Return the legend of `profile_figure` panels as a figure of its own, one line high."""
+    handles = legend_handles(profiles)
+    with style():
+        figure = Figure(figsize=(8.3, 0.28 if len(handles) < 6 else 0.5))
+        figure.legend(handles=handles, loc="center left", ncols=min(len(handles), 5), borderpad=0, columnspacing=1.4)
+    return figure
+
+
 def legend_handles(profiles: Profiles) -> list[Line2D]:
     """Return the handles of a legend of the marks that a set of panels uses."""
     samples = profiles.samples

@@ -1,0 +1,109 @@
+"""`report.html`: one self-contained page made from the files of a results folder."""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Callable
+from pathlib import Path
+
+import jinja2
+
+import cellkinetics
+from cellkinetics.report.blocks import Section
+from cellkinetics.report.figures.overview import overview_figure
+from cellkinetics.report.figures.profiles import profile_pages
+from cellkinetics.report.figures.style import save_png
+from cellkinetics.report.output import OutputFolder
+from cellkinetics.report.results import Results, read_results
+from cellkinetics.report.sections.data import data_section
+from cellkinetics.report.sections.individual import individual_section
+from cellkinetics.report.sections.nca import nca_section
+from cellkinetics.report.sections.population import population_section
+from cellkinetics.report.sections.profiles import MOST_PANELS, profiles_by_analyte, profiles_section
+from cellkinetics.report.sections.record import method_section, record_section
+from cellkinetics.report.sections.summary import summary_section
+
+REPORT = "report.html"
+FIGURES = "figures"
+
+_SECTIONS: tuple[Callable[[Results], Section | None], ...] = (
+    summary_section,
+    data_section,
+    profiles_section,
+    nca_section,
+    individual_section,
+    population_section,
+    method_section,
+    record_section,
+)
+
+
+def write_report(
+    folder: OutputFolder | str | Path, *, progress: Callable[[int, int], None] | None = None
+) -> OutputFolder:
+    """Write ``report.html`` and ``figures/`` from whatever results a folder holds.
+
+    The page is one file: styles and figures (SVG) are inside, nothing is fetched.
+
+    Args:
+        folder: the results folder; a path is opened so that an old report may be replaced.
+        progress: called as ``progress(done, total)``, a step a section.
+
+    Returns:
+        The folder, with what was written recorded.
+
+    Raises:
+        OutputError: if the folder holds no results, or cannot be written to.
+    """
+    if not isinstance(folder, OutputFolder):
+        results = read_results(folder)
+        folder = OutputFolder.create(folder, force=True)
+    else:
+        results = read_results(folder.path)
+    folder.clear([f"{FIGURES}/{path.name}" for path in (folder.path / FIGURES).glob("*.png")])
+    total = len(_SECTIONS) + 1
+    sections = []
+    for done, make in enumerate(_SECTIONS):
+        if progress:
+            progress(done, total)
+        section = make(results)
+        if section is not None:
+            sections.append(section)
+    folder.write_text(REPORT, render(results, sections))
+    write_figures(results, folder)
+    if progress:
+        progress(total, total)
+    return folder
+
+
+def render(results: Results, sections: list[Section]) -> str:
+    """Return the page as HTML text."""
+    files = importlib.resources.files("cellkinetics.report") / "templates"
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: (files / name).read_text(encoding="utf-8")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    source = str(results.manifest.get("input", {}).get("name", "")) or results.path.name
+    return environment.get_template("report.html.j2").render(
+        title=f"Cellular kinetics of {source}",
+        started=str(results.manifest.get("started", ""))[:10],
+        version=cellkinetics.__version__,
+        sections=sections,
+        style=(files / "report.css").read_text(encoding="utf-8"),
+    )
+
+
+def write_figures(results: Results, folder: OutputFolder) -> None:
+    """Write the overview and pages of twelve profiles as PNG files into ``figures/``."""
+    for i, (analyte, profiles) in enumerate(profiles_by_analyte(results).items()):
+        name = f"_{_file_name(analyte) or i + 1}" if analyte else ""
+        folder.write_bytes(f"{FIGURES}/overview{name}.png", save_png(overview_figure(profiles)))
+        for page, figure in enumerate(profile_pages(profiles, most=MOST_PANELS), start=1):
+            folder.write_bytes(f"{FIGURES}/profiles{name}_{page:02d}.png", save_png(figure))
+
+
+def _file_name(text: str) -> str:
+    return "".join(c if c.isascii() and c.isalnum() else "_" for c in text).strip("_").lower()

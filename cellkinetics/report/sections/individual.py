@@ -1,0 +1,157 @@
+"""Individual fits: one row a patient, and which fits cannot be trusted and why."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import pandas as pd
+
+from cellkinetics.report.blocks import Block, Heading, Notes, Section, Text
+from cellkinetics.report.results import Results
+from cellkinetics.report.tables import (
+    Cell,
+    Column,
+    Table,
+    listed,
+    number,
+    number_cell,
+    percent,
+    plural,
+    text_cell,
+    unit_text,
+)
+
+MOST_PROFILES = 300
+_HEADINGS = {"cmax": "Cmax", "tmax": "Tmax", "foldx": "fold expansion", "fb": "FB", "sigma": "residual SD"}
+_STATUS = {"ok": "ok", "not_identifiable": "not identifiable", "failed": "no fit"}
+RSE_WARNING = 50.0
+
+
+def individual_section(results: Results) -> Section | None:
+    """Return the section on one fit per patient."""
+    table = results["individual"]
+    if table is None or table.empty:
+        return None
+    names = model_parameters(table)
+    fits = [(key, rows) for key, rows in table.groupby(["subject", "analyte", "occasion"], sort=False)]
+    status = [fit_status(rows) for _, rows in fits]
+    model = listed(list(dict.fromkeys(table["model"]))) if "model" in table else ""
+    counts = [
+        f"{plural(status.count('ok'), 'fit')} with every parameter identified",
+        f"{status.count('not_identifiable')} with at least one parameter that the samples do not identify",
+        f"{status.count('failed')} without a fit",
+    ]
+    blocks: list[Block] = [
+        Text(
+            f"Model {model}, fitted to each patient alone by maximum likelihood on the ln scale, samples below "
+            f"quantification as left-censored. Of {plural(len(fits), 'profile')}: {listed(counts)}."
+        ),
+        _patient_table(fits, names),
+    ]
+    blocks.extend(_reasons(table))
+    return Section("individual", "Individual fits", blocks)
+
+
+def model_parameters(table: pd.DataFrame) -> list[str]:
+    """Return the parameters of the model among the rows, without derived quantities and fit statistics."""
+    from cellkinetics.errors import ModelError
+    from cellkinetics.models.registry import get_model
+
+    present = list(dict.fromkeys(table["parameter"]))
+    try:
+        names = [n for m in dict.fromkeys(table["model"]) for n in get_model(str(m)).names]
+    except (KeyError, ModelError):
+        return present[:8]
+    return [name for name in [*names, "sigma"] if name in present]
+
+
+def fit_status(rows: pd.DataFrame) -> str:
+    """Return the status of a fit from its rows: ``failed``, ``not_identifiable`` or ``ok``."""
+    found = set(rows["status"])
+    return next((status for status in ("failed", "not_identifiable") if status in found), "ok")
+
+
+def _patient_table(fits: list[tuple[Hashable, pd.DataFrame]], names: list[str]) -> Table:
+    keys = [key for key, _ in fits]
+    several, occasions = len({k[1] for k in keys}) > 1, len({k[2] for k in keys}) > 1  # type: ignore[index]
+    columns = [Column("Patient", numeric=False)]
+    columns += [Column("Analyte", numeric=False)] if several else []
+    columns += [Column("Occasion", numeric=False)] if occasions else []
+    first = fits[0][1].drop_duplicates("parameter").set_index("parameter")
+    for name in names:
+        unit = unit_text(str(first["unit"].get(name, ""))) if not several else ""
+        columns.append(Column(_HEADINGS.get(name, name), unit))
+    columns.append(Column("Status", numeric=False))
+    rows = []
+    for key, part in fits[:MOST_PROFILES]:
+        subject, analyte, occasion = key  # type: ignore[misc]
+        by_name = part.drop_duplicates("parameter").set_index("parameter")
+        status = fit_status(part)
+        rows.append(
+            [
+                text_cell(subject),
+                *([text_cell(analyte)] if several else []),
+                *([text_cell(occasion)] if occasions else []),
+                *(_estimate(by_name, name) for name in names),
+                text_cell(
+                    _STATUS.get(status, status), tone={"failed": "bad", "not_identifiable": "warn"}.get(status, "")
+                ),
+            ]
+        )
+    note = (
+        "Estimate (relative standard error). ‡ not identifiable from this patient's samples: read the estimate as "
+        f"one of many that fit as well. Amber: relative standard error above {RSE_WARNING:.0f} %. "
+        "Derived quantities and intervals stand in individual.csv."
+    )
+    if len(fits) > MOST_PROFILES:
+        note += f" The first {MOST_PROFILES} of {len(fits):,} profiles are shown."
+    return Table(columns, rows, note=note)
+
+
+def _estimate(by_name: pd.DataFrame, name: str) -> Cell:
+    if name not in by_name.index or number(by_name.at[name, "estimate"]) == "–":
+        return number_cell(None)
+    text = number(by_name.at[name, "estimate"])
+    if by_name.at[name, "status"] == "not_identifiable":
+        return Cell(text + " ‡", numeric=True, tone="warn")
+    rse = by_name.at[name, "rse_percent"] if "rse_percent" in by_name else None
+    if number(rse) == "–":
+        return Cell(text, numeric=True)
+    shown = percent(rse) if float(rse) < 1000 else ">1,000 %"  # type: ignore[arg-type]
+    return Cell(f"{text} ({shown})", numeric=True, tone="warn" if float(rse) > RSE_WARNING else "")  # type: ignore[arg-type]
+
+
+def _reasons(table: pd.DataFrame) -> list[Block]:
+    rows = table[(table["status"] != "ok") & (table["reason"] != "")]
+    if rows.empty:
+        return []
+    grouped: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for (subject, status, reason), part in rows.groupby(["subject", "status", "reason"], sort=False):
+        names = () if status == "failed" else tuple(dict.fromkeys(part["parameter"]))
+        grouped.setdefault((str(status), str(reason), names), []).append(str(subject))
+    lines = [
+        [
+            text_cell(_STATUS.get(status, status)),
+            text_cell(reason[:1].upper() + reason[1:]),
+            text_cell(listed([_HEADINGS.get(name, name) for name in names]) or "all"),
+            text_cell(listed(subjects)),
+        ]
+        for (status, reason, names), subjects in sorted(grouped.items(), key=lambda item: item[0])
+    ]
+    columns = [
+        Column("Status", numeric=False),
+        Column("Reason", numeric=False),
+        Column("Parameters", numeric=False),
+        Column("Patients", numeric=False),
+    ]
+    return [
+        Heading("What the samples do not tell"),
+        Notes(
+            [
+                "A parameter that is not identifiable, or a patient without a fit, says something about the "
+                "sampling of that patient, and is no fault of the data."
+            ],
+            tone="info",
+        ),
+        Table(columns, lines, sticky=False),
+    ]

@@ -1,0 +1,270 @@
+"""Noncompartmental analysis: boxes and summary by group, every patient's values, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from cellkinetics.report.blocks import Block, Heading, Picture, Section, Text
+from cellkinetics.report.figures.parameters import parameter_figure
+from cellkinetics.report.figures.style import svg_text
+from cellkinetics.report.results import Results
+from cellkinetics.report.tables import Cell, Column, Table, listed, number, number_cell, percent, text_cell, unit_text
+
+_LABELS = {
+    "CMAX": "Cmax",
+    "TMAX": "Tmax",
+    "TFST": "Tfirst",
+    "TLST": "Tlast",
+    "CLST": "Clast",
+    "TLAG": "Tlag",
+    "AUCLST": "AUClast",
+    "AUCALL": "AUCall",
+    "AUCIFO": "AUC0-∞",
+    "AUCIFP": "AUC0-∞ pred",
+    "AUCPEO": "AUC extrapolated",
+    "AUCPEP": "AUC extrapolated, pred",
+    "LAMZ": "λz",
+    "LAMZHL": "t½ λz",
+    "LAMZNPT": "λz points",
+    "R2ADJ": "R² adjusted",
+    "LAMZSPN": "λz span",
+}
+_SHOWN = ("CMAX", "TMAX", "TLST", "CLST", "AUCLST", "AUCINT", "AUCIFO", "AUCPEO", "LAMZHL", "LAMZNPT", "R2ADJ")
+_BOXES = ("CMAX", "TMAX", "AUCINT", "AUCLST", "TLST", "LAMZHL")
+_MEDIAN_ONLY = ("TMAX", "TFST", "TLST", "TLAG", "LAMZLL", "LAMZUL", "LAMZNPT")
+MOST_PROFILES = 300
+
+
+def nca_section(results: Results) -> Section | None:
+    """Return the section on noncompartmental analysis."""
+    nca, wide, summary = results["nca"], results["nca_wide"], results["nca_summary"]
+    if nca is None and wide is None and summary is None:
+        return None
+    blocks: list[Block] = []
+    units = _units(nca)
+    if wide is not None and len(wide):
+        blocks.extend(_boxes(results, wide, units))
+    if summary is not None and len(summary):
+        blocks.append(Heading("Summary by group"))
+        blocks.append(summary_table(summary))
+    if wide is not None and len(wide):
+        blocks.append(Heading("Patients"))
+        blocks.append(_patient_table(wide, nca, units))
+    if nca is not None:
+        blocks.extend(_not_calculated(nca))
+    return Section("nca", "Noncompartmental analysis", blocks)
+
+
+def label(parameter: str) -> str:
+    """Return a parameter's name as it is printed; a window ``AUCINT_0_28`` becomes AUC0-28.
+
+    Example:
+        >>> label("AUCINT_0_28"), label("LAMZHL"), label("XYZ")
+        ('AUC0-28', 't½ λz', 'XYZ')
+    """
+    if parameter.startswith("AUCINT_"):
+        return "AUC" + parameter.removeprefix("AUCINT_").replace("_", "-")
+    return _LABELS.get(parameter, parameter)
+
+
+def _columns(wide: pd.DataFrame, wanted: Sequence[str]) -> list[str]:
+    """Return the columns of the wide table that the wanted parameters name; a window stands in all its lengths."""
+    found = []
+    for name in wanted:
+        found += [c for c in wide.columns if c == name or (name == "AUCINT" and c.startswith("AUCINT_"))]
+    return found
+
+
+def _units(nca: pd.DataFrame | None) -> dict[tuple[str, str], str]:
+    if nca is None:
+        return {}
+    rows = nca[["analyte", "parameter", "unit"]].drop_duplicates(["analyte", "parameter"])
+    return {(str(a), str(p)): unit_text(str(u)) for a, p, u in rows.itertuples(index=False)}
+
+
+def _unit(units: dict[tuple[str, str], str], analyte: str, column: str) -> str:
+    return units.get((analyte, "AUCINT" if column.startswith("AUCINT_") else column), "")
+
+
+def _boxes(results: Results, wide: pd.DataFrame, units: dict[tuple[str, str], str]) -> list[Block]:
+    blocks: list[Block] = []
+    names = [name for name in _columns(wide, _BOXES) if wide[name].notna().any()][:6]
+    if not names:
+        return blocks
+    for i, (analyte, part) in enumerate(wide.groupby("analyte", sort=False)):
+        titles = {name: _titled(name, _unit(units, str(analyte), name)) for name in names}
+        blocks.append(
+            Picture(
+                svg_text(parameter_figure(part, names, labels=titles), f"boxes{i}"),
+                (f"{analyte}: " if analyte else "")
+                + "parameters by group. Box: quartiles; line: median; points: patients.",
+                "Boxes of parameters by group.",
+            )
+        )
+    return blocks
+
+
+def _titled(name: str, unit: str) -> str:
+    return f"{label(name)} ({unit})" if unit else label(name)
+
+
+def summary_table(summary: pd.DataFrame) -> Table:
+    """Return the summary by group in the three styles of labels; times have a median only."""
+    grouping = [c for c in summary.columns if c not in _STATISTICS and summary[c].astype(str).str.len().gt(0).any()]
+    columns = [
+        Column("Parameter", numeric=False),
+        *(Column(name.capitalize(), numeric=False) for name in grouping),
+        Column("n"),
+        Column("Geometric mean", "CV %"),
+        Column("Mean", "SD"),
+        Column("Median", "min; max"),
+    ]
+    wanted = [name for name in _SHOWN if name not in {"CLST", "LAMZNPT", "R2ADJ"}]
+    order = {name: i for i, name in enumerate(wanted)}
+    shown = summary[summary["parameter"].map(lambda name: str(name) in order)]
+    shown = shown.assign(_order=shown["parameter"].map(lambda name: order[str(name)]))
+    by = [c for c in ("_order", "interval_start", "interval_end") if c in shown]
+    shown = shown.sort_values(by, kind="stable")
+    rows = []
+    for row in shown.to_dict("records"):
+        only_median = row["parameter"] in _MEDIAN_ONLY
+        name = _interval_name(row)
+        unit = unit_text(str(row.get("unit") or ""))
+        rows.append(
+            [
+                text_cell(f"{name} ({unit})" if unit else name),
+                *(text_cell(row[column]) for column in grouping),
+                _count_cell(row),
+                _pair("" if only_median else row.get("geometric_mean"), row.get("geometric_cv_percent"), percent),
+                _pair("" if only_median else row.get("mean"), row.get("sd"), number),
+                _range_cell(row),
+            ]
+        )
+    return Table(
+        columns,
+        rows,
+        note="Geometric mean (geometric CV), arithmetic mean (SD), median [min; max]. "
+        "n counts the patients with a value. All parameters and statistics stand in nca_summary.csv.",
+    )
+
+
+_STATISTICS = frozenset(
+    [
+        "parameter", "interval_start", "interval_end", "unit", "n", "n_missing", "n_total", "mean", "sd", "cv_percent",
+        "geometric_mean", "geometric_cv_percent", "geometric_sd", "median", "q1", "q3", "min", "max", "ci_low",
+        "ci_high", "reason", "reasons", "missing_reasons", "label", "n_flagged", "n_zero", "n_nonpositive",
+        "geometric_n", "mean_ci_low", "mean_ci_high", "geometric_mean_ci_low", "geometric_mean_ci_high",
+    ]
+)  # fmt: skip
+
+
+def _interval_name(row: dict[str, object]) -> str:
+    parameter = str(row["parameter"])
+    if parameter == "AUCINT" and number(row.get("interval_end")) != "–":
+        return f"AUC{float(row['interval_start']):g}-{float(row['interval_end']):g}"  # type: ignore[arg-type]
+    return label(parameter)
+
+
+def _count_cell(row: dict[str, object]) -> Cell:
+    missing = row.get("n_missing")
+    count = number(row.get("n"))
+    if missing is None or pd.isna(missing) or int(missing) == 0:  # type: ignore[call-overload]
+        return Cell(count, numeric=True)
+    return Cell(f"{count} of {int(row['n']) + int(missing)}", numeric=True)  # type: ignore[call-overload]
+
+
+def _pair(first: object, second: object, written) -> Cell:  # type: ignore[no-untyped-def]
+    if first == "" or number(first) == "–":
+        return Cell("–", numeric=True, tone="faint")
+    more = written(second)
+    return Cell(f"{number(first)} ({more})" if more != "–" else number(first), numeric=True)
+
+
+def _range_cell(row: dict[str, object]) -> Cell:
+    if number(row.get("median")) == "–":
+        return Cell("–", numeric=True, tone="faint")
+    return Cell(f"{number(row['median'])} [{number(row.get('min'))}; {number(row.get('max'))}]", numeric=True)
+
+
+def _patient_table(wide: pd.DataFrame, nca: pd.DataFrame | None, units: dict[tuple[str, str], str]) -> Table:
+    names = _columns(wide, _SHOWN)
+    several, occasions = wide["analyte"].nunique() > 1, "occasion" in wide and wide["occasion"].nunique() > 1
+    analyte = str(wide["analyte"].iloc[0])
+    columns = [Column("Patient", numeric=False)]
+    columns += [Column("Group", numeric=False)] if "group" in wide and wide["group"].any() else []
+    columns += [Column("Analyte", numeric=False)] if several else []
+    columns += [Column("Occasion", numeric=False)] if occasions else []
+    keys = [column.label.lower() for column in columns[1:]]
+    columns += [Column(label(name), "" if several else _unit(units, analyte, name)) for name in names]
+    flagged = _flagged(nca)
+    rows = []
+    for row in wide.head(MOST_PROFILES).to_dict("records"):
+        cells = [text_cell(row["subject"]), *(text_cell(row[key]) for key in keys)]
+        for name in names:
+            cell = number_cell(row[name])
+            mark = (row["subject"], row["analyte"], str(row.get("occasion", "")), name) in flagged
+            cells.append(Cell(cell.text + " †", numeric=True, tone="warn") if mark and cell.text != "–" else cell)
+        rows.append(cells)
+    notes = ["† flagged by an acceptance rule; the value stays." if flagged else ""]
+    notes.append("All parameters stand in nca_wide.csv and, with their reasons, in nca.csv.")
+    if len(wide) > MOST_PROFILES:
+        notes.append(f"The first {MOST_PROFILES} of {len(wide):,} profiles are shown.")
+    return Table(columns, rows, note=" ".join(note for note in notes if note))
+
+
+def _flagged(nca: pd.DataFrame | None) -> set[tuple[str, str, str, str]]:
+    if nca is None:
+        return set()
+    rows = nca[nca["status"] == "flagged"]
+    occasions = rows["occasion"] if "occasion" in rows else pd.Series("", index=rows.index)
+    names = rows.apply(_wide_name, axis=1) if len(rows) else []
+    return set(zip(rows["subject"], rows["analyte"], occasions.astype(str), names, strict=True))
+
+
+def _wide_name(row: pd.Series) -> str:  # type: ignore[type-arg]
+    if row["parameter"] == "AUCINT" and "interval_end" in row and pd.notna(row["interval_end"]):
+        return f"AUCINT_{row['interval_start']:g}_{row['interval_end']:g}"
+    return str(row["parameter"])
+
+
+def _not_calculated(nca: pd.DataFrame) -> list[Block]:
+    """Return flags and missing values, grouped so that each reason is read once."""
+    blocks: list[Block] = []
+    for status, title in (("not_calculated", "Not calculated"), ("flagged", "Flagged, value kept")):
+        rows = nca[nca["status"] == status]
+        if rows.empty:
+            continue
+        rows = rows.assign(_name=rows.apply(_wide_name, axis=1).map(label))
+        by_reason: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        for (subject, reason), part in rows.groupby(["subject", "reason"], sort=False):
+            by_reason.setdefault((str(reason), tuple(dict.fromkeys(part["_name"]))), []).append(str(subject))
+        blocks.append(Heading(title))
+        blocks.append(
+            Table(
+                [
+                    Column("Reason", numeric=False),
+                    Column("Parameters", numeric=False),
+                    Column("Patients"),
+                    Column("Who", numeric=False),
+                ],
+                [
+                    [
+                        text_cell(_sentence(reason)),
+                        text_cell(listed(names, 14)),
+                        number_cell(len(subjects)),
+                        text_cell(listed(subjects)),
+                    ]
+                    for (reason, names), subjects in sorted(by_reason.items(), key=lambda item: item[0])[:100]
+                ],
+                sticky=False,
+            )
+        )
+    if not blocks:
+        blocks.append(Text("Every parameter of every patient was calculated, and none was flagged."))
+    return blocks
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") or not text else ".")

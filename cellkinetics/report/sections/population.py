@@ -1,0 +1,180 @@
+"""The population fit: parameters, variability, and what its -2LL means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from cellkinetics.report.blocks import Block, Facts, Folded, Heading, Notes, Section, Text
+from cellkinetics.report.results import Results
+from cellkinetics.report.tables import Cell, Column, Table, listed, number, number_cell, percent, text_cell, unit_text
+
+RSE_WARNING = 50.0
+SHRINKAGE_WARNING = 30.0
+_TRANSFORMS = {"log": "log-normal", "logit": "logit-normal", "identity": "normal"}
+
+
+def population_section(results: Results) -> Section | None:
+    """Return the section on the population fit, or on why there is none."""
+    fit, table = results.population, results["population"]
+    if not fit and table is None:
+        stage = next((s for s in results.manifest.get("stages", []) if s["name"] == "pool"), None)
+        if stage is None or stage["status"] == "done":
+            return None
+        return Section("population", "Population fit", [Notes([f"No population fit: {stage['message']}"])])
+    blocks: list[Block] = []
+    if fit:
+        blocks.extend(_heart(fit))
+    if table is not None:
+        blocks.append(Heading("Parameters"))
+        blocks.append(parameter_table(table))
+        blocks.extend(_warnings(table))
+    if fit:
+        blocks.extend(_likelihood(fit))
+    effects = results["individual_effects"]
+    if effects is not None and len(effects):
+        blocks.append(Folded("Individual parameters of the population fit", [_effects_table(effects)]))
+    return Section("population", "Population fit", blocks)
+
+
+def _heart(fit: dict[str, Any]) -> list[Block]:
+    objective = fit.get("objective", {})
+    converged = fit.get("converged")
+    status = str(fit.get("status", ""))
+    blocks: list[Block] = [
+        Facts(
+            [
+                (f"{fit.get('n_subjects', '–')}", "patients", f"{number(fit.get('n_observations'))} samples"),
+                (number(fit.get("n_censored")), "below quantification", "left-censored in the likelihood"),
+                (_two_decimals(objective.get("minus2ll")), "−2 log likelihood", _monte_carlo(objective)),
+                ("yes" if converged else "no", "converged", str(fit.get("method", "")).upper()),
+            ]
+        )
+    ]
+    if status:
+        sentence = status[:1].upper() + status[1:]
+        blocks.append(Text(sentence) if converged else Notes([sentence]))
+    return blocks
+
+
+def _two_decimals(value: object) -> str:
+    return "–" if number(value) == "–" else f"{float(value):,.1f}".replace("-", "−")  # type: ignore[arg-type]
+
+
+def _monte_carlo(objective: dict[str, Any]) -> str:
+    error = objective.get("mc_se")
+    return f"Monte-Carlo SE {number(error, 2)}" if number(error) != "–" else str(objective.get("method", ""))
+
+
+def parameter_table(table: pd.DataFrame) -> Table:
+    """Return the population table: estimate, SE, RSE, interval, IIV as CV %, shrinkage."""
+    columns = [
+        Column("Parameter", numeric=False),
+        Column("Unit", numeric=False),
+        Column("Distribution", numeric=False),
+        Column("Estimate"),
+        Column("SE"),
+        Column("RSE"),
+        Column("95 % CI"),
+        Column("IIV", "CV"),
+        Column("Shrinkage"),
+    ]
+    rows = []
+    for row in table.to_dict("records"):
+        rse, shrinkage = row.get("rse_percent"), row.get("shrinkage_percent")
+        rows.append(
+            [
+                text_cell(row["parameter"]),
+                text_cell(unit_text(str(row.get("unit") or ""))),
+                text_cell(_TRANSFORMS.get(str(row.get("transform", "")), row.get("kind", ""))),
+                number_cell(row["estimate"]),
+                number_cell(row.get("se")),
+                _percent_cell(rse, RSE_WARNING),
+                _interval(row),
+                _percent_cell(row.get("iiv_cv_percent"), float("inf")),
+                _percent_cell(shrinkage, SHRINKAGE_WARNING),
+            ]
+        )
+    return Table(
+        columns,
+        rows,
+        note=(
+            "IIV: variability between patients; for a log-normal parameter CV = 100·√(exp(ω²) − 1). RSE: 100·SE/estimate. "
+            "Shrinkage: how far the patients' own values are drawn to the typical one."
+        ),
+    )
+
+
+def _percent_cell(value: object, warning: float) -> Cell:
+    text = percent(value)
+    if text == "–":
+        return Cell(text, numeric=True, tone="faint")
+    return Cell(text, numeric=True, tone="warn" if float(value) > warning else "")  # type: ignore[arg-type]
+
+
+def _interval(row: dict[Any, Any]) -> Cell:
+    low, high = number(row.get("ci_low")), number(row.get("ci_high"))
+    return Cell("–" if "–" in (low, high) else f"{low} to {high}", numeric=True, tone="faint" if low == "–" else "")
+
+
+def _warnings(table: pd.DataFrame) -> list[Block]:
+    items = []
+    if "rse_percent" in table:
+        weak = [str(name) for name in table.loc[table["rse_percent"] > RSE_WARNING, "parameter"]]
+        if weak:
+            items.append(f"Estimated with a relative standard error above {RSE_WARNING:.0f} %: {listed(weak)}.")
+    if "shrinkage_percent" in table:
+        shrunk = [str(name) for name in table.loc[table["shrinkage_percent"] > SHRINKAGE_WARNING, "parameter"]]
+        if shrunk:
+            items.append(
+                f"Shrinkage above {SHRINKAGE_WARNING:.0f} %: {listed(shrunk)}. Patients' own values of these are close "
+                "to the typical one whatever the truth is; do not plot them against covariates or exposure."
+            )
+    if "reason" in table:
+        rows = table[table["reason"] != ""]
+        items += [f"{row.parameter}: {row.reason}" for row in rows.itertuples()]
+    return [Notes(items)] if items else []
+
+
+def _likelihood(fit: dict[str, Any]) -> list[Block]:
+    objective, residual = fit.get("objective", {}), fit.get("residual", {})
+    if number(objective.get("minus2ll")) == "–":
+        return []
+    error = objective.get("mc_se")
+    scale = "ln scale" if residual.get("scale") == "log" else f"{residual.get('scale', '')} scale"
+    sentences = [
+        f"−2LL = {_two_decimals(objective['minus2ll'])}"
+        + (f" with a Monte-Carlo standard error of {number(error, 2)}" if number(error) != "–" else "")
+        + f", by {_method(str(objective.get('method', '')))}: the full likelihood of the observations on the {scale}, "
+        "constants included, samples below quantification as left-censored."
+    ]
+    if number(error) != "–":
+        noise = 2 * 2**0.5 * float(error)
+        sentences.append(
+            f"Compare it only between models of the same samples; a difference below {number(noise, 2)} "
+            "(two standard errors of a difference) may be chance of the sampling."
+        )
+    if number(fit.get("aic")) != "–":
+        sentences.append(f"AIC {_two_decimals(fit['aic'])}, BIC {_two_decimals(fit.get('bic'))}.")
+    if number(residual.get("sd")) != "–":
+        se = f" (SE {number(residual.get('se'))})" if number(residual.get("se")) != "–" else ""
+        sentences.append(f"Residual SD on the {scale}: {number(residual['sd'])}{se}.")
+    return [Heading("Likelihood"), Text(" ".join(sentences))]
+
+
+def _method(name: str) -> str:
+    return {"importance": "importance sampling"}.get(name, name.replace("_", " "))
+
+
+def _effects_table(effects: pd.DataFrame) -> Table:
+    """Return EBEs, a row a patient and a column a parameter."""
+    names = list(dict.fromkeys(effects["parameter"]))
+    units = effects.drop_duplicates("parameter").set_index("parameter")
+    columns = [Column("Patient", numeric=False)]
+    columns += [Column(name, unit_text(str(units["unit"].get(name, ""))) if "unit" in units else "") for name in names]
+    wide = effects.pivot_table(index="subject", columns="parameter", values="ebe", sort=False, dropna=False)
+    rows = [
+        [text_cell(subject), *(number_cell(values.get(name)) for name in names)] for subject, values in wide.iterrows()
+    ]
+    return Table(columns, rows, note="Empirical Bayes estimates: the most likely values given the patient's samples.")

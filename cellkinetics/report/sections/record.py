@@ -1,0 +1,150 @@
+"""How it was done, and the record that makes it repeatable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cellkinetics.report.blocks import Block, Folded, Heading, Notes, Section, Text
+from cellkinetics.report.results import Results
+from cellkinetics.report.sections.data import units_sentence
+from cellkinetics.report.tables import Column, Table, text_cell
+
+_AUC = {
+    "linear-up-log-down": "linear where the value rises, logarithmic where it falls",
+    "linear": "linear throughout",
+    "linear-log": "linear until Tmax, logarithmic after",
+    "log": "logarithmic throughout",
+}
+
+
+def method_section(results: Results) -> Section | None:
+    """Return the section that says in words how the numbers were made."""
+    blocks: list[Block] = []
+    if results["nca"] is not None or results["nca_wide"] is not None:
+        blocks += [Heading("Noncompartmental analysis"), Text(_nca_method(_nca_options(results.manifest)))]
+    if results["individual"] is not None:
+        blocks += [
+            Heading("Individual fits"),
+            Text(
+                "Each patient's samples alone, by maximum likelihood: a normal residual on ln C, samples below "
+                "quantification by the probability of lying below their LLOQ (method M3; a sample without an LLOQ is "
+                "left out). Several starts, the first from the noncompartmental analysis. Standard errors come from "
+                "the curvature of the likelihood at its optimum; intervals are on each parameter's transformed scale."
+            ),
+        ]
+    if results.population:
+        blocks += [Heading("Population fit"), Text(_pool_method(results.population))]
+    return Section("method", "Methods", blocks) if blocks else None
+
+
+def _nca_options(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    for entry in [manifest, *reversed(manifest.get("earlier", []))]:
+        options = entry.get("options", {}).get("nca_options")
+        if options:
+            return options
+    return {}
+
+
+def _nca_method(options: Mapping[str, Any]) -> str:
+    sentences = [
+        f"Area: {_AUC.get(str(options.get('auc_method')), 'trapezoidal rule')}; actual sampling times.",
+        "λz: least squares on ln C from the last three quantifiable samples backwards, never with Cmax, the set with "
+        "the largest adjusted R² (more points where it is as good).",
+        "A window that ends after the last sample is extrapolated with λz where λz is accepted, and is empty otherwise.",
+    ]
+    rules = options.get("blq")
+    if isinstance(rules, Mapping):
+        words = {"zero": "0", "drop": "left out", "lloq": "the LLOQ", "lloq/2": "half the LLOQ"}
+        places = {
+            "before": "before the first quantifiable sample",
+            "between": "between quantifiable samples",
+            "first_after": "the first after the last quantifiable sample",
+            "later": "those that follow",
+        }
+        told = [
+            f"{place} {words.get(str(rules[key]), f'{rules[key]} × LLOQ')}"
+            for key, place in places.items()
+            if key in rules
+        ]
+        sentences.append(f"Samples below quantification count as: {'; '.join(told)}.")
+    acceptance = options.get("acceptance")
+    if isinstance(acceptance, Mapping):
+        limits = {
+            "r2adj_min": "adjusted R² below {:g}",
+            "span_min": "span below {:g} half-lives",
+            "extrapolated_max": "more than {:g} % of the area extrapolated",
+            "tmax_min": "Tmax before day {:g}",
+        }
+        told = [text.format(acceptance[key]) for key, text in limits.items() if acceptance.get(key) is not None]
+        if told:
+            sentences.append(f"Flagged, with the value kept: {'; '.join(told)}.")
+    return " ".join(sentences)
+
+
+def _pool_method(fit: Mapping[str, Any]) -> str:
+    method = str(fit.get("method", ""))
+    names = {"focei": "first-order conditional estimation with interaction (FOCEI)"}
+    return (
+        f"All patients together by {names.get(method, method.upper())}, with random effects on each parameter's "
+        "transformed scale and a normal residual on ln C; samples below quantification as left-censored (M3). The "
+        "objective that the estimation minimises is an approximation; the −2LL reported here is the exact likelihood, "
+        f"by sampling. Seed {fit.get('seed', 0)}."
+    )
+
+
+def record_section(results: Results) -> Section | None:
+    """Return the section with input hash, options, versions and output hashes."""
+    manifest = results.manifest
+    if not manifest:
+        return None
+    blocks: list[Block] = [_facts_table(results)]
+    failed = [f"{s['name']}: {s['message']}" for s in manifest.get("stages", []) if s["status"] != "done"]
+    if failed:
+        blocks.append(Notes([f"A step was not done. {text}" for text in failed]))
+    blocks.append(Folded("Options, complete", [_pairs("Option", "Value", _flat(manifest.get("options", {})))]))
+    blocks.append(Folded("Versions", [_pairs("Package", "Version", _flat(manifest.get("packages", {})))]))
+    outputs: dict[str, str] = {}
+    for entry in [*manifest.get("earlier", []), manifest]:
+        outputs.update({name: value["sha256"] for name, value in entry.get("outputs", {}).items()})
+    if outputs:
+        blocks.append(Folded("SHA-256 of the files", [_pairs("File", "SHA-256", outputs, mono=True)]))
+    return Section("record", "Record", blocks)
+
+
+def _facts_table(results: Results) -> Table:
+    manifest = results.manifest
+    source = manifest.get("input", {})
+    earlier = [str(entry.get("command", "")) for entry in manifest.get("earlier", [])]
+    facts = {
+        "Command": " → ".join([*earlier, str(manifest.get("command", ""))]),
+        "Input": str(source.get("name", "")),
+        "SHA-256 of the input": str(source.get("sha256", "")),
+        "Units": units_sentence(results),
+        "Started": str(manifest.get("started", "")).replace("T", " ").replace("+00:00", " UTC"),
+        "Seconds": str(manifest.get("seconds", "")),
+        "Seed": str(manifest.get("seed", "")),
+        "cellkinetics": str(manifest.get("packages", {}).get("cellkinetics", "")),
+        "Python, platform": f"{manifest.get('python', '')}, {manifest.get('platform', '')}",
+    }
+    return _pairs("", "", {name: value for name, value in facts.items() if value not in {"", "None"}})
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested options as one level, ``nca_options.blq.before`` to its text."""
+    flat: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{prefix}{name}."))
+        else:
+            flat[f"{prefix}{name}"] = "not given" if value is None else str(value)
+    return flat
+
+
+def _pairs(left: str, right: str, values: Mapping[str, str], *, mono: bool = False) -> Table:
+    tone = "mono" if mono else ""
+    columns = [Column(left, numeric=False), Column(right, numeric=False)]
+    rows = [
+        [text_cell(name), text_cell(value, "mono" if "SHA-256" in name else tone)] for name, value in values.items()
+    ]
+    return Table(columns, rows, sticky=False)

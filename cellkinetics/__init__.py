@@ -14,6 +14,7 @@ _PUBLIC = {
     "Cohort": "cellkinetics.data.cohort",
     "DataError": "cellkinetics.errors",
     "Profile": "cellkinetics.data.cohort",
+    "fit": "cellkinetics.fitting.individual",
 }
 
 __all__ = sorted(_PUBLIC)

@@ -1,0 +1,79 @@
+"""Which samples enter a likelihood, and why the others do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellkinetics.data.cohort import (
+    LEFT_CENSORED,
+    NOT_CENSORED,
+    RIGHT_CENSORED,
+    BoolArray,
+    Cohort,
+    FloatArray,
+)
+
+REASONS = {
+    "blq_without_lloq": "below quantification without an LLOQ",
+    "alq_without_uloq": "above quantification without a ULOQ",
+    "before_infusion": "taken before infusion",
+    "not_positive": "quantified, but not a positive number",
+}
+"""Reason code of a sample that is left out, and what it says."""
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """A cohort's samples as a likelihood takes them; arrays are ``(n, m)`` like the cohort's.
+
+    Attributes:
+        used: True where the sample enters.
+        y: the value, or the limit where the sample is censored.
+        code: why a sample is left out (a key of `REASONS`), "" where it enters or is padding.
+    """
+
+    used: BoolArray
+    y: FloatArray
+    code: NDArray[np.str_]
+
+    def left_out(self, i: int) -> str:
+        """Say how many samples of profile ``i`` are left out and why; "" where none are."""
+        codes, counts = np.unique(self.code[i][self.code[i] != ""], return_counts=True)
+        return ", ".join(f"{n} left out: {REASONS[str(code)]}" for code, n in zip(codes, counts, strict=True))
+
+
+def observations(cohort: Cohort) -> Observations:
+    """Choose the samples of a cohort that enter a likelihood on the log scale.
+
+    A sample below the LLOQ enters as its LLOQ, left-censored; one above the ULOQ as its ULOQ. Left out
+    are censored samples without their limit, quantified values that are not positive, whatever was taken
+    at a negative time, and BLQ samples at time 0: they are taken before infusion, where a model of the
+    infused cells says nothing.
+
+    Example:
+        >>> cohort = Cohort.from_arrays([[0, 7, 14, 28]], [[0, 0, 900, 400]], lloq=[[50, 50, 50, 50]])
+        >>> chosen = observations(cohort)
+        >>> chosen.used.tolist(), chosen.left_out(0)
+        ([[False, True, True, True]], '1 left out: taken before infusion')
+    """
+    flag = cohort.censored
+    y = np.select([flag == LEFT_CENSORED, flag == RIGHT_CENSORED], [cohort.lloq, cohort.uloq], cohort.value)
+    with np.errstate(invalid="ignore"):
+        known = np.isfinite(y) & (y > 0)
+        early = (cohort.time < 0) | ((cohort.time == 0) & (flag == LEFT_CENSORED))
+    code = np.select(
+        [
+            ~cohort.mask,
+            early,
+            known,
+            flag == LEFT_CENSORED,
+            flag == RIGHT_CENSORED,
+            flag == NOT_CENSORED,
+        ],
+        ["", "before_infusion", "", "blq_without_lloq", "alq_without_uloq", "not_positive"],
+        default="",
+    )
+    return Observations(used=cohort.mask & (code == ""), y=y, code=code)

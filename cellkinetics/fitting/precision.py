@@ -1,0 +1,129 @@
+"""Standard errors and intervals of one patient's fit, from the curvature of its likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from cellkinetics.data.cohort import FloatArray
+from cellkinetics.models.base import Model
+from cellkinetics.models.residual import Residual
+
+WEAK_SE = 2.0
+"""SE on the log or logit scale beyond which a parameter counts as not identifiable: its 95 % interval
+spans a factor of 50 to either side."""
+Z_95 = 1.959963984540054
+_FLAT = 1e-6
+# A direction flatter than this is taken as this flat: an SE of 1000, far beyond WEAK_SE.
+
+
+class Data(NamedTuple):
+    """One patient's samples, padded to ``(m,)``; ``y`` on the residual's scale."""
+
+    time: jax.Array
+    y: jax.Array
+    censored: jax.Array
+    mask: jax.Array
+
+
+@dataclass(frozen=True)
+class Programs:
+    """A model's likelihood for one patient, and what is computed from its parameters (jitted).
+
+    ``x`` is (phi, ln sigma): the parameters on their transformed scale and the residual's.
+    """
+
+    value_and_gradient: Callable[[jax.Array, Data], tuple[jax.Array, jax.Array]]
+    hessian: Callable[[jax.Array, Data], jax.Array]
+    log_derived: Callable[[jax.Array], jax.Array]
+    log_derived_jacobian: Callable[[jax.Array], jax.Array]
+    log_curve: Callable[[jax.Array, jax.Array], jax.Array]
+
+
+@cache
+def programs(model: Model, residual: Residual) -> Programs:
+    """Return the compiled functions of a model; one compilation per padded shape, for all patients."""
+    p = len(model.parameters)
+
+    def minus2ll(x: jax.Array, data: Data) -> jax.Array:
+        prediction = residual.prediction(model.log_curve(model.to_natural(x[:p]), data.time))
+        nll = residual.nll(data.y, prediction, data.censored, jnp.exp(x[p:]))
+        return 2.0 * jnp.where(data.mask, nll, 0.0).sum()
+
+    def log_derived(x: jax.Array) -> jax.Array:
+        theta = model.to_natural(x[:p])
+        return jnp.log(jnp.stack([quantity.function(theta) for quantity in model.derived]))
+
+    return Programs(
+        value_and_gradient=jax.jit(jax.value_and_grad(minus2ll)),
+        hessian=jax.jit(jax.hessian(minus2ll)),
+        log_derived=jax.jit(log_derived),
+        log_derived_jacobian=jax.jit(jax.jacfwd(log_derived)),
+        log_curve=jax.jit(model.log_curve),
+    )
+
+
+def covariance(hessian: FloatArray, free: NDArray[np.bool_]) -> FloatArray:
+    """Return the covariance of ``x``: the inverse of half the Hessian of -2LL over the free elements.
+
+        cov = 2 * H^-1
+
+    Rows and columns that are not free are 0. A direction in which the likelihood is flat, or curved
+    the wrong way, gets a very large variance, so that every parameter in it is seen to be undetermined
+    and the others keep theirs.
+
+    Args:
+        hessian: of -2LL, shape ``(q, q)``.
+        free: elements that were searched and are not at a bound, shape ``(q,)``.
+    """
+    out = np.zeros_like(hessian)
+    index = np.flatnonzero(free)
+    if len(index):
+        block = 0.5 * hessian[np.ix_(index, index)]
+        values, vectors = np.linalg.eigh(0.5 * (block + block.T))
+        out[np.ix_(index, index)] = (vectors / np.maximum(values, _FLAT)) @ vectors.T
+    return out
+
+
+class Interval(NamedTuple):
+    """Precision of one estimate on the natural scale, in its own unit but for ``rse_percent``."""
+
+    se: float
+    rse_percent: float
+    ci_low: float
+    ci_high: float
+
+
+def interval(transform: str, estimate: float, se: float) -> Interval:
+    """Return SE, RSE and 95 % interval on the natural scale from the SE on the transformed scale.
+
+        log:    se * x,            x * exp(-+1.96 se)
+        logit:  se * x * (1 - x),  expit(logit(x) -+ 1.96 se)
+        identity:  se,             x -+ 1.96 se
+
+    The first column is the delta method; the interval is mapped back from the transformed scale, so it
+    stays inside the parameter's range.
+
+    Example:
+        >>> interval("log", 100.0, 0.1).se
+        10.0
+    """
+    half = Z_95 * se
+    if transform == "log":
+        slope, low, high = estimate, estimate * np.exp(-half), estimate * np.exp(half)
+    elif transform == "logit":
+        odds = estimate / (1.0 - estimate)
+        slope = estimate * (1.0 - estimate)
+        low, high = (1.0 / (1.0 + np.exp(-np.array([-half, half])) / odds)).tolist()
+    else:
+        slope, low, high = 1.0, estimate - half, estimate + half
+    natural = float(se * slope)
+    relative = 100.0 * natural / abs(estimate) if estimate else float("nan")
+    return Interval(natural, relative, float(low), float(high))

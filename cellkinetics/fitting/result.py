@@ -1,0 +1,219 @@
+"""Results of per-patient fits: frozen records that print as a table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from cellkinetics.data.cohort import FloatArray
+from cellkinetics.errors import FitError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FitStatus = Literal["ok", "not_identifiable", "failed"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One row of a fit: a parameter, a derived quantity or a statistic; None where it cannot be had."""
+
+    parameter: str
+    unit: str
+    estimate: float | None = None
+    se: float | None = None
+    rse_percent: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    status: FitStatus = "ok"
+    reason: str = ""
+    reason_code: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class IndividualFit:
+    """The fit of one profile.
+
+    Attributes:
+        status: ``ok``, ``not_identifiable`` (some parameter cannot be had) or ``failed``.
+        reason: what is missing and what to do about it; "" when all is well.
+        rows: parameters, derived quantities and statistics, in that order.
+        theta: the parameters behind the curve, natural scale, in the model's order, including those that
+            are not identifiable; empty when the fit failed.
+        sigma: residual SD on ln C, NaN when the fit failed.
+        bounds: bounds of the search by parameter, natural scale.
+        at_bound: parameters that ended at one of them.
+        lmfit: lmfit's own result (`lmfit.report_fit` prints it), None when nothing was fitted. Its
+            variables are on the transformed scale; the natural ones follow as expressions.
+        curve_time, curve: days and predicted values from the first to the last sample.
+    """
+
+    subject: str
+    analyte: str
+    occasion: str
+    model: str
+    status: FitStatus
+    reason: str
+    rows: tuple[Estimate, ...]
+    theta: FloatArray = field(default_factory=lambda: np.empty(0))
+    sigma: float = float("nan")
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    at_bound: tuple[str, ...] = ()
+    lmfit: Any = None
+    curve_time: FloatArray = field(default_factory=lambda: np.empty(0))
+    curve: FloatArray = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def estimates(self) -> dict[str, float | None]:
+        """Every row's estimate by name, None where it cannot be had."""
+        return {row.parameter: row.estimate for row in self.rows}
+
+    def __getitem__(self, name: str) -> Estimate:
+        for row in self.rows:
+            if row.parameter == name:
+                return row
+        raise FitError(f"the fit has no row {name!r}; it has {', '.join(row.parameter for row in self.rows)}")
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fit as plain values, without the curve and lmfit's result."""
+        return {
+            "subject": self.subject,
+            "analyte": self.analyte,
+            "occasion": self.occasion,
+            "model": self.model,
+            "status": self.status,
+            "reason": self.reason,
+            "rows": [dict(vars(row)) for row in self.rows],
+            "bounds": {name: list(pair) for name, pair in self.bounds.items()},
+            "at_bound": list(self.at_bound),
+        }
+
+    def __repr__(self) -> str:
+        head = f"{self.subject}, {self.model}: {self.status}" + (f" ({self.reason})" if self.reason else "")
+        lines = []
+        for row in self.rows:
+            number = "" if row.estimate is None else f"{row.estimate:.4g}"
+            rse = "" if row.rse_percent is None else f"{row.rse_percent:.1f} %"
+            note = "" if row.status == "ok" else f"{row.status}: {row.reason}"
+            lines.append(f"  {row.parameter:<16} {number:>10} {rse:>9}  {row.unit:<16} {note}".rstrip())
+        return "\n".join([head, *lines])
+
+
+_COLUMNS = (
+    "subject",
+    "analyte",
+    "occasion",
+    "model",
+    "parameter",
+    "estimate",
+    "se",
+    "rse_percent",
+    "ci_low",
+    "ci_high",
+    "unit",
+    "status",
+    "reason",
+    "reason_code",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class IndividualFits:
+    """The fits of a cohort, one a profile, in the cohort's order.
+
+    ``fits["P01"]`` is the fit of a subject with one profile; ``fits["P01", "CAR", "1"]`` names analyte
+    and occasion as well.
+    """
+
+    fits: tuple[IndividualFit, ...]
+    model: str
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.fits)
+
+    def __iter__(self) -> Iterator[IndividualFit]:
+        return iter(self.fits)
+
+    def __getitem__(self, key: str | tuple[str, ...]) -> IndividualFit:
+        wanted = (key,) if isinstance(key, str) else tuple(key)
+        found = [f for f in self.fits if (f.subject, f.analyte, f.occasion)[: len(wanted)] == wanted]
+        if len(found) == 1:
+            return found[0]
+        name = ", ".join(wanted)
+        if not found:
+            raise FitError(
+                f"there is no fit of {name}; subjects are {', '.join(dict.fromkeys(f.subject for f in self))}"
+            )
+        choices = "; ".join(f"[{f.subject!r}, {f.analyte!r}, {f.occasion!r}]" for f in found)
+        raise FitError(f"{name} has {len(found)} profiles; choose one of {choices}")
+
+    @property
+    def status(self) -> str:
+        """How many fits are fine, and what to do about the others."""
+        count = Counter(fit.status for fit in self.fits)
+        text = f"{len(self)} profiles: {count['ok']} with every parameter"
+        if count["not_identifiable"]:
+            text += (
+                f", {count['not_identifiable']} with some that their samples cannot determine "
+                "(the column reason says why; a population fit can borrow them from the others)"
+            )
+        if count["failed"]:
+            text += f", {count['failed']} failed (the column reason says why)"
+        return text
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row a profile and parameter, derived quantity or statistic: the file ``individual.csv``."""
+        import pandas as pd
+
+        records = [
+            {"subject": f.subject, "analyte": f.analyte, "occasion": f.occasion, "model": f.model, **vars(row)}
+            for f in self.fits
+            for row in f.rows
+        ]
+        table = pd.DataFrame.from_records(records, columns=list(_COLUMNS))
+        numbers = ["estimate", "se", "rse_percent", "ci_low", "ci_high"]
+        return table.astype(dict.fromkeys(numbers, float))
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """Predicted values ``subject, analyte, occasion, model, time, predicted`` over a fine grid."""
+        import pandas as pd
+
+        parts = [
+            pd.DataFrame(
+                {
+                    "subject": f.subject,
+                    "analyte": f.analyte,
+                    "occasion": f.occasion,
+                    "model": f.model,
+                    "time": f.curve_time,
+                    "predicted": f.curve,
+                }
+            )
+            for f in self.fits
+            if len(f.curve)
+        ]
+        if parts:
+            return pd.concat(parts, ignore_index=True)
+        return pd.DataFrame(columns=["subject", "analyte", "occasion", "model", "time", "predicted"])
+
+    def to_dict(self) -> dict[str, object]:
+        """Return all fits as plain values."""
+        return {"model": self.model, "seed": self.seed, "status": self.status, "fits": [f.to_dict() for f in self.fits]}
+
+    def __repr__(self) -> str:
+        lines = [f"IndividualFits, model {self.model}: {self.status}"]
+        names = [row.parameter for row in self.fits[0].rows][:7] if self.fits else []
+        lines.append(f"  {'subject':<12}" + "".join(f"{name:>12}" for name in names) + "  status")
+        for fit in self.fits:
+            shown = [fit.estimates.get(name) for name in names]
+            cells = "".join(f"{'' if number is None else format(number, '.4g'):>12}" for number in shown)
+            lines.append(f"  {fit.subject:<12}{cells}  {fit.status}")
+        return "\n".join(lines)

@@ -1,0 +1,210 @@
+"""Where the fit of one patient starts, between which bounds it searches, and what the samples cannot tell."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cellkinetics.data.cohort import NOT_CENSORED, BoolArray, FloatArray, IntArray
+from cellkinetics.errors import ModelError
+from cellkinetics.models.base import Model
+
+CMAX_FACTOR = 5.0
+"""Cmax is searched between the highest observation divided and multiplied by this."""
+GROWTH_SAMPLES = 2
+"""Quantifiable samples before the peak that growth needs."""
+CONTRACTION_SAMPLES = 2
+"""Quantifiable samples after the peak that contraction needs."""
+PERSISTENCE_SAMPLES = 4
+"""Quantifiable samples after the peak that two phases of decline need."""
+DEFAULT_FOLDX = 3900.0
+DEFAULT_ALPHA = 0.16
+DEFAULT_FB = 0.0079
+DEFAULT_BETA = 0.0032
+"""Where the samples say nothing the typical values of Stein 2019 (doi:10.1002/psp4.12388) draw the curve."""
+
+
+@dataclass(frozen=True)
+class Why:
+    """Why a parameter cannot be had: a short code and a sentence."""
+
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one patient is fitted; everything on the natural scale.
+
+    Attributes:
+        starts: one vector of named values each.
+        segments: for each start the interval that Tmax is searched in, or None. Inside one sampling
+            interval the likelihood is smooth in Tmax; at a sampling time it has a kink.
+        bounds: parameter to lowest and highest value.
+        held: parameters that are not searched, with their value.
+        unidentified: parameters that the samples cannot determine, with the reason.
+    """
+
+    starts: tuple[Mapping[str, float], ...]
+    segments: tuple[tuple[float, float] | None, ...]
+    bounds: Mapping[str, tuple[float, float]]
+    held: Mapping[str, float] = field(default_factory=dict)
+    unidentified: Mapping[str, Why] = field(default_factory=dict)
+
+
+def plan_fit(
+    model: Model,
+    time: FloatArray,
+    y: FloatArray,
+    censored: IntArray,
+    *,
+    starts: Sequence[Mapping[str, float]] = (),
+) -> Plan:
+    """Plan the fit of one patient from the samples that enter the likelihood, in order of time.
+
+    Args:
+        model: model (A), for which starts come from the profile, or another one with ``starts`` given.
+        time: days, shape ``(m,)``.
+        y: values, or limits where censored.
+        censored: 0 quantified, 1 below the LLOQ, -1 above the ULOQ.
+        starts: named starting values, searched from besides those found here.
+
+    Raises:
+        ModelError: for another model without ``starts``, or starts that are not the model's parameters.
+    """
+    for start in starts:
+        model.theta(start)
+    if model.name == "ecp":
+        return _plan_expansion(model, time, y, censored, starts)
+    if not starts:
+        raise ModelError(
+            f"model {model.name} has no rule for its starting values; give starts={{name: value}} "
+            f"for {', '.join(model.names)}"
+        )
+    bounds = {p.name: (p.lower, p.upper) for p in model.parameters}
+    return Plan(tuple(starts), (None,) * len(starts), bounds)
+
+
+def _plan_expansion(
+    model: Model, time: FloatArray, y: FloatArray, censored: IntArray, given: Sequence[Mapping[str, float]]
+) -> Plan:
+    quantified = censored == NOT_CENSORED
+    peak = int(np.flatnonzero(quantified)[np.argmax(y[quantified])])
+    highest, day = float(y[peak]), float(time[peak])
+    before, after = quantified & (time < day), quantified & (time > day)
+    bounds = {p.name: (p.lower, p.upper) for p in model.parameters}
+    bounds["cmax"] = (highest / CMAX_FACTOR, highest * CMAX_FACTOR)
+
+    held, why = _structure(int(before.sum()), int(after.sum()))
+    # Without any sample on one side, not even a censored one, nothing pulls at its parameter.
+    if not (time < day).any():
+        held["foldx"] = DEFAULT_FOLDX
+    if not (time > day).any():
+        held["alpha"] = DEFAULT_ALPHA
+    low, high = bounds["tmax"]
+    if "tmax" in why:
+        held["tmax"] = float(np.clip(day, low, high))
+        segments = [(low, high)]
+    else:
+        segments = _segments(np.unique(time), day, low, high)
+        bounds["tmax"] = (segments[0][0], segments[-1][1])
+
+    falls = _declines(time, y, quantified & (time >= day), day, highest)
+    slope = _slope(time[before | (time == day) & quantified], y[before | (time == day) & quantified])
+    starts: list[Mapping[str, float]] = []
+    intervals: list[tuple[float, float]] = []
+    for interval in segments:
+        tmax = held.get("tmax", 0.5 * sum(interval))
+        rise = DEFAULT_FOLDX if slope is None else float(np.exp(np.clip(slope * tmax, 0.7, 16.0)))
+        for fall in falls if not {"fb", "beta"} <= set(held) else falls[:1]:
+            starts.append({"cmax": 1.1 * highest, "tmax": tmax, "foldx": rise, **fall, **held})
+            intervals.append(interval)
+    for start in given:
+        for interval in segments:
+            if "tmax" in held or interval[0] <= start["tmax"] <= interval[1]:
+                starts.append({**start, **held})
+                intervals.append(interval)
+    return Plan(tuple(starts), tuple(intervals), bounds, held, why)
+
+
+def _structure(n_before: int, n_after: int) -> tuple[dict[str, float], dict[str, Why]]:
+    """Return what is held and what is not identifiable, given the quantifiable samples around the peak."""
+    held: dict[str, float] = {}
+    why: dict[str, Why] = {}
+    if n_before < GROWTH_SAMPLES:
+        reason = Why(
+            "few_samples_before_peak",
+            f"{_count(n_before)} before the peak, growth needs {GROWTH_SAMPLES}; "
+            "the curve is drawn with its peak at the highest sample",
+        )
+        why |= {"cmax": reason, "tmax": reason, "foldx": reason}
+    if n_after < CONTRACTION_SAMPLES:
+        reason = Why(
+            "few_samples_after_peak", f"{_count(n_after)} after the peak, contraction needs {CONTRACTION_SAMPLES}"
+        )
+        why |= {"alpha": reason, "fb": reason, "beta": reason}
+    elif n_after < PERSISTENCE_SAMPLES:
+        reason = Why(
+            "few_samples_after_peak",
+            f"{_count(n_after)} after the peak, two phases of decline need {PERSISTENCE_SAMPLES}; one phase is fitted",
+        )
+        why |= {"fb": reason, "beta": reason}
+    if n_after < PERSISTENCE_SAMPLES:
+        held |= {"fb": 1e-7, "beta": DEFAULT_BETA}
+    if n_after == 0:
+        reason = Why("peak_not_passed", "the highest quantifiable sample is the last one: the peak may come later")
+        why |= {"cmax": reason, "tmax": reason}
+    return held, why
+
+
+def _count(n: int) -> str:
+    return f"{n} quantifiable sample{'' if n == 1 else 's'}"
+
+
+def _segments(times: FloatArray, day: float, low: float, high: float) -> list[tuple[float, float]]:
+    """Return the sampling intervals around the peak: two before it and two after it."""
+    k = int(np.searchsorted(times, day))
+    edges = np.clip(times[max(k - 2, 0) : k + 3], low, high)
+    return [(a, b) for a, b in itertools.pairwise(edges.tolist()) if b > a] or [(low, high)]
+
+
+def _declines(time: FloatArray, y: FloatArray, keep: BoolArray, day: float, highest: float) -> list[dict[str, float]]:
+    """Return starting values of the decline: two phases by halves, one phase, and a slow shallow one."""
+    t, value = time[keep], y[keep]
+    half = max(len(t) // 2, 2)
+    first = -(_slope(t[: half + 1], value[: half + 1]) or -DEFAULT_ALPHA)
+    last = -(_slope(t[-half:], value[-half:]) or -DEFAULT_BETA)
+    alpha = float(np.clip(first, 0.02, 2.0))
+    beta = float(np.clip(last, 1e-4, 0.5 * alpha))
+    level = float(np.mean(np.log(value[-half:]) + beta * (t[-half:] - day))) - np.log(highest)
+    return [
+        {"alpha": alpha, "fb": float(np.clip(np.exp(level), 1e-4, 0.5)), "beta": beta},
+        {"alpha": alpha, "fb": DEFAULT_FB, "beta": DEFAULT_BETA},
+        {"alpha": min(2 * alpha, 3.0), "fb": 0.15, "beta": float(np.clip(0.15 * alpha, 1e-3, 0.3))},
+    ]
+
+
+def _slope(time: FloatArray, y: FloatArray) -> float | None:
+    """Return the least-squares slope of ln y over time, or None with fewer than two times."""
+    if len(np.unique(time)) < 2:
+        return None
+    centred = time - time.mean()
+    return float(centred @ np.log(y) / (centred @ centred))
+
+
+def faster_phase_first(model: Model, x: FloatArray) -> FloatArray:
+    """Name the phases of model (A) so that contraction is the faster one; ``x`` begins with phi.
+
+    The curve is the same with alpha and beta exchanged and F replaced by 1 - F.
+    """
+    if model.name != "ecp":
+        return x
+    alpha, fb, beta = (model.names.index(name) for name in ("alpha", "fb", "beta"))
+    if x[alpha] >= x[beta]:
+        return x
+    out = x.copy()
+    out[alpha], out[fb], out[beta] = x[beta], -x[fb], x[alpha]
+    return out

@@ -1,0 +1,255 @@
+"""What a patient's fit can say: estimates, derived quantities and statistics, each with its status."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from cellkinetics.data.cohort import BoolArray, FloatArray, Profile
+from cellkinetics.fitting.precision import WEAK_SE, Programs, interval
+from cellkinetics.fitting.result import Estimate, FitStatus, IndividualFit
+from cellkinetics.fitting.start import Plan, Why
+from cellkinetics.models.base import Model
+from cellkinetics.units import unit_label
+
+STEEP = 0.05
+"""Largest slope of -2LL on the transformed scale at which a search counts as ended."""
+SENSITIVE = 0.05
+"""A derived quantity depends on a parameter if it changes by more than this percentage for 1 % of it."""
+_AREA_END = {"auc_0_28": 28.0}
+_GRID = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """Where the search for one patient ended; arrays are ``(q,)`` over ``names``.
+
+    Attributes:
+        names: the model's parameters, then ``sigma``.
+        x: end point on the transformed scale.
+        slope: largest absolute derivative of -2LL over the parameters inside their bounds.
+        searched: False where a value was held.
+        at_bound: True where a parameter ended at a bound.
+        at_kink: True for a Tmax that ended at a sampling time, where -2LL has no derivative.
+        covariance: ``(q, q)``, 0 for what is held, at a bound or at a kink.
+        n: number of samples.
+        lmfit: lmfit's own result.
+    """
+
+    names: tuple[str, ...]
+    x: FloatArray
+    minus2ll: float
+    slope: float
+    searched: BoolArray
+    at_bound: BoolArray
+    at_kink: BoolArray
+    covariance: FloatArray
+    n: int
+    lmfit: Any
+
+    @property
+    def aic(self) -> float:
+        """-2LL + 2 k over the k searched parameters."""
+        return self.minus2ll + 2.0 * float(self.searched.sum())
+
+    @property
+    def bic(self) -> float:
+        """-2LL + k ln n over the k searched parameters and n samples."""
+        return self.minus2ll + float(self.searched.sum() * np.log(self.n))
+
+
+def judge(
+    profile: Profile,
+    model: Model,
+    units: tuple[str, str],
+    counts: tuple[int, int],
+    left_out: str,
+    plan: Plan,
+    search: Search,
+    run: Programs,
+    days: FloatArray,
+) -> IndividualFit:
+    """Turn the end of a search into rows with statuses; ``days`` are those of the samples that entered."""
+    if not np.isfinite(search.minus2ll) or search.slope > STEEP:
+        sentence = (
+            f"the search ended where -2LL still has a slope of {search.slope:.2g}; give starts=, or leave the "
+            "patient to a population fit"
+        )
+        return failed_fit(profile, model, units, counts, left_out, "not_converged", sentence)
+    p = len(model.parameters)
+    theta = np.asarray(model.to_natural(jnp.asarray(search.x[:p])))
+    values = (*theta, float(np.exp(search.x[p])))
+    se = np.sqrt(np.diag(search.covariance))
+    n_quantified = counts[0] - counts[1]
+
+    why = _unidentified(plan, search, values, se, n_quantified)
+    rows = []
+    for k, name in enumerate(search.names):
+        transform = model.parameters[k].transform if k < p else "log"
+        unit = _unit(model.parameters[k].unit if k < p else "none", units)
+        if name in why:
+            rows.append(_unknown(name, unit, why[name]))
+        elif search.at_kink[k]:
+            note = Why("at_sampling_time", "ends at a sampling day, where the likelihood has a kink: no standard error")
+            rows.append(Estimate(name, unit, float(values[k]), reason=note.sentence, reason_code=note.code))
+        else:
+            spread = interval(transform, float(values[k]), float(se[k]))
+            rows.append(Estimate(name, unit, float(values[k]), *spread))
+    sigma_row = rows.pop()
+    rows += _derived_rows(model, units, search, run, why, last_day=float(days[-1]))
+    rows += [sigma_row, *_statistics(search, counts, left_out)]
+
+    unknown = [name for name in search.names if name in why]
+    reason = ""
+    if unknown:
+        sentences = dict.fromkeys(why[name].sentence for name in unknown)
+        reason = f"{', '.join(unknown)} not identifiable: {'; '.join(sentences)}"
+    time, curve = _curve(run, theta, profile, days)
+    return IndividualFit(
+        subject=profile.subject,
+        analyte=profile.analyte,
+        occasion=profile.occasion,
+        model=model.name,
+        status="not_identifiable" if unknown else "ok",
+        reason=reason,
+        rows=tuple(rows),
+        theta=theta,
+        sigma=float(values[-1]),
+        bounds=dict(plan.bounds),
+        at_bound=tuple(name for name, hit in zip(search.names, search.at_bound, strict=True) if hit),
+        lmfit=search.lmfit,
+        curve_time=time,
+        curve=curve,
+    )
+
+
+def failed_fit(
+    profile: Profile,
+    model: Model,
+    units: tuple[str, str],
+    counts: tuple[int, int],
+    left_out: str,
+    code: str,
+    sentence: str,
+) -> IndividualFit:
+    """Return the rows of a profile that was not fitted: every value empty, with the reason."""
+    n_samples, n_blq = counts
+    names = [(parameter.name, parameter.unit) for parameter in model.parameters]
+    names += [(quantity.name, quantity.unit) for quantity in model.derived]
+    names += [(name, "none") for name in ("sigma", "minus2ll", "aic", "bic")]
+    rows = [
+        Estimate(name, _unit(kind, units), status="failed", reason=sentence, reason_code=code) for name, kind in names
+    ]
+    rows += [Estimate("n_samples", "", float(n_samples), reason=left_out), Estimate("n_blq", "", float(n_blq))]
+    return IndividualFit(
+        subject=profile.subject,
+        analyte=profile.analyte,
+        occasion=profile.occasion,
+        model=model.name,
+        status="failed",
+        reason=sentence,
+        rows=tuple(rows),
+    )
+
+
+def _unidentified(
+    plan: Plan, search: Search, values: tuple[float, ...], se: FloatArray, n_quantified: int
+) -> dict[str, Why]:
+    """Return every parameter that cannot be had, the most telling reason first."""
+    why = dict(plan.unidentified)
+    n_searched = int(search.searched[:-1].sum())
+    for k, name in enumerate(search.names):
+        if name in why:
+            continue
+        if search.at_bound[k]:
+            why[name] = Why("at_bound", f"{name} ended at a bound of its search, {values[k]:.3g}")
+        elif n_quantified <= n_searched:
+            why[name] = Why(
+                "no_degrees_of_freedom",
+                f"{n_quantified} quantified samples for {n_searched} parameters: "
+                "the curve runs through all of them and no residual is left to judge it by",
+            )
+        elif se[k] > WEAK_SE:
+            why[name] = Why("flat_likelihood", f"the likelihood hardly changes with {name}")
+    return why
+
+
+def _derived_rows(
+    model: Model,
+    units: tuple[str, str],
+    search: Search,
+    run: Programs,
+    why: dict[str, Why],
+    *,
+    last_day: float,
+) -> list[Estimate]:
+    if not model.derived:
+        return []
+    x = jnp.asarray(search.x)
+    log_value, jacobian = np.asarray(run.log_derived(x)), np.asarray(run.log_derived_jacobian(x))
+    rows = []
+    for quantity, log_number, gradient in zip(model.derived, log_value, jacobian, strict=True):
+        unit = _unit(quantity.unit, units)
+        blamed = [
+            name
+            for k, name in enumerate(search.names)
+            if name in why and abs(gradient[k]) > SENSITIVE and why[name].code != "flat_likelihood"
+        ]
+        se = float(np.sqrt(max(gradient @ search.covariance @ gradient, 0.0)))
+        if blamed:
+            sentence = f"depends on {', '.join(blamed)}: {why[blamed[0]].sentence}"
+            rows.append(_unknown(quantity.name, unit, Why(why[blamed[0]].code, sentence)))
+        elif not np.isfinite(log_number) or se > WEAK_SE:
+            sentence = f"the likelihood hardly changes with {quantity.name}"
+            rows.append(_unknown(quantity.name, unit, Why("flat_likelihood", sentence)))
+        else:
+            note, code = "", ""
+            if last_day < _AREA_END.get(quantity.name, last_day):
+                note, code = f"the model carries the area on beyond the last sample, day {last_day:g}", "extrapolated"
+            number = float(np.exp(log_number))
+            kinked = bool((np.abs(gradient[search.at_kink]) > SENSITIVE).any())
+            if kinked:
+                note, code = "Tmax is taken as known: it ends at a sampling day", "at_sampling_time"
+            rows.append(
+                Estimate(quantity.name, unit, number, *interval("log", number, se), reason=note, reason_code=code)
+            )
+    return rows
+
+
+def _statistics(search: Search, counts: tuple[int, int], left_out: str) -> list[Estimate]:
+    return [
+        Estimate("minus2ll", "", search.minus2ll),
+        Estimate("aic", "", search.aic),
+        Estimate("bic", "", search.bic),
+        Estimate("n_samples", "", float(counts[0]), reason=left_out),
+        Estimate("n_blq", "", float(counts[1])),
+    ]
+
+
+def _unknown(name: str, unit: str, why: Why, status: FitStatus = "not_identifiable") -> Estimate:
+    return Estimate(name, unit, status=status, reason=why.sentence, reason_code=why.code)
+
+
+def _unit(kind: str, units: tuple[str, str]) -> str:
+    return unit_label(kind, time=units[0], value=units[1])
+
+
+def _curve(run: Programs, theta: FloatArray, profile: Profile, days: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the curve from the first sample (not before infusion) to the last, with the break at Tmax."""
+    start, end = max(float(profile.time[0]), 0.0), max(float(profile.time[-1]), float(days[-1]))
+    third = _GRID // 3
+    tmax = float(theta[1]) if len(theta) > 1 else start
+    middle = min(4 * tmax, end)
+    # A third to the break, a third around the contraction, a third to the end; always _GRID points.
+    if start < tmax < middle < end:
+        pieces = [np.linspace(start, tmax, third), np.linspace(tmax, middle, third + 1)[1:]]
+        pieces.append(np.linspace(middle, end, _GRID - 2 * third + 1)[1:])
+        time = np.concatenate(pieces)
+    elif start < tmax < end:
+        time = np.concatenate([np.linspace(start, tmax, third), np.linspace(tmax, end, _GRID - third + 1)[1:]])
+    else:
+        time = np.linspace(start, end, _GRID)
+    return time, np.exp(np.asarray(run.log_curve(jnp.asarray(theta), jnp.asarray(time))))

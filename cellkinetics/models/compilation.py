@@ -1,0 +1,67 @@
+"""JAX's on-disk compilation cache, so that a second run does not compile what the first one did."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import jax
+
+_FOLDER = "cellkinetics"
+_VARIABLE = "CELLKINETICS_CACHE_DIR"
+
+
+def use_compilation_cache() -> Path | None:
+    """Keep compiled programs on disk between runs; return the folder, or None where there is none.
+
+    The folder is ``$CELLKINETICS_CACHE_DIR`` (``off`` switches the cache off), else ``cellkinetics`` in
+    the user's cache folder of the platform. A cache that the user has set up for JAX is left as it is,
+    and a folder that cannot be written means no cache: the only cost is time.
+
+    Example:
+        >>> folder = use_compilation_cache()
+        >>> folder is None or folder.is_dir()
+        True
+    """
+    configured = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    if configured is not None:
+        return Path(configured)
+    folder = _cache_folder()
+    if folder is None or not _is_writable(folder):
+        return None
+    from jax.experimental.compilation_cache import compilation_cache
+
+    jax.config.update("jax_compilation_cache_dir", str(folder))  # type: ignore[no-untyped-call]
+    # Our programs are many and small; the defaults would only keep what took a second to compile.
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)  # type: ignore[no-untyped-call]
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # type: ignore[no-untyped-call]
+    # JAX decides at its first compilation whether it has a cache; that may have been before now.
+    compilation_cache.reset_cache()
+    return folder
+
+
+def _cache_folder() -> Path | None:
+    chosen = os.environ.get(_VARIABLE, "")
+    if chosen.lower() == "off":
+        return None
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA", "")
+        return Path(base) / _FOLDER / "cache" if base else None
+    try:
+        home = Path.home()
+    except RuntimeError:  # no home folder, as in some containers
+        return None
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / _FOLDER
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / _FOLDER
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)

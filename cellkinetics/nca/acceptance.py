@@ -1,0 +1,130 @@
+"""Acceptance: rules that mark results as ``flagged``. Nothing is calculated or deleted here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntFlag
+
+import numpy as np
+
+from cellkinetics.data.cohort import BoolArray, FloatArray
+from cellkinetics.nca.column import FlagArray, Key
+from cellkinetics.nca.options import NCAOptions
+from cellkinetics.nca.parameters import BY_CODE, required
+
+
+class Flag(IntFlag):
+    """Marks of a result; several may hold. The lower-case name is its ``reason_code``."""
+
+    R2ADJ_LOW = 1
+    SPAN_SHORT = 2
+    EXTRAPOLATED_HIGH = 4
+    TMAX_EARLY = 8
+    ABOVE_ULOQ = 16
+
+
+_PEAK = frozenset({"CMAX", "TMAX"})
+_EXTRAPOLATED = {
+    "AUCPEO": ("AUCIFO", "AUCPEO", "AUMCIFO", "AUMCPEO"),
+    "AUCPEP": ("AUCIFP", "AUCPEP", "AUMCIFP", "AUMCPEP"),
+}
+
+
+def sentence(flag: Flag, options: NCAOptions) -> str:
+    """Say in words what a flag means under these options.
+
+    Example:
+        >>> sentence(Flag.R2ADJ_LOW, NCAOptions())
+        'adjusted R2 of the terminal line is below 0.7'
+    """
+    limits = options.acceptance
+    return {
+        Flag.R2ADJ_LOW: f"adjusted R2 of the terminal line is below {limits.r2adj_min}",
+        Flag.SPAN_SHORT: f"terminal points span fewer than {limits.span_min} half-lives",
+        Flag.EXTRAPOLATED_HIGH: f"more than {limits.extrapolated_max} % of the area is extrapolated",
+        Flag.TMAX_EARLY: f"Tmax is before {limits.tmax_min}: the peak may come from the infusion catheter",
+        Flag.ABOVE_ULOQ: "a sample is above the upper limit of quantification, so that the value is a lower bound",
+    }[flag]
+
+
+def below(value: FloatArray, limit: float) -> BoolArray:
+    """Say which values are below a limit by more than rounding (1e-9 of the limit).
+
+    A span of exactly two half-lives comes out as 1.9999999999996 as easily as 2.
+
+    Example:
+        >>> below(np.array([1.9, 1.9999999999996, np.nan]), 2.0).tolist()
+        [True, False, False]
+    """
+    return value < limit - 1e-9 * abs(limit)
+
+
+def terminal_flags(r2adj: FloatArray, span: FloatArray, options: NCAOptions) -> FlagArray:
+    """Mark terminal lines; arrays ``(n,)``. A line without a mark is accepted for extrapolation.
+
+    Example:
+        >>> terminal_flags(np.array([0.9, 0.5]), np.array([3.0, 1.0]), NCAOptions()).tolist()
+        [0, 3]
+    """
+    limits = options.acceptance
+    flags = np.zeros(len(r2adj), np.int16)
+    if limits.r2adj_min is not None:
+        flags[below(r2adj, limits.r2adj_min)] |= Flag.R2ADJ_LOW
+    if limits.span_min is not None:
+        flags[below(span, limits.span_min)] |= Flag.SPAN_SHORT
+    return flags
+
+
+def flag(
+    keys: Iterable[Key],
+    value: dict[Key, FloatArray],
+    *,
+    terminal: FlagArray,
+    tmax: FloatArray,
+    extrapolated: dict[str, FloatArray],
+    above_uloq: BoolArray,
+    options: NCAOptions,
+) -> dict[Key, FlagArray]:
+    """Mark every result that a missed threshold touches.
+
+    A mark of the terminal line touches whatever depends on lambda_z (a window only where it was
+    extrapolated); a large extrapolated part touches the area, its moment and mean time; an early Tmax
+    touches the peak; a value above the upper limit touches the peak, the areas and the moments.
+
+    Args:
+        keys: results to mark.
+        value: their values, ``(n,)`` each.
+        terminal: from `terminal_flags`.
+        tmax: ``(n,)``.
+        extrapolated: percent extrapolated, ``(n,)``, by the codes AUCPEO and AUCPEP and, for a
+            window, the column of its AUCINT.
+        above_uloq: ``(n,)``, profiles with such a value.
+        options: thresholds and route.
+    """
+    limits = options.acceptance
+    early = np.zeros(len(tmax), bool)
+    if limits.tmax_min is not None and options.route == "cells":
+        early = below(tmax, limits.tmax_min)
+    flags = {}
+    for key in keys:
+        marks = np.zeros(len(tmax), np.int16)
+        needs = required([key])
+        unit = BY_CODE[key.code].unit_kind
+        share = extrapolated.get(key.column if key.code == "AUCINT" else "")
+        if key.code == "AUCINTPE":
+            share = extrapolated.get(Key("AUCINT", key.start, key.end).column)
+        for source, codes in _EXTRAPOLATED.items():
+            if needs & set(codes):
+                share = extrapolated.get(source)
+        if "LAMZ" in needs:
+            touched = terminal if share is None or not BY_CODE[key.code].windowed else np.where(share > 0, terminal, 0)
+            marks |= touched.astype(np.int16)
+        if share is not None and limits.extrapolated_max is not None:
+            marks[below(-share, -limits.extrapolated_max)] |= Flag.EXTRAPOLATED_HIGH
+        if key.code in _PEAK:
+            marks[early] |= Flag.TMAX_EARLY
+        if key.code in _PEAK or unit in {"area", "moment"} or "AUMCLST" in needs:
+            marks[above_uloq] |= Flag.ABOVE_ULOQ
+        marks[np.isnan(value[key])] = 0
+        flags[key] = marks
+    return flags

@@ -1,0 +1,47 @@
+"""One parameter of many profiles: its key and its arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellkinetics.data.cohort import FloatArray
+
+ReasonArray = NDArray[np.int8]
+FlagArray = NDArray[np.int16]
+
+
+class Key(NamedTuple):
+    """A parameter, and for a windowed one its window.
+
+    Example:
+        >>> Key("AUCINT", 0.0, 28.0).column, Key("CMAX").column
+        ('AUCINT_0_28', 'CMAX')
+    """
+
+    code: str
+    start: float | None = None
+    end: float | None = None
+
+    @property
+    def column(self) -> str:
+        """The parameter's column in a wide table."""
+        return self.code if self.start is None else f"{self.code}_{self.start:.12g}_{self.end:.12g}"
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One parameter of all profiles, arrays ``(n,)``.
+
+    Attributes:
+        value: NaN where it is not calculated.
+        why: a `Why`, ``CALCULATED`` where there is a value.
+        flags: a combination of `cellkinetics.nca.acceptance.Flag`; the value stays.
+    """
+
+    value: FloatArray
+    why: ReasonArray
+    flags: FlagArray

@@ -1,0 +1,269 @@
+"""From samples to the curve that is integrated: exclusions, BLQ by place, time zero.
+
+Inside the engine arrays are position first, ``(positions, n)``: every step over positions is then one
+contiguous operation on all profiles, and a sum has the same order however many profiles there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellkinetics.data.cohort import LEFT_CENSORED, RIGHT_CENSORED, BoolArray, Cohort, FloatArray, IntArray
+from cellkinetics.nca.options import NCAOptions
+from cellkinetics.nca.reasons import Why
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """The arrays that the engine works on, each ``(n, m)``, as in `Cohort`."""
+
+    time: FloatArray
+    value: FloatArray
+    censored: IntArray
+    lloq: FloatArray
+    uloq: FloatArray
+    mask: BoolArray
+
+    @classmethod
+    def of(cls, cohort: Cohort) -> Samples:
+        """Take the arrays of a cohort."""
+        return cls(cohort.time, cohort.value, cohort.censored, cohort.lloq, cohort.uloq, cohort.mask)
+
+    def block(self, start: int, stop: int) -> Samples:
+        """Return the profiles ``start`` to ``stop - 1``."""
+        part = slice(start, stop)
+        return Samples(
+            self.time[part],
+            self.value[part],
+            self.censored[part],
+            self.lloq[part],
+            self.uloq[part],
+            self.mask[part],
+        )
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+
+class Role(IntEnum):
+    """What became of one sample of the data."""
+
+    PADDING = 0
+    QUANTIFIED = 1
+    SUBSTITUTED = 2  # below quantification, counts as zero or as a part of its LLOQ
+    DROPPED = 3  # below quantification, left out by the rule for its place
+    BEFORE_INFUSION = 4
+    NO_TIME = 5
+    NO_VALUE = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """The curve of every profile, and what was done to get it.
+
+    The curve's own arrays have ``m + 1`` positions: position 0 is for an imputed sample at time
+    zero, the samples that count follow without a gap from position 1.
+
+    Attributes:
+        time: ``(m + 1, n)``; +inf after the last sample, -inf at an unused position 0.
+        value: ``(m + 1, n)``, 0 where unused.
+        used: ``(m + 1, n)``, the positions that belong to the curve.
+        quantified: ``(m + 1, n)``, those with a measured value.
+        imputed: ``(n,)``, whether position 0 is in use.
+        n_samples: ``(n,)``, samples with a result at or after time zero.
+        end: ``(n,)``, the time of the last of these, quantifiable or not.
+        before_first: ``(n,)``, time of the sample before the first quantifiable one, imputed ones
+            included; 0 if that one is at time zero; NaN if there is none.
+        above_uloq: ``(n,)``, whether a value above the upper limit was used.
+        fault: ``(n,)``, a `Why` for profiles of which nothing can be calculated.
+        order: ``(m, n)``, the position in the data of each sorted sample.
+        role: ``(m, n)``, a `Role` of each sorted sample.
+        level: ``(m, n)``, the value that each sorted sample counts as.
+    """
+
+    time: FloatArray
+    value: FloatArray
+    used: BoolArray
+    quantified: BoolArray
+    imputed: BoolArray
+    n_samples: IntArray
+    end: FloatArray
+    before_first: FloatArray
+    above_uloq: BoolArray
+    fault: NDArray[np.int8]
+    order: IntArray
+    role: NDArray[np.int8]
+    level: FloatArray
+
+
+def arrange(samples: Samples, options: NCAOptions) -> Curve:
+    """Sort, exclude, apply the BLQ rules and the rule for time zero.
+
+    Samples without a time or a value are left out; so are those before time zero, because they
+    stand before the infusion. A profile with an infinite or negative quantified value, or with two
+    samples at one time, gets a fault.
+    """
+    time, value, censored, lloq, uloq, mask = (
+        _position_first(array)
+        for array in (samples.time, samples.value, samples.censored, samples.lloq, samples.uloq, samples.mask)
+    )
+    m, n = time.shape
+    above = (censored == RIGHT_CENSORED) & mask
+    if above.any():
+        value = np.where(above & np.isnan(value), uloq, value)
+    blq = (censored == LEFT_CENSORED) | (value == 0)
+
+    role = np.zeros((m, n), np.int8)
+    role[mask] = Role.QUANTIFIED
+    role[mask & ~blq & np.isnan(value)] = Role.NO_VALUE
+    role[mask & (time < 0)] = Role.BEFORE_INFUSION
+    role[mask & ~np.isfinite(time)] = Role.NO_TIME
+    order = np.broadcast_to(np.arange(m)[:, None], (m, n))
+    key = np.where(role == Role.QUANTIFIED, time, np.inf)
+    unsorted = (key[1:] < key[:-1]).any(axis=0)
+    if unsorted.any():
+        order = order.copy()
+        order[:, unsorted] = np.argsort(key[:, unsorted], axis=0, kind="stable")
+        columns = np.flatnonzero(unsorted)
+        for array in (key, value, blq, lloq, role, above):
+            array[:, columns] = array[order[:, columns], columns]
+    valid = role == Role.QUANTIFIED
+    n_samples = valid.sum(axis=0)
+    quantified = valid & ~blq
+    has = quantified.any(axis=0)
+    first = np.where(has, np.argmax(quantified, axis=0), m)
+    last = np.where(has, m - 1 - np.argmax(quantified[::-1], axis=0), m)
+    profiles = np.arange(n)
+
+    fault = np.full(n, Why.CALCULATED, np.int8)
+    level, missing_lloq = _substitute(role, value, lloq, valid & blq, first, last, options)
+    fault[missing_lloq] = Why.BLQ_WITHOUT_LLOQ
+    fault[((key[1:] == key[:-1]) & valid[1:]).any(axis=0)] = Why.DUPLICATE_TIME
+    fault[(quantified & (value < 0)).any(axis=0)] = Why.NEGATIVE_VALUE
+    fault[(quantified & np.isinf(value)).any(axis=0)] = Why.INFINITE_VALUE
+    fault[n_samples == 0] = Why.NO_SAMPLES
+
+    counts = (role == Role.QUANTIFIED) | (role == Role.SUBSTITUTED)
+    t, c, used, measured = _pack(key, level, counts, quantified)
+    t[0], c[0], used[0] = _time_zero(t, c, used, n_samples, options)
+    before = np.maximum(first, 1) - 1
+    at_zero = has & (first == 0) & (used[0] | (key[0] == 0))
+    return Curve(
+        time=t,
+        value=c,
+        used=used,
+        quantified=measured,
+        imputed=used[0],
+        n_samples=n_samples,
+        end=key[np.maximum(n_samples, 1) - 1, profiles],
+        before_first=np.where(has & (first > 0), key[before, profiles], np.where(at_zero, 0.0, np.nan)),
+        above_uloq=(above & valid).any(axis=0),
+        fault=fault,
+        order=order,
+        role=role,
+        level=level,
+    )
+
+
+def _position_first(array: NDArray[Any]) -> NDArray[Any]:
+    """Copy ``(n, m)`` to ``(m, n)``, with at least one (empty) position."""
+    if not array.shape[1]:
+        return np.zeros((1, len(array)), array.dtype)
+    return np.array(array.T, order="C", copy=True)
+
+
+def _substitute(
+    role: NDArray[np.int8],
+    value: FloatArray,
+    lloq: FloatArray,
+    blq: BoolArray,
+    first: IntArray,
+    last: IntArray,
+    options: NCAOptions,
+) -> tuple[FloatArray, BoolArray]:
+    """Give each BLQ sample its level and role by place; also say which profiles lack an LLOQ."""
+    position = np.arange(len(role))[:, None]
+    level = np.where(role == Role.QUANTIFIED, value, 0.0)
+    missing = np.zeros(role.shape[1], bool)
+    if not blq.any():
+        return level, missing
+    factors = {"zero": 0.0, "lloq": 1.0, "lloq/2": 0.5}
+    rules = options.blq
+    for rule, place in (
+        (rules.before, position < first),
+        (rules.between, (position > first) & (position < last)),
+        (rules.first_after, position == last + 1),
+        (rules.later, position > last + 1),
+    ):
+        here = blq & place
+        if rule == "drop":
+            role[here] = Role.DROPPED
+            level[here] = 0.0
+            continue
+        factor = factors[rule] if isinstance(rule, str) else rule
+        role[here] = Role.SUBSTITUTED
+        if factor == 0:
+            level[here] = 0.0
+        else:
+            level[here] = factor * lloq[here]
+            missing |= (here & np.isnan(lloq)).any(axis=0)
+    return level, missing
+
+
+def _pack(
+    time: FloatArray, level: FloatArray, counts: BoolArray, quantified: BoolArray
+) -> tuple[FloatArray, FloatArray, BoolArray, BoolArray]:
+    """Copy what counts to positions 1, 2, ... without gaps; position 0 stays unused."""
+    m, n = time.shape
+    t, c = np.full((m + 1, n), np.inf), np.zeros((m + 1, n))
+    used, measured = np.zeros((m + 1, n), bool), np.zeros((m + 1, n), bool)
+    np.copyto(t[1:], time, where=counts)
+    np.copyto(c[1:], level, where=counts)
+    used[1:], measured[1:] = counts, quantified
+    gap = np.flatnonzero((counts[1:] & ~counts[:-1]).any(axis=0))
+    if gap.size:
+        order = 1 + np.argsort(~counts[:, gap], axis=0, kind="stable")
+        for array in (t, c, used, measured):
+            array[1:, gap] = array[order, gap]
+    t[0] = -np.inf
+    return t, c, used, measured
+
+
+def _time_zero(
+    t: FloatArray, c: FloatArray, used: BoolArray, n_samples: IntArray, options: NCAOptions
+) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """Return time, value and use of position 0."""
+    rule = options.time_zero_rule
+    starts_at_zero = used[1] & (t[1] == 0)
+    impute = ~starts_at_zero & (n_samples > 0)
+    if rule == "none":
+        impute = np.zeros_like(impute)
+    start = np.zeros(t.shape[1])
+    if rule == "first":
+        start = c[1].copy()
+    elif rule == "c0":
+        start = back_extrapolate(t, c, used)
+    return np.where(impute, 0.0, -np.inf), np.where(impute, start, 0.0), impute
+
+
+def back_extrapolate(t: FloatArray, c: FloatArray, used: BoolArray) -> FloatArray:
+    """Return the value at time zero of the exponential through the first two samples of a bolus.
+
+        C0 = C1 * (C1/C2)^(t1/(t2 - t1))   if C1 > C2 > 0, else the first value above zero
+
+    ``t``, ``c`` and ``used`` are ``(positions, n)`` with the first sample at position 1. Where no
+    value is above zero the result is 0.
+    """
+    positive = c > 0
+    c0 = np.where(positive.any(axis=0), c[np.argmax(positive, axis=0), np.arange(t.shape[1])], 0.0)
+    if len(t) < 3:
+        return c0
+    falls = used[1] & used[2] & (c[1] > c[2]) & (c[2] > 0)
+    t1, t2, c1, c2 = t[1][falls], t[2][falls], c[1][falls], c[2][falls]
+    c0[falls] = c1 * np.exp((np.log(c1) - np.log(c2)) * (t1 / (t2 - t1)))
+    return c0

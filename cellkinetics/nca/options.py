@@ -1,0 +1,191 @@
+"""The rules of a noncompartmental analysis, every one an option that is recorded with the result."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from cellkinetics.errors import SettingsError
+
+AUCMethod = Literal["linear", "linear-up-log-down", "linear-log", "log"]
+Route = Literal["cells", "bolus", "infusion", "extravascular"]
+TimeZero = Literal["auto", "zero", "none", "first", "c0"]
+WindowEnd = Literal["observed", "predicted", "zero", "missing"]
+BLQRule = Literal["zero", "drop", "lloq", "lloq/2"] | Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Window = tuple[float, float]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __init__(self, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            faults = "; ".join(
+                f"{'.'.join(str(part) for part in fault['loc']) or 'options'}: {fault['msg']}"
+                for fault in error.errors()
+            )
+            raise SettingsError(f"{type(self).__name__}: {faults}") from None
+
+
+class BLQRules(_Settings):
+    """What a sample below quantification counts as, by its place among the quantifiable ones.
+
+        zero -> 0;  drop -> left out;  lloq -> LLOQ;  lloq/2 -> LLOQ / 2;  a number f -> f * LLOQ
+
+    The LLOQ is that of the sample's own row. In a profile without any quantifiable sample every
+    sample stands ``before``.
+
+    Attributes:
+        before: before the first quantifiable sample.
+        between: between two quantifiable samples.
+        first_after: the first one after the last quantifiable sample.
+        later: all that follow it.
+
+    Raises:
+        SettingsError: for a rule that does not exist.
+
+    Example:
+        >>> BLQRules(first_after="lloq/2").first_after
+        'lloq/2'
+    """
+
+    before: BLQRule = "zero"
+    between: BLQRule = "drop"
+    first_after: BLQRule = "zero"
+    later: BLQRule = "drop"
+
+
+BLQ_PRESETS: Mapping[str, BLQRules] = MappingProxyType(
+    {
+        "default": BLQRules(),
+        "pknca": BLQRules(before="zero", between="drop", first_after="zero", later="zero"),
+        "winnonlin": BLQRules(before="zero", between="drop", first_after="drop", later="drop"),
+        "zero": BLQRules(before="zero", between="zero", first_after="zero", later="zero"),
+        "drop": BLQRules(before="drop", between="drop", first_after="drop", later="drop"),
+        "lloq": BLQRules(before="lloq", between="lloq", first_after="lloq", later="lloq"),
+        "half-lloq": BLQRules(before="lloq/2", between="lloq/2", first_after="lloq/2", later="lloq/2"),
+    }
+)
+"""Named sets of rules: ``pknca`` and ``winnonlin`` are what those tools do by default with a BLQ
+sample (WinNonlin reads a BLQ text as no sample, except before the first quantifiable one)."""
+
+
+class Acceptance(_Settings):
+    """Thresholds that mark results as ``flagged``; values stay. ``None`` switches a rule off.
+
+    Attributes:
+        r2adj_min: smallest adjusted R2 of the terminal line.
+        span_min: smallest span of the terminal points, in half-lives.
+        extrapolated_max: largest extrapolated part of an area, percent.
+        tmax_min: earliest credible Tmax in the time unit of the data, for the route ``cells`` only:
+            an earlier peak may come from the catheter through which the cells were given.
+
+    Example:
+        >>> Acceptance(r2adj_min=0.8).span_min
+        2.0
+    """
+
+    r2adj_min: float | None = 0.7
+    span_min: float | None = 2.0
+    extrapolated_max: float | None = 20.0
+    tmax_min: float | None = 1.0
+
+
+class NCAOptions(_Settings):
+    """All rules of a noncompartmental analysis; frozen, and valid by construction.
+
+    Attributes:
+        auc_method: ``linear-up-log-down`` (logarithmic where the value falls), ``linear``,
+            ``linear-log`` (linear until Tmax, logarithmic after) or ``log``. A logarithmic segment
+            falls back to the linear one on a tie or a zero.
+        windows: pairs (start, end) for AUCINT; also as text, ``"0-28,0-84"``.
+        blq: rules by place, or the name of one of `BLQ_PRESETS`.
+        route: ``cells``, ``bolus``, ``infusion`` or ``extravascular``. Only a bolus may have Cmax
+            among its terminal points and a back-extrapolated value at time zero.
+        infusion_duration: for the route ``infusion``; half of it is taken off every mean time.
+        time_zero: what stands at time zero where no sample does: ``zero``, ``none`` (nothing),
+            ``first`` (the first value), ``c0`` (back-extrapolated), ``auto`` (``c0`` for a bolus,
+            else ``zero``).
+        lambda_z_min_points: fewest points of the terminal line, at least 3.
+        lambda_z_tolerance: an adjusted R2 this close to the best one is as good, and the line with
+            more points is taken.
+        acceptance: thresholds for flags.
+        tmax_tie: ``first`` or ``last`` of several equal maxima.
+        window_end: a window that ends after the last sample is extrapolated with lambda_z from the
+            ``observed`` or ``predicted`` last value, counted as ``zero`` there, or ``missing``.
+
+    Raises:
+        SettingsError: for an unknown option or a value that it does not take.
+
+    Example:
+        >>> options = NCAOptions(windows="0-28", blq="pknca")
+        >>> options.windows, options.blq.later
+        (((0.0, 28.0),), 'zero')
+    """
+
+    auc_method: AUCMethod = "linear-up-log-down"
+    windows: tuple[Window, ...] = ((0.0, 28.0), (0.0, 84.0), (0.0, 168.0))
+    blq: BLQRules = BLQ_PRESETS["default"]
+    route: Route = "cells"
+    infusion_duration: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    time_zero: TimeZero = "auto"
+    lambda_z_min_points: Annotated[int, Field(ge=3)] = 3
+    lambda_z_tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-4
+    acceptance: Acceptance = Acceptance()
+    tmax_tie: Literal["first", "last"] = "first"
+    window_end: WindowEnd = "observed"
+
+    @field_validator("blq", mode="before")
+    @classmethod
+    def _preset(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            if value not in BLQ_PRESETS:
+                raise SettingsError(f"blq: no preset {value!r}; there are {', '.join(BLQ_PRESETS)}")
+            return BLQ_PRESETS[value]
+        return value
+
+    @field_validator("windows", mode="before")
+    @classmethod
+    def _parse_windows(cls, value: Any) -> Any:
+        return parse_windows(value) if isinstance(value, str) else value
+
+    @field_validator("windows")
+    @classmethod
+    def _check_windows(cls, value: tuple[Window, ...]) -> tuple[Window, ...]:
+        for start, end in value:
+            if not (0 <= start < end and math.isfinite(end)):
+                raise SettingsError(f"window {start:g}-{end:g}: the start must be 0 or later, the end after the start")
+        return tuple(dict.fromkeys(value))
+
+    @property
+    def time_zero_rule(self) -> Literal["zero", "none", "first", "c0"]:
+        """The rule for a missing time zero, with ``auto`` resolved by the route."""
+        if self.time_zero == "auto":
+            return "c0" if self.route == "bolus" else "zero"
+        return self.time_zero
+
+
+def parse_windows(text: str) -> tuple[Window, ...]:
+    """Read windows from text such as ``0-28,0-84`` (time unit of the data).
+
+    Raises:
+        SettingsError: if a part is not two numbers with a dash between them.
+
+    Example:
+        >>> parse_windows("0-28, 28-84")
+        ((0.0, 28.0), (28.0, 84.0))
+    """
+    windows = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        start, _, end = part.partition("-")
+        try:
+            windows.append((float(start), float(end)))
+        except ValueError:
+            raise SettingsError(f"window {part!r}: write it as start-end, for example 0-28") from None
+    return tuple(windows)

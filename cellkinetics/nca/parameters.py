@@ -1,0 +1,205 @@
+"""The registry of parameters: one frozen row each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cellkinetics.errors import SettingsError
+from cellkinetics.nca.column import Key
+from cellkinetics.nca.options import NCAOptions, Route
+from cellkinetics.units import UnitKind
+
+_ANY: tuple[Route, ...] = ("cells", "bolus", "infusion", "extravascular")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of the analysis.
+
+    Attributes:
+        code: its name in every table, at most 8 of A-Z, 0-9 and ``_``.
+        label: what it is, at most 40 characters.
+        unit_kind: see `cellkinetics.units.unit_label`.
+        formula: how it is had, in the field's symbols.
+        depends: codes of the parameters that its formula needs.
+        group: ``core`` is calculated unless something else is asked for; ``more`` on request.
+        cdisc: whether the code is CDISC controlled terminology (PKPARMCD); otherwise it is ours.
+        routes: the routes for which it has a meaning.
+        windowed: whether there is one value for every window.
+    """
+
+    code: str
+    label: str
+    unit_kind: UnitKind
+    formula: str
+    depends: tuple[str, ...] = ()
+    group: str = "core"
+    cdisc: bool = True
+    routes: tuple[Route, ...] = _ANY
+    windowed: bool = False
+
+
+def _mean_times(prefix: str, label: str, routes: tuple[Route, ...], less: str) -> tuple[Parameter, ...]:
+    """Mean residence times: CDISC has one code for each way of giving a drug."""
+    return tuple(
+        Parameter(
+            f"{prefix}{end}",
+            f"MRT {label} {words}",
+            "time",
+            f"{moment} / {area}{less}",
+            (moment, area),
+            group=group,
+            routes=routes,
+        )
+        for end, words, moment, area, group in (
+            ("LST", "to Last Quantifiable", "AUMCLST", "AUCLST", "core"),
+            ("IFO", "Infinity Obs", "AUMCIFO", "AUCIFO", "core"),
+            ("IFP", "Infinity Pred", "AUMCIFP", "AUCIFP", "more"),
+        )
+    )
+
+
+PARAMETERS: tuple[Parameter, ...] = (
+    Parameter("CMAX", "Max Conc", "value", "largest quantified value"),
+    Parameter("TMAX", "Time of CMAX", "time", "time of Cmax"),
+    Parameter("CLST", "Last Quantifiable Conc", "value", "last quantified value"),
+    Parameter("TLST", "Time of Last Quantifiable Conc", "time", "time of Clast"),
+    Parameter("TFQ", "Time of First Quantifiable Conc", "time", "time of the first quantified value", cdisc=False),
+    Parameter(
+        "TLAG",
+        "Time Until First Quantifiable Conc",
+        "time",
+        "time of the sample before the first quantified one",
+        routes=("cells", "extravascular"),
+    ),
+    Parameter(
+        "C0", "Initial Conc", "value", "exponential through the first two samples, at time zero", routes=("bolus",)
+    ),
+    Parameter("AUCLST", "AUC to Last Quantifiable Conc", "area", "integral of C from time zero to Tlast"),
+    Parameter("AUCALL", "AUC All", "area", "AUCLST + the fall to the first sample below quantification"),
+    Parameter(
+        "AUCINT", "AUC from T1 to T2", "area", "integral of C over the window", ("AUCLST", "LAMZ"), windowed=True
+    ),
+    Parameter(
+        "AUCINTPE",
+        "AUC from T1 to T2 % Extrapolated",
+        "percent",
+        "100 * part of AUCINT beyond Tlast by lambda_z / AUCINT",
+        ("AUCINT",),
+        cdisc=False,
+        windowed=True,
+    ),
+    Parameter("AUCIFO", "AUC Infinity Obs", "area", "AUCLST + Clast / lambda_z", ("AUCLST", "CLST", "LAMZ")),
+    Parameter(
+        "AUCIFP",
+        "AUC Infinity Pred",
+        "area",
+        "AUCLST + exp(intercept - lambda_z Tlast) / lambda_z",
+        ("AUCLST", "TLST", "LAMZ", "LAMZICPT"),
+    ),
+    Parameter("AUCPEO", "AUC % Extrapolation Obs", "percent", "100 * (AUCIFO - AUCLST) / AUCIFO", ("AUCIFO",)),
+    Parameter("AUCPEP", "AUC % Extrapolation Pred", "percent", "100 * (AUCIFP - AUCLST) / AUCIFP", ("AUCIFP",)),
+    Parameter("LAMZ", "Lambda z", "rate", "- slope of the terminal line of ln C"),
+    Parameter("LAMZHL", "Half-Life Lambda z", "time", "ln 2 / lambda_z", ("LAMZ",)),
+    Parameter("LAMZNPT", "Number of Points for Lambda z", "count", "points of the terminal line", ("LAMZ",)),
+    Parameter("LAMZLL", "Lambda z Lower Limit", "time", "time of its first point", ("LAMZ",)),
+    Parameter("LAMZUL", "Lambda z Upper Limit", "time", "time of its last point", ("LAMZ",)),
+    Parameter("LAMZSPN", "Lambda z Span", "none", "(LAMZUL - LAMZLL) / LAMZHL", ("LAMZUL", "LAMZLL", "LAMZHL")),
+    Parameter(
+        "LAMZICPT", "Lambda z Line Intercept of ln C", "none", "ln C of the line at time zero", ("LAMZ",), cdisc=False
+    ),
+    Parameter("R2", "R Squared", "none", "squared correlation of ln C and time", ("LAMZ",)),
+    Parameter("R2ADJ", "R Squared Adjusted", "none", "1 - (1 - R2) (k - 1) / (k - 2)", ("R2", "LAMZNPT")),
+    Parameter("CORRXY", "Correlation Between TimeX and Log ConcY", "none", "correlation of ln C and time", ("LAMZ",)),
+    Parameter("AUMCLST", "AUMC to Last Quantifiable Conc", "moment", "integral of t C from time zero to Tlast"),
+    Parameter(
+        "AUMCIFO",
+        "AUMC Infinity Obs",
+        "moment",
+        "AUMCLST + Clast (Tlast / lambda_z + 1 / lambda_z^2)",
+        ("AUMCLST", "CLST", "TLST", "LAMZ"),
+        group="more",
+    ),
+    Parameter(
+        "AUMCIFP",
+        "AUMC Infinity Pred",
+        "moment",
+        "as AUMCIFO, with the line's value at Tlast",
+        ("AUMCLST", "TLST", "LAMZ", "LAMZICPT"),
+        group="more",
+    ),
+    Parameter(
+        "AUMCPEO", "AUMC % Extrapolation Obs", "percent", "100 * (AUMCIFO - AUMCLST) / AUMCIFO", ("AUMCIFO",), "more"
+    ),
+    Parameter(
+        "AUMCPEP", "AUMC % Extrapolation Pred", "percent", "100 * (AUMCIFP - AUMCLST) / AUMCIFP", ("AUMCIFP",), "more"
+    ),
+    *_mean_times("MRTEV", "Extravasc", ("extravascular",), ""),
+    *_mean_times("MRTIB", "IV Bolus", ("cells", "bolus"), ""),
+    *_mean_times("MRTIC", "IV Cont Inf", ("infusion",), " - infusion_duration / 2"),
+    Parameter("NSAMPLE", "Number of Samples", "count", "samples with a result at or after time zero", cdisc=False),
+    Parameter("NQUANT", "Number of Quantifiable Samples", "count", "those with a quantified value", cdisc=False),
+)
+"""Every parameter, in the order of the tables."""
+
+BY_CODE = {parameter.code: parameter for parameter in PARAMETERS}
+GROUPS = ("core", "all")
+
+
+def select(parameters: str | Iterable[str] | None, options: NCAOptions) -> tuple[Key, ...]:
+    """Resolve what the user asked for into keys, in the registry's order.
+
+    Args:
+        parameters: ``core`` (the default), ``all``, codes, or several of them, also as one text with
+            commas. Groups bring only what has a meaning for the route; a code that is named stays.
+        options: for the route and the windows.
+
+    Raises:
+        SettingsError: for a name that is neither a group nor a code.
+
+    Example:
+        >>> select("CMAX,AUCINT", NCAOptions(windows="0-28"))
+        (Key(code='CMAX', start=None, end=None), Key(code='AUCINT', start=0.0, end=28.0))
+    """
+    names = parameters if parameters is not None else "core"
+    wanted = [name.strip() for name in (names.split(",") if isinstance(names, str) else names)]
+    codes: set[str] = set()
+    for name in wanted:
+        if name.lower() in GROUPS:
+            codes |= {
+                parameter.code
+                for parameter in PARAMETERS
+                if options.route in parameter.routes and (name.lower() == "all" or parameter.group == "core")
+            }
+        elif name.upper() in BY_CODE:
+            codes.add(name.upper())
+        else:
+            raise SettingsError(
+                f"no parameter {name!r}; there are the groups {', '.join(GROUPS)} and {', '.join(BY_CODE)}"
+            )
+    keys: list[Key] = []
+    for parameter in PARAMETERS:
+        if parameter.code in codes:
+            if parameter.windowed:
+                keys.extend(Key(parameter.code, start, end) for start, end in options.windows)
+            else:
+                keys.append(Key(parameter.code))
+    return tuple(keys)
+
+
+def required(keys: Iterable[Key]) -> frozenset[str]:
+    """Return the codes of the keys and of everything that they depend on.
+
+    Example:
+        >>> sorted(required([Key("LAMZHL")]))
+        ['LAMZ', 'LAMZHL']
+    """
+    codes: set[str] = set()
+    waiting = [key.code for key in keys]
+    while waiting:
+        code = waiting.pop()
+        if code not in codes:
+            codes.add(code)
+            waiting.extend(BY_CODE[code].depends)
+    return frozenset(codes)

@@ -1,0 +1,71 @@
+"""Why a number could not be had: one short code and one sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+from types import MappingProxyType
+
+
+class Why(IntEnum):
+    """Reason for which a parameter of a profile is not calculated; ``CALCULATED`` is none.
+
+    The lower-case name is the ``reason_code`` of every table.
+
+    Example:
+        >>> Why.NO_QUANTIFIABLE.code, Why.NO_QUANTIFIABLE.sentence
+        ('no_quantifiable', 'no sample is quantifiable')
+    """
+
+    CALCULATED = 0
+    NO_SAMPLES = 1
+    NO_QUANTIFIABLE = 2
+    INFINITE_VALUE = 3
+    NEGATIVE_VALUE = 4
+    DUPLICATE_TIME = 5
+    BLQ_WITHOUT_LLOQ = 6
+    NO_INTERVAL = 7
+    NO_TIME_ZERO = 8
+    TOO_FEW_POINTS = 9
+    SLOPE_NOT_NEGATIVE = 10
+    WINDOW_NOT_COVERED = 11
+    LAMBDA_Z_NOT_ACCEPTED = 12
+    ZERO_AREA = 13
+    OVERFLOW = 14
+    NOT_FOR_ROUTE = 15
+    UNUSABLE_PROFILE = 16  # tables give the profile's own fault instead
+
+    @property
+    def code(self) -> str:
+        """The name that stands in ``reason_code``; empty for ``CALCULATED``."""
+        return "" if self is Why.CALCULATED else self.name.lower()
+
+    @property
+    def sentence(self) -> str:
+        """What happened, in words."""
+        return SENTENCES[self]
+
+
+SENTENCES: Mapping[Why, str] = MappingProxyType(
+    {
+        Why.CALCULATED: "",
+        Why.NO_SAMPLES: "the profile has no sample with a result at or after time zero",
+        Why.NO_QUANTIFIABLE: "no sample is quantifiable",
+        Why.INFINITE_VALUE: "a value is infinite; correct or remove it",
+        Why.NEGATIVE_VALUE: "a value is negative; correct it or mark it as below quantification",
+        Why.DUPLICATE_TIME: "two samples have the same time; keep one of them",
+        Why.BLQ_WITHOUT_LLOQ: "the rule for samples below quantification needs an LLOQ, and a sample has none",
+        Why.NO_INTERVAL: "a single sample at time zero spans no interval",
+        Why.NO_TIME_ZERO: "there is no sample at time zero, and the options do not impute one",
+        Why.TOO_FEW_POINTS: "fewer quantifiable samples after Cmax than a terminal slope needs",
+        Why.SLOPE_NOT_NEGATIVE: "no choice of terminal points gives a falling slope",
+        Why.WINDOW_NOT_COVERED: "the window ends after the last sample, and there is no terminal slope to extrapolate",
+        Why.LAMBDA_Z_NOT_ACCEPTED: (
+            "the window ends after the last sample, and the terminal slope misses the acceptance thresholds"
+        ),
+        Why.ZERO_AREA: "the area is zero, so that no mean time can be had from it",
+        Why.OVERFLOW: "the result is larger than a double-precision number can hold",
+        Why.NOT_FOR_ROUTE: "the parameter has no meaning for this route",
+        Why.UNUSABLE_PROFILE: "the profile's data cannot be used",
+    }
+)

@@ -1,0 +1,168 @@
+"""The result of a noncompartmental analysis."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cellkinetics.data.cohort import Cohort
+from cellkinetics.errors import SettingsError
+from cellkinetics.nca.column import Column, Key
+from cellkinetics.nca.options import NCAOptions
+from cellkinetics.nca.parameters import BY_CODE
+from cellkinetics.nca.reasons import Why
+from cellkinetics.nca.summary import STATISTICS, describe
+from cellkinetics.nca.tables import long_table, point_table, wide_table
+from cellkinetics.units import unit_label
+
+_SHOWN = 10  # profiles that a printed result lists
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NCAResult:
+    """Parameters of every profile of a cohort, with reasons and marks.
+
+    Attributes:
+        options: the rules that were followed.
+        columns: the numbers as arrays, by `Key`; the tables are made from them when asked for.
+        cohort: what was analysed.
+    """
+
+    cohort: Cohort = field(repr=False)
+    options: NCAOptions
+    columns: Mapping[Key, Column]
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row a profile and parameter (the schema of ``nca.csv``).
+
+        Columns: ``subject, analyte, interval_start, interval_end, parameter, value, unit, status,
+        reason_code, reason, occasion, group``. ``status`` is ``ok``, ``flagged`` or
+        ``not_calculated``; an empty value always has a reason.
+        """
+        return long_table(self.cohort, self.columns, self.options)
+
+    @cached_property
+    def wide(self) -> pd.DataFrame:
+        """One row a profile; a partial area is a column such as ``AUCINT_0_28``."""
+        return wide_table(self.cohort, self.columns)
+
+    @cached_property
+    def points(self) -> pd.DataFrame:
+        """Candidates for the terminal line, and every sample that was changed, left out or imputed.
+
+        Columns: ``subject, analyte, occasion, group, row, time, value, role, used, reason_code,
+        reason``.
+        """
+        return point_table(self.cohort, self.options)
+
+    @property
+    def n_not_calculated(self) -> int:
+        """Number of values that could not be had."""
+        return sum(int((column.why != Why.CALCULATED).sum()) for column in self.columns.values())
+
+    @property
+    def n_flagged(self) -> int:
+        """Number of values that miss an acceptance threshold."""
+        return sum(int((column.flags != 0).sum()) for column in self.columns.values())
+
+    @property
+    def status(self) -> str:
+        """How it went, in one sentence that tells the next step."""
+        lost, flagged = self.n_not_calculated, self.n_flagged
+        total = len(self.columns) * len(self.cohort)
+        if not lost and not flagged:
+            return f"all {total} values calculated"
+        return (
+            f"{total - lost} of {total} values calculated, {flagged} of them flagged; "
+            "the columns status and reason of .table say why"
+        )
+
+    def summary(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
+        """Describe each parameter over the profiles, always apart for each analyte and unit.
+
+        Args:
+            by: one or several of ``group``, ``occasion`` and the cohort's covariates.
+
+        Returns:
+            One row a group and parameter: ``analyte``, the columns of ``by``, ``interval_start,
+            interval_end, parameter, unit`` and the statistics of `cellkinetics.nca.summary.describe`
+            (flagged values take part), with ``n_flagged`` and ``missing_reasons``, a text such as
+            ``"no_quantifiable: 2"``.
+
+        Raises:
+            SettingsError: for a column that the cohort does not have.
+        """
+        names = [] if by is None else [by] if isinstance(by, str) else list(by)
+        labels = {name: self._labels(name) for name in names}
+        frame = pd.DataFrame({"analyte": self.cohort.analyte, "value_unit": self.cohort.value_unit, **labels})
+        rows = []
+        for _, part in frame.groupby(["analyte", "value_unit", *names], sort=False, dropna=False):
+            index = part.index.to_numpy()
+            analyte, value_unit, *others = part.iloc[0]
+            for key, column in self.columns.items():
+                rows.append(
+                    {
+                        "analyte": analyte,
+                        **dict(zip(names, others, strict=True)),
+                        "interval_start": np.nan if key.start is None else key.start,
+                        "interval_end": np.nan if key.end is None else key.end,
+                        "parameter": key.code,
+                        "unit": unit_label(BY_CODE[key.code].unit_kind, time=self.cohort.time_unit, value=value_unit),
+                        **describe(column.value[index]),
+                        **self._losses(column, index),
+                    }
+                )
+        head = ["analyte", *names, "interval_start", "interval_end", "parameter", "unit"]
+        table = pd.DataFrame(rows, columns=[*head, *STATISTICS, "n_flagged", "missing_reasons"])
+        counts = ["n", "n_missing", "n_geometric", "n_flagged"]
+        return table.astype(dict.fromkeys(counts, "int64"))
+
+    def _labels(self, name: str) -> Any:
+        if name == "group":
+            return self.cohort.group
+        if name == "occasion":
+            return self.cohort.occasion
+        if name in self.cohort.covariates:
+            return self.cohort.covariates[name]
+        known = ["group", "occasion", *self.cohort.covariates]
+        raise SettingsError(f"no column {name!r} to group by; there are {', '.join(known)}")
+
+    def _losses(self, column: Column, index: Any) -> dict[str, object]:
+        """Count the reasons and marks among the given profiles."""
+        reasons = Counter(
+            {
+                Why(why).code: int(count)
+                for why, count in zip(*np.unique(column.why[index], return_counts=True), strict=True)
+            }
+        )
+        del reasons[Why.CALCULATED.code]
+        if reasons.pop(Why.UNUSABLE_PROFILE.code, 0):
+            faults = (self.cohort.unusable[i] for i in index)
+            reasons.update(fault.code for fault in faults if fault is not None)
+        return {
+            "n_flagged": int((column.flags[index] != 0).sum()),
+            "missing_reasons": "; ".join(f"{code}: {count}" for code, count in sorted(reasons.items())),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return options and table as plain Python: numbers, texts, and None for what is empty."""
+        table = self.table.astype(object)
+        return {
+            "status": self.status,
+            "options": self.options.model_dump(mode="json"),
+            "table": table.where(table.notna(), None).to_dict("records"),
+        }
+
+    def __repr__(self) -> str:
+        shown = [name for name in ("CMAX", "TMAX", "TLST", "AUCLST", "LAMZHL") if name in self.wide]
+        names = ["subject", *(name for name in ("analyte", "occasion") if (self.wide[name] != "").any())]
+        head = self.wide[[*names, *shown]].head(_SHOWN).to_string(index=False, na_rep="-")
+        more = f"\n... {len(self.wide) - _SHOWN} more profiles" if len(self.wide) > _SHOWN else ""
+        return f"NCAResult: {len(self.wide)} profiles, {len(self.columns)} parameters\n{self.status}\n{head}{more}"

@@ -33,6 +33,57 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False)
+class RowRecords:
+    """Rows of samples that were left out, or changed by a rule, each with its reason; shape ``(k,)``.
+
+    Attributes:
+        profile: number of the profile in the cohort, -1 where the subject is not known.
+        row: line in the file.
+        kept: True where the sample is in the cohort, changed; False where it is left out.
+        time, nominal_time, value, lloq, uloq, censored: as the file has them, NaN where it has no number.
+        code: short name of the reason.
+        reason: the reason in words.
+    """
+
+    profile: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
+    row: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
+    kept: BoolArray = field(default_factory=lambda: np.empty(0, np.bool_))
+    time: FloatArray = field(default_factory=lambda: np.empty(0))
+    nominal_time: FloatArray = field(default_factory=lambda: np.empty(0))
+    value: FloatArray = field(default_factory=lambda: np.empty(0))
+    censored: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
+    lloq: FloatArray = field(default_factory=lambda: np.empty(0))
+    uloq: FloatArray = field(default_factory=lambda: np.empty(0))
+    code: tuple[str, ...] = ()
+    reason: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def of_profiles(self, indices: IntArray) -> RowRecords:
+        """Return the records of some profiles, numbered by their place in ``indices``."""
+        order = np.argsort(self.profile, kind="stable")
+        ordered = self.profile[order]
+        start = np.searchsorted(ordered, indices, "left")
+        count = np.searchsorted(ordered, indices, "right") - start
+        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        pick = order[np.repeat(start, count) + within]
+        return RowRecords(
+            profile=np.repeat(np.arange(len(indices)), count),
+            row=self.row[pick],
+            kept=self.kept[pick],
+            time=self.time[pick],
+            nominal_time=self.nominal_time[pick],
+            value=self.value[pick],
+            censored=self.censored[pick],
+            lloq=self.lloq[pick],
+            uloq=self.uloq[pick],
+            code=tuple(self.code[k] for k in pick),
+            reason=tuple(self.reason[k] for k in pick),
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Profile:
     """The samples of one subject, analyte and occasion, in order of time, without padding.
 
@@ -77,6 +128,7 @@ class Cohort:
             it, or None. Such profiles stay in the cohort, so that every table names them.
         faults: every fault and note that reading found.
         covariates: name to array ``(n,)``, numbers (NaN missing) or text ("" missing).
+        records: rows that were left out, or changed by a rule, each with its reason.
         dose: ``(n,)``, NaN where unknown. It is a covariate or an initial value, not an input rate.
 
     Example:
@@ -104,6 +156,7 @@ class Cohort:
     time_unit: str = DEFAULT_TIME_UNIT
     value_unit: tuple[str, ...] = ()
     source: Source = Source()
+    records: RowRecords = field(default_factory=RowRecords)
 
     def __post_init__(self) -> None:
         n = len(self.subject)
@@ -231,6 +284,7 @@ class Cohort:
             row=self.row[index],
             dose=self.dose[index],
             covariates=MappingProxyType({name: array[index] for name, array in self.covariates.items()}),
+            records=self.records.of_profiles(index),
         )
 
     @property

@@ -1,0 +1,91 @@
+"""Read a table of samples into a `Cohort`, with every fault that it has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from cellkinetics.data.assembly import assemble
+from cellkinetics.data.cohort import Cohort
+from cellkinetics.data.dialects import Layout
+from cellkinetics.data.duplicates import DUPLICATE_RULES
+from cellkinetics.data.faultlog import FaultLog
+from cellkinetics.data.tables import load_table
+from cellkinetics.errors import SettingsError
+from cellkinetics.units import DEFAULT_TIME_UNIT
+
+
+def read(
+    source: str | os.PathLike[str] | pd.DataFrame,
+    *,
+    dialect: str = "auto",
+    mapping: Mapping[str, str] | None = None,
+    duplicates: Literal["error", "first", "mean", "max"] = "error",
+    negative: Literal["error", "blq"] = "error",
+    lloq: float | None = None,
+    time_unit: str = DEFAULT_TIME_UNIT,
+    value_unit: str | None = None,
+) -> Cohort:
+    """Read a long table, one row a sample, from CSV, Excel, Parquet or a data frame.
+
+    Columns are found by name, whatever the case: ``subject, time, value`` are required;
+    ``nominal_time, censored, lloq, uloq, analyte, unit, occasion, dose, group`` are known; NONMEM and
+    Monolix names are as good; any other column that is constant within each subject is a covariate.
+    One profile is one subject, analyte and occasion. The order of rows does not matter.
+
+    A sample is below quantification if its value says so (``<50``, ``BLQ``, ``ND``), if its flag
+    ``censored`` is 1, or, without a flag, if the value is zero or below the row's LLOQ. Its LLOQ is
+    the number in the value's text, else the column's, else ``lloq``, else the value of the flagged row.
+
+    Args:
+        source: path, or data frame. What a file is shows in its bytes, not in its name. Rows of a
+            frame are counted as if it stood in a file below its header.
+        dialect: ``auto``, ``plain``, ``nonmem`` or ``monolix``.
+        mapping: role to column, where the names do not tell, as ``{"subject": "PATIENT"}``.
+        duplicates: what to do with several samples of a profile at one time: ``error`` makes the
+            profile unusable; ``first``, ``mean``, ``max`` take one number, and say so.
+        negative: ``error`` makes the profile of a negative value unusable; ``blq`` takes it as below
+            quantification.
+        lloq: LLOQ of rows that do not state one, in the unit of the values.
+        time_unit: unit of time, a label.
+        value_unit: unit of the values, a label; by default the column ``unit``, or what stands in
+            brackets behind the value column's name.
+
+    Returns:
+        The cohort. ``faults`` holds every fault and note with its line, ``unusable`` the fault of
+        each profile for which nothing can be calculated, ``records`` each row that was left out.
+
+    Raises:
+        DataError: if nothing can be read; ``faults`` holds what was found.
+        SettingsError: if an argument does not make sense, or an extra is not installed.
+
+    Example:
+        >>> import pandas as pd
+        >>> table = pd.DataFrame({"ID": [1, 1, 1], "DAY": [0, 7, 14], "CONC": ["<50", "900", "BLQ"]})
+        >>> cohort = read(table, lloq=20)
+        >>> cohort
+        Cohort: 1 subjects, 1 profiles, 3 samples, 2 below quantification, 0 profiles unusable
+        >>> cohort.profile(0).lloq.tolist()
+        [50.0, 20.0, 20.0]
+    """
+    if duplicates not in DUPLICATE_RULES:
+        raise SettingsError(f"duplicates {duplicates!r} does not exist; take {', '.join(DUPLICATE_RULES)}")
+    if negative not in ("error", "blq"):
+        raise SettingsError(f"negative {negative!r} does not exist; take error or blq")
+    if lloq is not None and not (np.isfinite(lloq) and lloq > 0):
+        raise SettingsError(f"the LLOQ must be a positive number, not {lloq}")
+    log = FaultLog()
+    table = load_table(source, Layout(dialect, dict(mapping or {})), log)
+    return assemble(
+        table,
+        log,
+        duplicates=duplicates,
+        negative_is_blq=negative == "blq",
+        lloq=lloq,
+        time_unit=time_unit,
+        value_unit=value_unit,
+    )

@@ -13,8 +13,12 @@ _PUBLIC = {
     "CellKineticsError": "cellkinetics.errors",
     "Cohort": "cellkinetics.data.cohort",
     "DataError": "cellkinetics.errors",
+    "NCAOptions": "cellkinetics.nca.options",
+    "NCAResult": "cellkinetics.nca.result",
     "Profile": "cellkinetics.data.cohort",
     "fit": "cellkinetics.fitting.individual",
+    "noncompartmental": "cellkinetics.nca.engine",
+    "read": "cellkinetics.data.reading",
 }
 
 __all__ = sorted(_PUBLIC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from cellkinetics.nca.column import Column, FlagArray, Key, ReasonArray
 from cellkinetics.nca.curve import Curve, Samples, arrange
 from cellkinetics.nca.options import NCAOptions, Window, parse_windows
 from cellkinetics.nca.parameters import BY_CODE, required, select
-from cellkinetics.nca.peak import first_position, last_position, peak_position
+from cellkinetics.nca.peak import Landmarks, landmarks
 from cellkinetics.nca.reasons import Why
 from cellkinetics.nca.result import NCAResult
 from cellkinetics.nca.terminal import Terminal, candidates, terminal_line
@@ -20,7 +21,15 @@ from cellkinetics.nca.window import Segments, extrapolated_area, observed_area
 
 BLOCK = 4096  # profiles at a time: the arrays of one block stay in the processor's cache
 
-Parts = dict[Key, tuple[FloatArray, ReasonArray]]
+
+class _Part(NamedTuple):
+    """Values and reasons of one parameter, arrays ``(n,)``, on their way to a `Column`."""
+
+    value: FloatArray
+    why: ReasonArray
+
+
+Parts = dict[Key, _Part]
 
 
 def compute(samples: Samples, options: NCAOptions, keys: Sequence[Key] | None = None) -> dict[Key, Column]:
@@ -46,78 +55,73 @@ def compute(samples: Samples, options: NCAOptions, keys: Sequence[Key] | None = 
 
 def _compute(curve: Curve, options: NCAOptions, keys: Sequence[Key]) -> dict[Key, Column]:
     needs = required(keys)
-    n = len(curve.fault)
-    profiles = np.arange(n)
-    has = curve.quantified.any(axis=0)
-    peak = peak_position(curve.value, curve.quantified, options.tmax_tie)
-    last = last_position(curve.quantified)
-    tmax = np.where(has, curve.time[peak, profiles], np.nan)
-    tlast = np.where(has, curve.time[last, profiles], np.nan)
-    clast = np.where(has, curve.value[last, profiles], np.nan)
-    unquantified = np.where(has, Why.CALCULATED, Why.NO_QUANTIFIABLE).astype(np.int8)
-
+    marks = landmarks(curve, options.tmax_tie)
+    segments = cut(curve, marks.tmax, options)
     parts: Parts = {}
-
-    def put(code: str, value: FloatArray, why: ReasonArray = unquantified) -> None:
-        parts[Key(code)] = (value, why)
-
-    put("CMAX", np.where(has, curve.value[peak, profiles], np.nan))
-    put("TMAX", tmax)
-    put("CLST", clast)
-    put("TLST", tlast)
-    put("TFQ", np.where(has, curve.time[first_position(curve.quantified), profiles], np.nan))
-    lag = curve.before_first
-    lag = np.where(np.isnan(lag) & curve.imputed, 0.0, lag)
-    put("TLAG", lag, _first_of(unquantified, np.isnan(lag), Why.NO_TIME_ZERO))
-    c0 = np.where(curve.imputed, curve.value[0], np.where(curve.time[1] == 0, curve.value[1], np.nan))
-    put("C0", c0, _first_of(unquantified, np.isnan(c0), Why.NO_TIME_ZERO))
-    put("NSAMPLE", curve.n_samples.astype(float), np.zeros(n, np.int8))
-    put("NQUANT", curve.quantified.sum(axis=0).astype(float), np.zeros(n, np.int8))
-
-    segments = cut(curve, tmax, options)
-    to_last = segments.exists & (np.arange(1, len(curve.time))[:, None] <= last)
-    no_interval = ~np.where(has, to_last.any(axis=0), curve.end > 0)
-    no_interval_all = ~(segments.exists.any(axis=0) | (~has & (curve.end > 0)))
-    auclst = _sum(segments.area, to_last)
-    put("AUCLST", auclst, _first_of(np.zeros(n, np.int8), no_interval, Why.NO_INTERVAL))
-    put(
-        "AUCALL",
-        _sum(segments.area, segments.exists),
-        _first_of(np.zeros(n, np.int8), no_interval_all, Why.NO_INTERVAL),
-    )
-
-    terminal_marks = np.zeros(n, np.int16)
-    extrapolated: dict[str, FloatArray] = {}
+    _put_samples(parts, curve, marks)
+    _put_areas(parts, curve, segments, marks)
+    n = len(curve.fault)
+    missed, extrapolated = np.zeros(n, np.int16), dict[str, FloatArray]()
+    line = None
     if "LAMZ" in needs:
         line = terminal_line(
             curve.time,
             curve.value,
-            candidates(curve.quantified, peak, with_peak=options.route == "bolus"),
+            candidates(curve.quantified, marks.peak, with_peak=options.route == "bolus"),
             min_points=options.lambda_z_min_points,
             tolerance=options.lambda_z_tolerance,
         )
-        span = (line.upper - line.lower) * line.lambda_z / np.log(2.0)
-        terminal_marks = acceptance.terminal_flags(line.r2adj, span, options)
-        why = np.where(has, line.why, Why.NO_QUANTIFIABLE).astype(np.int8)
-        _put_line(put, line, span, why)
-        infinite_why = np.where(no_interval & (why == Why.CALCULATED), Why.NO_INTERVAL, why).astype(np.int8)
-        predicted = np.exp(line.intercept - line.lambda_z * tlast)
-        for suffix, end in (("O", clast), ("P", predicted)):
-            area = auclst + end / line.lambda_z
-            share = 100.0 * ((area - auclst) / area)
-            extrapolated[f"AUCPE{suffix}"] = share
-            put(f"AUCIF{suffix}", area, infinite_why)
-            put(f"AUCPE{suffix}", share, infinite_why)
+        _put_line(parts, line, marks)
+        missed = acceptance.terminal_flags(line.r2adj, parts[Key("LAMZSPN")].value, options)
+        extrapolated = {code: parts[Key(code)].value for code in ("AUCPEO", "AUCPEP")}
         if "AUCINT" in needs:
-            _windows(parts, extrapolated, keys, curve, segments, line, terminal_marks, tlast, clast, predicted, options)
+            windows = dict.fromkeys((k.start, k.end) for k in keys if k.start is not None and k.end is not None)
+            extrapolated |= _put_windows(parts, tuple(windows), curve, segments, marks, line, missed == 0, options)
     if "AUMCLST" in needs:
-        _moments(put, parts, curve, segments, to_last, tlast, options, "LAMZ" in needs)
-    return _finish(parts, extrapolated, keys, curve, terminal_marks, tmax, options)
+        _put_moments(parts, segments, marks, line, options)
+    return _finish(parts, extrapolated, keys, curve, missed, marks.tmax, options)
 
 
-def _first_of(why: ReasonArray, condition: BoolArray, reason: Why) -> ReasonArray:
-    """Add a reason where there is none yet and the condition holds."""
-    return np.where((why == Why.CALCULATED) & condition, reason, why).astype(np.int8)
+def _put_samples(parts: Parts, curve: Curve, marks: Landmarks) -> None:
+    """Write what is read off single samples."""
+    n = len(curve.fault)
+    none = _because(n, (~marks.has, Why.NO_QUANTIFIABLE))
+    for code, value in (
+        ("CMAX", marks.cmax),
+        ("TMAX", marks.tmax),
+        ("CLST", marks.clast),
+        ("TLST", marks.tlast),
+        ("TFQ", marks.tfirst),
+    ):
+        parts[Key(code)] = _Part(value, none)
+    c0 = np.where(curve.imputed, curve.value[0], np.where(curve.time[1] == 0, curve.value[1], np.nan))
+    for code, value in (("TLAG", curve.before_first), ("C0", c0)):
+        parts[Key(code)] = _Part(
+            value, _because(n, (~marks.has, Why.NO_QUANTIFIABLE), (np.isnan(value), Why.NO_TIME_ZERO))
+        )
+    parts[Key("NSAMPLE")] = _Part(curve.n_samples.astype(float), _because(n))
+    parts[Key("NQUANT")] = _Part(curve.quantified.sum(axis=0).astype(float), _because(n))
+
+
+def _put_areas(parts: Parts, curve: Curve, segments: Segments, marks: Landmarks) -> None:
+    """Write the areas of the samples; without a quantified sample they are 0 over the time observed."""
+    to_last = _to_last(segments, marks)
+    for code, which in (("AUCLST", to_last), ("AUCALL", segments.exists)):
+        spans = np.where(marks.has, which.any(axis=0), curve.end > 0)
+        parts[Key(code)] = _Part(_sum(segments.area, which), _because(len(spans), (~spans, Why.NO_INTERVAL)))
+
+
+def _to_last(segments: Segments, marks: Landmarks) -> BoolArray:
+    """Return the segments that end at the last quantified sample or before it."""
+    return segments.exists & (np.arange(1, len(segments.time))[:, None] <= marks.last)
+
+
+def _because(n: int, *conditions: tuple[BoolArray, Why]) -> ReasonArray:
+    """Return for each profile the first reason whose condition holds."""
+    why = np.zeros(n, np.int8)
+    for condition, reason in reversed(conditions):
+        why[condition] = reason
+    return why
 
 
 def _sum(rows: FloatArray, which: BoolArray) -> FloatArray:
@@ -138,117 +142,117 @@ def cut(curve: Curve, tmax: FloatArray, options: NCAOptions) -> Segments:
     return Segments(curve.time, curve.value, exists, log, area)
 
 
-def _put_line(
-    put: Callable[[str, FloatArray, ReasonArray], None], line: Terminal, span: FloatArray, why: ReasonArray
-) -> None:
-    """Write the terminal line's own parameters."""
+def _put_line(parts: Parts, line: Terminal, marks: Landmarks) -> None:
+    """Write the terminal line's own parameters and the areas to infinity.
+
+    AUC to infinity = AUCLST + C/lambda_z, C being Clast (obs) or the line's value at Tlast (pred).
+    """
+    why = np.where(marks.has, line.why, Why.NO_QUANTIFIABLE).astype(np.int8)
     for code, value in (
         ("LAMZ", line.lambda_z),
         ("LAMZHL", np.log(2.0) / line.lambda_z),
         ("LAMZNPT", line.n_points),
         ("LAMZLL", line.lower),
         ("LAMZUL", line.upper),
-        ("LAMZSPN", span),
+        ("LAMZSPN", (line.upper - line.lower) * line.lambda_z / np.log(2.0)),
         ("LAMZICPT", line.intercept),
         ("R2", line.r2),
         ("R2ADJ", line.r2adj),
         ("CORRXY", line.corrxy),
     ):
-        put(code, value, why)
+        parts[Key(code)] = _Part(value, why)
+    observed = parts[Key("AUCLST")]
+    why = np.where(why == Why.CALCULATED, observed.why, why)
+    for suffix, tail in _tails(line, marks):
+        area = observed.value + tail
+        parts[Key(f"AUCIF{suffix}")] = _Part(area, why)
+        parts[Key(f"AUCPE{suffix}")] = _Part(100.0 * (tail / area), why)
 
 
-def _windows(
+def _tails(line: Terminal, marks: Landmarks) -> tuple[tuple[str, FloatArray], ...]:
+    """Return the areas beyond Tlast, C/lambda_z, from the observed and the predicted last value."""
+    return ("O", marks.clast / line.lambda_z), ("P", line.at(marks.tlast) / line.lambda_z)
+
+
+def _put_windows(
     parts: Parts,
-    extrapolated: dict[str, FloatArray],
-    keys: Sequence[Key],
+    windows: Sequence[Window],
     curve: Curve,
     segments: Segments,
+    marks: Landmarks,
     line: Terminal,
-    terminal_marks: FlagArray,
-    tlast: FloatArray,
-    clast: FloatArray,
-    predicted: FloatArray,
+    accepted: BoolArray,
     options: NCAOptions,
-) -> None:
-    """Calculate the partial area of each window and the part of it that is extrapolated.
+) -> dict[str, FloatArray]:
+    """Write the partial area of each window and the percentage of it that is extrapolated.
 
     | the window ends | area |
     |---|---|
     | at or before the last sample of the curve | observed, ends interpolated |
     | after it, where later samples are below quantification and the curve has come down to zero | observed |
     | after the last sample | observed to Tlast, then the terminal exponential, if accepted |
+
+    Returns the percentages by the column name of the AUCINT.
     """
     n = len(curve.fault)
-    profiles = np.arange(n)
-    final = curve.used.shape[0] - 1 - np.argmax(curve.used[::-1], axis=0)
-    covered = np.where(curve.used[final, profiles], curve.time[final, profiles], -np.inf)
-    covered = np.where(curve.value[final, profiles] == 0, np.maximum(covered, curve.end), covered)
+    final = len(curve.used) - 1 - np.argmax(curve.used[::-1], axis=0)
+    covered, level = curve.time[final, np.arange(n)], curve.value[final, np.arange(n)]
+    covered = np.where(level == 0, np.maximum(covered, curve.end), covered)
     begins = np.where(curve.imputed, 0.0, curve.time[1])
     has_line = line.why == Why.CALCULATED
-    accepted = has_line & (terminal_marks == 0)
-    height = predicted if options.window_end == "predicted" else clast
-    windows: tuple[Window, ...] = tuple(
-        dict.fromkeys((key.start, key.end) for key in keys if key.start is not None and key.end is not None)
-    )
+    extrapolates = options.window_end in {"observed", "predicted"}
+    height = line.at(marks.tlast) if options.window_end == "predicted" else marks.clast
+    percentages = {}
     for start, end in windows:
         beyond = end > covered
-        why = np.zeros(n, np.int8)
-        tail = np.zeros(n)
-        if options.window_end == "zero":
-            area = observed_area(segments, start, np.full(n, end))
-        else:
-            area = observed_area(segments, start, np.where(beyond & accepted, np.minimum(tlast, end), end))
-            if options.window_end == "missing":
-                why[beyond] = Why.WINDOW_NOT_COVERED
-            else:
-                tail = np.where(beyond, extrapolated_area(height, line.lambda_z, tlast, start, end), 0.0)
-                why[beyond & ~accepted] = Why.LAMBDA_Z_NOT_ACCEPTED
-                why[beyond & ~has_line] = Why.WINDOW_NOT_COVERED
-        why[start < begins] = Why.NO_TIME_ZERO
-        area = area + tail
+        by_line = beyond & has_line & accepted & extrapolates
+        area = observed_area(segments, start, np.where(by_line, np.minimum(marks.tlast, end), end))
+        tail = np.where(by_line, extrapolated_area(height, line.lambda_z, marks.tlast, start, end), 0.0)
+        area += tail
+        lost = beyond & ~by_line & (options.window_end != "zero")
+        why = _because(
+            n,
+            (start < begins, Why.NO_TIME_ZERO),
+            (lost & has_line & extrapolates, Why.LAMBDA_Z_NOT_ACCEPTED),
+            (lost, Why.WINDOW_NOT_COVERED),
+        )
         share = np.where(area == 0, 0.0, 100.0 * (tail / area))
-        parts[Key("AUCINT", start, end)] = (area, why)
-        parts[Key("AUCINTPE", start, end)] = (share, why)
-        extrapolated[Key("AUCINT", start, end).column] = np.where(why == Why.CALCULATED, share, np.nan)
+        key = Key("AUCINT", start, end)
+        parts[key], parts[Key("AUCINTPE", start, end)] = _Part(area, why), _Part(share, why)
+        percentages[key.column] = share
+    return percentages
 
 
-def _moments(
-    put: Callable[[str, FloatArray, ReasonArray], None],
-    parts: Parts,
-    curve: Curve,
-    segments: Segments,
-    to_last: BoolArray,
-    tlast: FloatArray,
-    options: NCAOptions,
-    with_line: bool,
+def _put_moments(
+    parts: Parts, segments: Segments, marks: Landmarks, line: Terminal | None, options: NCAOptions
 ) -> None:
-    """Calculate first moments and mean residence times.
+    """Write first moments and mean residence times.
 
-    AUMC to infinity = AUMC to Tlast + C (Tlast/lambda_z + 1/lambda_z^2);
+    AUMC to infinity = AUMCLST + C (Tlast/lambda_z + 1/lambda_z^2);
     MRT = AUMC/AUC, less half the infusion's duration.
     """
     t1, t2, c1, c2 = segments.time[:-1], segments.time[1:], segments.value[:-1], segments.value[1:]
     moment = np.where(segments.exists, integrate.linear_moment(t1, c1, t2, c2), 0.0)
     log = segments.log
     moment[log] = integrate.log_moment(t1[log], c1[log], t2[log], c2[log])
-    aumclst = _sum(moment, to_last)
-    put("AUMCLST", aumclst, parts[Key("AUCLST")][1])
+    aumclst = _sum(moment, _to_last(segments, marks))
+    parts[Key("AUMCLST")] = _Part(aumclst, parts[Key("AUCLST")].why)
     ends = ["LST"]
-    if with_line:
-        lambda_z, why = parts[Key("LAMZ")][0], parts[Key("AUCIFO")][1]
-        predicted = np.exp(parts[Key("LAMZICPT")][0] - lambda_z * tlast)
-        for suffix, end in (("O", parts[Key("CLST")][0]), ("P", predicted)):
-            total = aumclst + end / lambda_z * (tlast + 1.0 / lambda_z)
-            put(f"AUMCIF{suffix}", total, why)
-            put(f"AUMCPE{suffix}", 100.0 * ((total - aumclst) / total), why)
+    if line is not None:
+        for suffix, tail in _tails(line, marks):
+            why = parts[Key(f"AUCIF{suffix}")].why
+            beyond = tail * (marks.tlast + 1.0 / line.lambda_z)
+            total = aumclst + beyond
+            parts[Key(f"AUMCIF{suffix}")] = _Part(total, why)
+            parts[Key(f"AUMCPE{suffix}")] = _Part(100.0 * (beyond / total), why)
             ends.append(f"IF{suffix}")
     less = options.infusion_duration / 2.0 if options.route == "infusion" else 0.0
-    for end_name in ends:
-        area, why = parts[Key(f"AUC{end_name}")]
-        mean_time = parts[Key(f"AUMC{end_name}")][0] / area - less
-        why = _first_of(why, area == 0, Why.ZERO_AREA)
+    for end in ends:
+        area, why = parts[Key(f"AUC{end}")]
+        mean_time = parts[Key(f"AUMC{end}")].value / area - less
+        why = np.where((why == Why.CALCULATED) & (area == 0), Why.ZERO_AREA, why).astype(np.int8)
         for prefix in ("MRTEV", "MRTIB", "MRTIC"):
-            put(f"{prefix}{end_name}", mean_time, why)
+            parts[Key(f"{prefix}{end}")] = _Part(mean_time, why)
 
 
 def _finish(
@@ -256,7 +260,7 @@ def _finish(
     extrapolated: dict[str, FloatArray],
     keys: Sequence[Key],
     curve: Curve,
-    terminal_marks: FlagArray,
+    missed: FlagArray,
     tmax: FloatArray,
     options: NCAOptions,
 ) -> dict[Key, Column]:
@@ -270,12 +274,12 @@ def _finish(
         why = np.where(keep, why, curve.fault).astype(np.int8)
         if options.route not in BY_CODE[key.code].routes:
             why = np.full_like(why, Why.NOT_FOR_ROUTE)
-        why = _first_of(why, ~np.isfinite(value), Why.OVERFLOW)
+        why = np.where((why == Why.CALCULATED) & ~np.isfinite(value), Why.OVERFLOW, why).astype(np.int8)
         values[key], reasons[key] = np.where(why == Why.CALCULATED, value, np.nan), why
     flags = acceptance.flag(
         keys,
         values,
-        terminal=terminal_marks,
+        terminal=missed,
         tmax=tmax,
         extrapolated=extrapolated,
         above_uloq=curve.above_uloq,

@@ -2,11 +2,61 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from cellkinetics.data.cohort import BoolArray, FloatArray, IntArray
+from cellkinetics.nca.curve import Curve
+
+
+@dataclass(frozen=True, eq=False)
+class Landmarks:
+    """The quantified samples that name a curve, arrays ``(n,)``; NaN where nothing is quantified.
+
+    Attributes:
+        has: whether anything is quantified.
+        peak: position of Cmax, 0 if there is none.
+        last: position of the last quantified sample, 0 if there is none.
+        cmax: largest quantified value.
+        tmax: its time.
+        clast: last quantified value.
+        tlast: its time.
+        tfirst: time of the first quantified value.
+    """
+
+    has: BoolArray
+    peak: IntArray
+    last: IntArray
+    cmax: FloatArray
+    tmax: FloatArray
+    clast: FloatArray
+    tlast: FloatArray
+    tfirst: FloatArray
+
+
+def landmarks(curve: Curve, tie: Literal["first", "last"]) -> Landmarks:
+    """Find first, highest and last quantified sample of every curve."""
+    has = np.asarray(curve.quantified.any(axis=0))
+    profiles = np.arange(len(has))
+    peak = peak_position(curve.value, curve.quantified, tie)
+    last = last_position(curve.quantified)
+    first = np.argmax(curve.quantified, axis=0)
+
+    def at(array: FloatArray, position: IntArray) -> FloatArray:
+        return np.where(has, array[position, profiles], np.nan)
+
+    return Landmarks(
+        has=has,
+        peak=peak,
+        last=last,
+        cmax=at(curve.value, peak),
+        tmax=at(curve.time, peak),
+        clast=at(curve.value, last),
+        tlast=at(curve.time, last),
+        tfirst=at(curve.time, first),
+    )
 
 
 def peak_position(value: FloatArray, quantified: BoolArray, tie: Literal["first", "last"]) -> IntArray:
@@ -41,13 +91,3 @@ def last_position(quantified: BoolArray) -> IntArray:
     """
     position = len(quantified) - 1 - np.argmax(quantified[::-1], axis=0)
     return np.where(quantified.any(axis=0), position, 0)
-
-
-def first_position(quantified: BoolArray) -> IntArray:
-    """Return the position of the first quantified sample, shape ``(n,)``; 0 where there is none.
-
-    Example:
-        >>> first_position(np.array([[False], [True], [True]])).tolist()
-        [1]
-    """
-    return np.argmax(quantified, axis=0)

@@ -64,7 +64,7 @@ SENTENCES: Mapping[Why, str] = MappingProxyType(
             "the window ends after the last sample, and the terminal slope misses the acceptance thresholds"
         ),
         Why.ZERO_AREA: "the area is zero, so that no mean time can be had from it",
-        Why.OVERFLOW: "the result is larger than a double-precision number can hold",
+        Why.OVERFLOW: "the calculation leaves the range of double-precision numbers",
         Why.NOT_FOR_ROUTE: "the parameter has no meaning for this route",
         Why.UNUSABLE_PROFILE: "the profile's data cannot be used",
     }

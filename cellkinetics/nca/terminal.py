@@ -34,6 +34,10 @@ class Terminal:
     upper: FloatArray
     why: NDArray[np.int8]
 
+    def at(self, time: FloatArray) -> FloatArray:
+        """Return the line's value at a time, exp(intercept - lambda_z * time)."""
+        return np.exp(self.intercept - self.lambda_z * time)
+
 
 def candidates(quantified: BoolArray, peak: IntArray, *, with_peak: bool) -> BoolArray:
     """Return the samples that may be terminal: quantified and after Cmax (from Cmax on for a bolus).

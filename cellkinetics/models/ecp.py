@@ -40,7 +40,8 @@ def log_curve(theta: jax.Array, time: jax.Array) -> jax.Array:
         ...     print(jnp.exp(log_curve(theta, jnp.array([14.0]))).round(6))
         [11411.534327]
     """
-    growth, decline = _growth(theta, time), _decline(theta, time)
+    # Continued as a constant before the peak: exp(-alpha * (t - T)) would overflow far before it.
+    growth, decline = _growth(theta, time), _decline(theta, jnp.maximum(time - theta[1], 0.0))
     return jnp.where(time < theta[1], growth, decline)
 
 
@@ -49,14 +50,16 @@ def smooth_log_curve(width: float) -> LogCurve:
 
         ln C = w * ln C_growth + (1 - w) * ln C_decline
 
+    where C_decline takes width * ln(1 + exp((t - T)/width)) for t - T.
     As ``width`` goes to 0 it becomes `log_curve`. It is continuously differentiable in ``tmax``, so
     that a conditional mode beside a sampling day has a gradient of zero and a curvature.
     This form is our own.
     """
 
     def curve(theta: jax.Array, time: jax.Array) -> jax.Array:
-        growth, decline = _growth(theta, time), _decline(theta, time)
-        return decline + jax.nn.sigmoid((theta[1] - time) / width) * (growth - decline)
+        after = (time - theta[1]) / width
+        growth, decline = _growth(theta, time), _decline(theta, width * jax.nn.softplus(after))
+        return decline + jax.nn.sigmoid(-after) * (growth - decline)
 
     return curve
 
@@ -87,10 +90,8 @@ def _growth(theta: jax.Array, time: jax.Array) -> jax.Array:
     return jnp.log(cmax) + jnp.log(foldx) * (time / tmax - 1.0)
 
 
-def _decline(theta: jax.Array, time: jax.Array) -> jax.Array:
-    cmax, tmax, _, alpha, fb, beta = theta
-    # Continued as a constant before the peak: exp(-alpha * (t - T)) would overflow far before it.
-    after = jnp.maximum(time - tmax, 0.0)
+def _decline(theta: jax.Array, after: jax.Array) -> jax.Array:
+    cmax, _, _, alpha, fb, beta = theta
     return jnp.log(cmax) + jnp.logaddexp(jnp.log1p(-fb) - alpha * after, jnp.log(fb) - beta * after)
 
 

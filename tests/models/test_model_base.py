@@ -1,0 +1,47 @@
+"""Names, transforms and errors that every model shares."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cellkinetics.errors import ModelError
+from cellkinetics.models.base import Model, Parameter
+from cellkinetics.models.ecp import ECP
+from cellkinetics.models.registry import get_model, list_models
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.floats(0.0, 1.0), min_size=6, max_size=6))
+def test_transforms_invert_each_other_within_the_bounds(position: list[float]) -> None:
+    with jax.enable_x64(True):
+        low = np.asarray(ECP.to_transformed(jnp.asarray([p.lower for p in ECP.parameters])))
+        high = np.asarray(ECP.to_transformed(jnp.asarray([p.upper for p in ECP.parameters])))
+        phi = low + np.array(position) * (high - low)
+        theta = np.asarray(ECP.to_natural(jnp.asarray(phi)))
+        np.testing.assert_allclose(np.asarray(ECP.to_transformed(jnp.asarray(theta))), phi, atol=1e-9)
+
+
+def test_named_values_must_be_the_parameters() -> None:
+    with pytest.raises(ModelError, match=r"missing: tmax, foldx, alpha, fb, beta; unknown: peak"):
+        ECP.theta({"cmax": 1.0, "peak": 2.0})
+    with pytest.raises(ModelError, match="no parameter 'lag'; it has cmax"):
+        ECP["lag"]
+
+
+def test_a_model_without_a_closed_area_says_so() -> None:
+    flat = Model(
+        "flat", "constant", (Parameter("c", "log", "value", 1, 2, "level"),), lambda theta, t: 0 * t + theta[0]
+    )
+    with pytest.raises(ModelError, match="no closed-form area"):
+        flat.auc({"c": 1.0}, 0, 1)
+
+
+def test_unknown_model_names_are_answered_with_those_that_exist() -> None:
+    with pytest.raises(ModelError, match=r"no model 'epc'; there is ecp; did you mean 'ecp'\?"):
+        get_model("epc")
+    assert get_model("ecp") is ECP
+    assert get_model(ECP) is ECP
+    assert ECP in list_models()

@@ -213,12 +213,12 @@ def _analyte_column(table: Table, sampled: BoolArray, log: FaultLog) -> Column |
 def _event_notes(doses: BoolArray, others: BoolArray, keys: Keys, log: FaultLog) -> None:
     for mask, what in ((doses, "dose records"), (others, "records of other events (EVID 2 or 3)")):
         if mask.any():
-            log.add(Fault("event_rows", f"{int(mask.sum())} rows are {what}, not samples", "nothing", "note"))
+            log.add(Fault("event_rows", f"{int(mask.sum())} rows are {what}, not samples", "no need to act", "note"))
     present = np.zeros(len(keys.names), bool)
     present[keys.of_profile] = True
     for k in np.flatnonzero(~present).tolist():
         row = int(np.flatnonzero(keys.subject == k)[0]) if log.room("no_sample_rows", "note") else 0
-        message, action = "the subject has no row that is a sample", "nothing, if none was taken"
+        message, action = "the subject has no row that is a sample", "no need to act if none was taken"
         log.add(Fault("no_sample_rows", message, action, "note", int(keys.line[row]), keys.names[k]))
 
 

@@ -16,6 +16,7 @@ from cellkinetics.data.cohort import BoolArray, FloatArray, IntArray
 MISSING = frozenset({"", ".", "NA", "N/A", "#N/A", "NAN", "<NA>", "NULL", "NONE", "NAT", "NOT DONE"})
 """What an empty cell may hold, in upper case."""
 
+_BLANKS = " \t\n\r\f\v\u00a0\u200b\ufeff"
 _DECIMAL_COMMA = re.compile(r"[<>≤≥=\s]*[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
 _THOUSANDS_COMMA = re.compile(r"[<>≤≥=\s]*[-+]?[1-9]\d{0,2}(?:,\d{3})+")
 _THOUSANDS_POINT = re.compile(r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+")
@@ -42,7 +43,7 @@ class Column:
     def from_cells(cls, name: str, cells: pd.Series[Any]) -> Column:
         """Take the cells of a pandas column of any type."""
         codes, distinct = pd.factorize(cells)
-        entries = [_text(cell) for cell in distinct]
+        entries = [_text(cell) for cell in np.asarray(distinct, dtype=object)]
         # pandas gives empty cells the code -1, which as an index is the last entry.
         return cls(name, np.asarray(codes, np.int64) % (len(entries) + 1), (*entries, ""))
 
@@ -105,7 +106,7 @@ class Column:
 def _text(cell: object) -> str:
     """Write a cell as a person would type it: whole floats without their point."""
     if isinstance(cell, str):
-        return cell.strip().strip("\u00a0\u200b\ufeff").strip()
+        return cell.strip(_BLANKS)
     if isinstance(cell, (bool, np.bool_)):
         return str(int(cell))
     if isinstance(cell, (float, np.floating)):

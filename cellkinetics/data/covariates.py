@@ -65,7 +65,13 @@ def covariates(
         missing = column.missing
         if missing[subject >= 0].all():
             log.add(
-                Fault("empty_column", "the column is empty", "nothing, if it is not needed", "note", column=column.name)
+                Fault(
+                    "empty_column",
+                    "the column is empty",
+                    "no need to act if it is not needed",
+                    "note",
+                    column=column.name,
+                )
             )
             continue
         numeric = not column.not_numbers[subject >= 0].any()
@@ -73,8 +79,10 @@ def covariates(
         first, differs, where = one_value_each(values, ~missing, subject, len(names))
         if differs.any():
             row = int(where[np.flatnonzero(differs)[0]])
-            message = f"the column varies within {int(differs.sum())} subjects, so it is no covariate"
-            action = "nothing, if it is not needed; a covariate has one value a subject"
+            others = int(differs.sum()) - 1
+            more = f", as in {others} other subjects" if others else ""
+            message = f"the column varies within the subject{more}, so it is no covariate"
+            action = "no need to act unless it should be one: a covariate has one value a subject"
             log.add(Fault("varying_column", message, action, "note", int(line[row]), names[subject[row]], column.name))
             continue
         chosen = first[of_profile]

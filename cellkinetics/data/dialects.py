@@ -224,7 +224,7 @@ def _look_alikes(role: str, names: Sequence[str], roles: Mapping[str, int], dial
     for position, name in enumerate(names):
         key = normal_name(name)
         close = difflib.get_close_matches(key, dialect.columns[role], n=1, cutoff=0.7)
-        inside = any(len(alias) > 2 and alias in key for alias in dialect.columns[role])
+        inside = any(min(len(a), len(key)) > 2 and (a in key or key in a) for a in dialect.columns[role])
         if position not in taken and (close or inside) and name.strip():
             alike.append(name)
     return alike[:3]

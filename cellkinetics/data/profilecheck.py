@@ -140,14 +140,19 @@ def profile_notes(
         number(samples.time == 0) == 0,
         "no_time_zero",
         "no sample at time zero{which}",
-        "nothing; a value at time zero may be imputed, which is then recorded",
+        "no need to act: where a value is needed there it is imputed, and recorded",
     )
-    note(total == 1, "one_sample", "only one sample{which}", "nothing; slopes and fits cannot be had")
+    note(
+        total == 1,
+        "one_sample",
+        "only one sample{which}",
+        "no need to act: what needs more samples is left empty, with its reason",
+    )
     note(
         blq == total,
         "all_blq",
         "no quantified sample{which}: all {count} are below quantification",
-        "nothing, if the cells were never detected",
+        "no need to act if the cells were never detected",
         blq,
     )
     note(

@@ -156,7 +156,7 @@ def quantify(
         missing,
         "missing_value",
         "there is no value; the row is left out",
-        "nothing, if the sample was not measured",
+        "no need to act if the sample was not measured",
         column,
         effect="note",
     )

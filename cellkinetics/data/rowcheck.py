@@ -16,6 +16,11 @@ class RowCheck:
     The first reason to leave a row out is the one that counts. Messages are templates: ``{cell}`` is
     the text of the row's cell, so that a million rows cost no more than the faults that are listed.
 
+    Args:
+        line: line of each row in the file.
+        subject: number of each row's subject, -1 for none; and the subjects by number.
+        log: takes the faults.
+
     Attributes:
         rows: number of rows.
         out: reason number of each row ``(rows,)``, -1 where it is not left out.
@@ -95,7 +100,7 @@ class RowCheck:
             action,
             effect,
             row=int(self._line[row]),
-            subject=self._names[self._codes[row]] or None,
+            subject=self._names[self._codes[row]] if self._codes[row] >= 0 else None,
             column=None if column is None else column.name,
         )
 

@@ -6,7 +6,7 @@ import importlib.metadata
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import cellkinetics
@@ -67,7 +67,7 @@ class Manifest:
     command: str
     options: Mapping[str, Any]
     seed: int | None = None
-    started: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
     input: dict[str, Any] = field(default_factory=dict)
     rows: dict[str, Any] = field(default_factory=dict)
     cohort: dict[str, Any] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Manifest:
         Earlier commands whose files still stand in the folder stay recorded under ``earlier``,
         with the files that this command did not write anew.
         """
-        ended = datetime.now(timezone.utc)
+        ended = datetime.now(UTC)
         content: dict[str, Any] = {
             "schema": SCHEMA,
             "command": self.command,
@@ -108,11 +108,21 @@ class Manifest:
             "packages": package_versions(),
             "python": platform.python_version(),
             "platform": platform.platform(terse=True),
-            "outputs": {name: {"sha256": digest} for name, digest in folder.written.items()},
+            "outputs": {name: {"sha256": digest} for name, digest in folder.written.items() if name != MANIFEST},
             "earlier": _earlier(folder),
         }
         folder.write_json(MANIFEST, content)
         return content
+
+
+def record_outputs(folder: OutputFolder) -> None:
+    """Add the files just written to the manifest of a folder; its record of the analysis stays as it is."""
+    content = read_manifest(folder.path)
+    if content:
+        gone = [name for name in content.get("outputs", {}) if not (folder.path / name).exists()]
+        outputs = {name: value for name, value in content.get("outputs", {}).items() if name not in gone}
+        outputs.update({name: {"sha256": digest} for name, digest in folder.written.items()})
+        folder.write_json(MANIFEST, {**content, "outputs": outputs})
 
 
 def describe_rows(samples: pd.DataFrame, rows_read: int) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def read_results(path: str | Path) -> Results:
     manifest = read_manifest(path)
     if not (tables or population or manifest):
         raise OutputError(
-            f"{path} holds no results of cellkinetics; give a folder that `cellkinetics nca`, `fit`, `pool` or `run` wrote"
+            f"{path} holds no results of cellkinetics; give a folder that a command wrote, such as results/demo"
         )
     return Results(path=path, tables=tables, population=population, manifest=manifest, problems=tuple(problems))
 

@@ -12,10 +12,9 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text, whether it is a number (set right), and a tone (``""``, ``warn``, ``bad``, ``faint``)."""
+    """One cell: its text and a tone (``""``, ``warn``, ``bad``, ``faint``, ``mono``)."""
 
     text: str
-    numeric: bool = False
     tone: str = ""
 
 
@@ -128,7 +127,7 @@ def text_cell(text: object, tone: str = "") -> Cell:
 def number_cell(value: object, tone: str = "") -> Cell:
     """Return a cell of a number; see `number`."""
     text = number(value)
-    return Cell(text, numeric=True, tone=tone or ("faint" if text == MISSING else ""))
+    return Cell(text, tone=tone or ("faint" if text == MISSING else ""))
 
 
 def _minus(text: str) -> str:

@@ -75,16 +75,24 @@ def dress(ax: Axes) -> None:
 
 
 def decade(value: float, _position: int = 0) -> str:
-    """Return a tick's text: a power of ten with superscript digits, such as 10⁴, other numbers plainly.
+    """Return a power of ten as a tick's text, with superscript digits from 100 on.
 
     Example:
-        >>> decade(1e4), decade(10.0), decade(200.0)
-        ('10⁴', '10', '200')
+        >>> decade(1e4), decade(10.0)
+        ('10⁴', '10')
     """
     exponent = round(np.log10(value))
-    if abs(value / 10.0**exponent - 1.0) > 1e-6 or exponent in {0, 1}:
-        return f"{value:g}"
-    return "10" + str(exponent).translate(_SUPERSCRIPT)
+    return {0: "1", 1: "10"}.get(exponent, "10" + str(exponent).translate(_SUPERSCRIPT))
+
+
+def plain(value: float, _position: int = 0) -> str:
+    """Return a number as a tick's text, thousands set apart.
+
+    Example:
+        >>> plain(20000.0), plain(0.5), plain(5e8)
+        ('20,000', '0.5', '5e+08')
+    """
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:g}"
 
 
 def log_axis(axis: Axis, low: float, high: float) -> None:
@@ -92,9 +100,10 @@ def log_axis(axis: Axis, low: float, high: float) -> None:
     decades = np.log10(high / low)
     if decades < 1.7:
         axis.set_major_locator(LogLocator(base=10.0, subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(FuncFormatter(plain))
     else:
         axis.set_major_locator(LogLocator(base=10.0 ** max(1, int(np.ceil(decades / 6)))))
-    axis.set_major_formatter(FuncFormatter(decade))
+        axis.set_major_formatter(FuncFormatter(decade))
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
 

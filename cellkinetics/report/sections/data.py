@@ -60,7 +60,7 @@ def _reading_sentence(results: Results) -> str:
 
 
 def _cohort_table(results: Results, samples: pd.DataFrame) -> list[Block]:
-    several = samples["analyte"].nunique() > 1
+    several = len(samples["analyte"].unique()) > 1
     columns = [Column("Group", numeric=False)]
     if several:
         columns.append(Column("Analyte", numeric=False))

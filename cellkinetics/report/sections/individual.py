@@ -109,16 +109,16 @@ def _patient_table(fits: list[tuple[Hashable, pd.DataFrame]], names: list[str]) 
 
 
 def _estimate(by_name: pd.DataFrame, name: str) -> Cell:
-    if name not in by_name.index or number(by_name.at[name, "estimate"]) == "–":
+    if name not in by_name.index or number(by_name.loc[name, "estimate"]) == "–":
         return number_cell(None)
-    text = number(by_name.at[name, "estimate"])
-    if by_name.at[name, "status"] == "not_identifiable":
-        return Cell(text + " ‡", numeric=True, tone="warn")
-    rse = by_name.at[name, "rse_percent"] if "rse_percent" in by_name else None
+    text = number(by_name.loc[name, "estimate"])
+    if by_name.loc[name, "status"] == "not_identifiable":
+        return Cell(text + " ‡", tone="warn")
+    rse = by_name.loc[name, "rse_percent"] if "rse_percent" in by_name else None
     if number(rse) == "–":
-        return Cell(text, numeric=True)
+        return Cell(text)
     shown = percent(rse) if float(rse) < 1000 else ">1,000 %"  # type: ignore[arg-type]
-    return Cell(f"{text} ({shown})", numeric=True, tone="warn" if float(rse) > RSE_WARNING else "")  # type: ignore[arg-type]
+    return Cell(f"{text} ({shown})", tone="warn" if float(rse) > RSE_WARNING else "")  # type: ignore[arg-type]
 
 
 def _reasons(table: pd.DataFrame) -> list[Block]:

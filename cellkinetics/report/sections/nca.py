@@ -171,26 +171,26 @@ def _count_cell(row: dict[str, object]) -> Cell:
     missing = row.get("n_missing")
     count = number(row.get("n"))
     if missing is None or pd.isna(missing) or int(missing) == 0:  # type: ignore[call-overload]
-        return Cell(count, numeric=True)
-    return Cell(f"{count} of {int(row['n']) + int(missing)}", numeric=True)  # type: ignore[call-overload]
+        return Cell(count)
+    return Cell(f"{count} of {int(row['n']) + int(missing)}")  # type: ignore[call-overload]
 
 
 def _pair(first: object, second: object, written) -> Cell:  # type: ignore[no-untyped-def]
     if first == "" or number(first) == "–":
-        return Cell("–", numeric=True, tone="faint")
+        return Cell("–", tone="faint")
     more = written(second)
-    return Cell(f"{number(first)} ({more})" if more != "–" else number(first), numeric=True)
+    return Cell(f"{number(first)} ({more})" if more != "–" else number(first))
 
 
 def _range_cell(row: dict[str, object]) -> Cell:
     if number(row.get("median")) == "–":
-        return Cell("–", numeric=True, tone="faint")
-    return Cell(f"{number(row['median'])} [{number(row.get('min'))}; {number(row.get('max'))}]", numeric=True)
+        return Cell("–", tone="faint")
+    return Cell(f"{number(row['median'])} [{number(row.get('min'))}; {number(row.get('max'))}]")
 
 
 def _patient_table(wide: pd.DataFrame, nca: pd.DataFrame | None, units: dict[tuple[str, str], str]) -> Table:
     names = _columns(wide, _SHOWN)
-    several, occasions = wide["analyte"].nunique() > 1, "occasion" in wide and wide["occasion"].nunique() > 1
+    several, occasions = len(wide["analyte"].unique()) > 1, "occasion" in wide and len(wide["occasion"].unique()) > 1
     analyte = str(wide["analyte"].iloc[0])
     columns = [Column("Patient", numeric=False)]
     columns += [Column("Group", numeric=False)] if "group" in wide and wide["group"].any() else []
@@ -205,7 +205,7 @@ def _patient_table(wide: pd.DataFrame, nca: pd.DataFrame | None, units: dict[tup
         for name in names:
             cell = number_cell(row[name])
             mark = (row["subject"], row["analyte"], str(row.get("occasion", "")), name) in flagged
-            cells.append(Cell(cell.text + " †", numeric=True, tone="warn") if mark and cell.text != "–" else cell)
+            cells.append(Cell(cell.text + " †", tone="warn") if mark and cell.text != "–" else cell)
         rows.append(cells)
     notes = ["† flagged by an acceptance rule; the value stays." if flagged else ""]
     notes.append("All parameters stand in nca_wide.csv and, with their reasons, in nca.csv.")

@@ -100,7 +100,8 @@ def parameter_table(table: pd.DataFrame) -> Table:
         columns,
         rows,
         note=(
-            "IIV: variability between patients; for a log-normal parameter CV = 100·√(exp(ω²) − 1). RSE: 100·SE/estimate. "
+            "IIV: variability between patients; for a log-normal parameter CV = 100·√(exp(ω²) − 1). "
+            "RSE: 100·SE/estimate. "
             "Shrinkage: how far the patients' own values are drawn to the typical one."
         ),
     )
@@ -109,13 +110,13 @@ def parameter_table(table: pd.DataFrame) -> Table:
 def _percent_cell(value: object, warning: float) -> Cell:
     text = percent(value)
     if text == "–":
-        return Cell(text, numeric=True, tone="faint")
-    return Cell(text, numeric=True, tone="warn" if float(value) > warning else "")  # type: ignore[arg-type]
+        return Cell(text, tone="faint")
+    return Cell(text, tone="warn" if float(value) > warning else "")  # type: ignore[arg-type]
 
 
 def _interval(row: dict[Any, Any]) -> Cell:
     low, high = number(row.get("ci_low")), number(row.get("ci_high"))
-    return Cell("–" if "–" in (low, high) else f"{low} to {high}", numeric=True, tone="faint" if low == "–" else "")
+    return Cell("–" if "–" in (low, high) else f"{low} to {high}", tone="faint" if low == "–" else "")
 
 
 def _warnings(table: pd.DataFrame) -> list[Block]:

@@ -51,7 +51,7 @@ def _nca_method(options: Mapping[str, Any]) -> str:
         f"Area: {_AUC.get(str(options.get('auc_method')), 'trapezoidal rule')}; actual sampling times.",
         "λz: least squares on ln C from the last three quantifiable samples backwards, never with Cmax, the set with "
         "the largest adjusted R² (more points where it is as good).",
-        "A window that ends after the last sample is extrapolated with λz where λz is accepted, and is empty otherwise.",
+        "A window that ends after the last sample is extrapolated with λz where λz is accepted, and empty otherwise.",
     ]
     rules = options.get("blq")
     if isinstance(rules, Mapping):

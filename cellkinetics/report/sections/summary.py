@@ -47,7 +47,7 @@ def _facts(results: Results) -> list[tuple[str, str, str]]:
 
 def _nca_sentences(results: Results) -> list[str]:
     wide, nca = results["nca_wide"], results["nca"]
-    if wide is None or nca is None or wide["analyte"].nunique() != 1:
+    if wide is None or nca is None or len(wide["analyte"].unique()) != 1:
         return []
     sentences = []
     unit = {str(p): unit_text(str(u)) for p, u in nca[["parameter", "unit"]].itertuples(index=False)}

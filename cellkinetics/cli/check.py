@@ -1,0 +1,41 @@
+"""`cellkinetics check`: read a table and list every fault with its row."""
+
+from __future__ import annotations
+
+import typer
+
+from cellkinetics.cli import options as o
+
+
+def check(
+    ctx: typer.Context,
+    data: o.Data,
+    out: o.Out = o.DEFAULT_OUT,
+    dialect: o.Dialect = "auto",
+    mapping: o.Map = None,
+    lloq: o.LLOQ = None,
+    duplicates: o.Duplicates = "error",
+    negative: o.Negative = "error",
+    time_unit: o.TimeUnit = "day",
+    value_unit: o.ValueUnit = None,
+    settings: o.Settings = None,
+    force: o.Force = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Read a table and list every fault with its row and what to do about it.
+
+    Example: cellkinetics check trial.csv --out results/trial
+    """
+    from cellkinetics.cli.reading import read_input, reading_options, tell_files
+    from cellkinetics.cli.session import Session
+
+    with Session("check", ctx.params, out=out, planned=(), force=force, quiet=quiet) as session:
+        given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
+        cohort = read_input(session, data, given)
+        faults = [fault for fault in cohort.faults if fault.effect != "note"]
+        unusable = sum(fault is not None for fault in cohort.unusable)
+        if faults:
+            session.screen.say(f"{len(faults)} faults; {unusable} of {len(cohort)} profiles cannot be used")
+        else:
+            session.screen.say("no faults")
+        tell_files(session)

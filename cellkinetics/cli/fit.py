@@ -1,0 +1,69 @@
+"""`cellkinetics fit`: one fit per patient."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from cellkinetics.cli import options as o
+
+if TYPE_CHECKING:
+    from cellkinetics.cli.session import Session
+    from cellkinetics.data.cohort import Cohort
+
+FILES = ("individual.csv", "individual_curves.csv")
+
+
+def fit(
+    ctx: typer.Context,
+    data: o.Data,
+    out: o.Out = o.DEFAULT_OUT,
+    model: o.ModelName = "ecp",
+    dialect: o.Dialect = "auto",
+    mapping: o.Map = None,
+    lloq: o.LLOQ = None,
+    duplicates: o.Duplicates = "error",
+    negative: o.Negative = "error",
+    time_unit: o.TimeUnit = "day",
+    value_unit: o.ValueUnit = None,
+    settings: o.Settings = None,
+    force: o.Force = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Fit the model to each patient alone, samples below quantification as left-censored.
+
+    Example: cellkinetics fit trial.csv --model ecp --out results/trial
+    """
+    from cellkinetics.cli.reading import read_input, reading_options, tell_files
+    from cellkinetics.cli.session import Session
+
+    with Session("fit", ctx.params, out=out, planned=FILES, force=force, quiet=quiet) as session:
+        check_model(model)
+        given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
+        cohort = read_input(session, data, given)
+        with session.stage("fit"):
+            write_fits(session, cohort, model)
+        tell_files(session)
+
+
+def check_model(model: str) -> None:
+    """Refuse an unknown model before anything is read.
+
+    Raises:
+        ModelError: for an unknown name.
+    """
+    from cellkinetics.models.registry import get_model
+
+    get_model(model)
+
+
+def write_fits(session: Session, cohort: Cohort, model: str) -> None:
+    """Fit every profile, write the tables, and show how many fits can be used."""
+    from cellkinetics.fitting.individual import fit as fit_each
+
+    with session.screen.progress("Individual fits") as progress:
+        fits = fit_each(cohort, model=model, progress=progress)
+    session.folder.write_table("individual.csv", fits.table)
+    session.folder.write_table("individual_curves.csv", fits.curves)
+    session.screen.say(f"fit: {fits.status}")

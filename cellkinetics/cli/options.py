@@ -1,0 +1,132 @@
+"""Options that several commands share, each written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cellkinetics.cli.settings import load_settings
+
+READING = "Reading"
+ANALYSIS = "Analysis"
+OUTPUT = "Output"
+
+Data = Annotated[
+    Path,
+    typer.Argument(
+        help="Table of samples, one row a sample: CSV, Excel or Parquet.",
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        metavar="DATA",
+        show_default=False,
+    ),
+]
+
+Dialect = Annotated[
+    str, typer.Option(help="How columns are named: auto, plain, nonmem or monolix.", rich_help_panel=READING)
+]
+Map = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        help="Column of a role where its name does not tell, such as subject=PATIENT. Repeat it for several.",
+        metavar="ROLE=COLUMN",
+        rich_help_panel=READING,
+    ),
+]
+LLOQ = Annotated[
+    float | None,
+    typer.Option(
+        "--lloq", help="Lower limit of quantification of rows that do not state one.", rich_help_panel=READING
+    ),
+]
+Duplicates = Annotated[
+    str,
+    typer.Option(help="Several samples of a patient at one time: error, first, mean or max.", rich_help_panel=READING),
+]
+Negative = Annotated[
+    str,
+    typer.Option(help="Negative values: error, or blq (below quantification).", rich_help_panel=READING),
+]
+TimeUnit = Annotated[str, typer.Option(help="Unit of time, a label.", rich_help_panel=READING)]
+ValueUnit = Annotated[
+    str | None, typer.Option(help="Unit of the values, a label; by default as in the data.", rich_help_panel=READING)
+]
+
+Windows = Annotated[
+    str | None,
+    typer.Option(
+        help="Windows of partial areas. [default: 0-28,0-84,0-168]", metavar="0-28,0-84", rich_help_panel=ANALYSIS
+    ),
+]
+AUCMethod = Annotated[
+    str,
+    typer.Option(
+        "--auc-method",
+        help="Rule of the area: linear-up-log-down, linear, linear-log or log.",
+        rich_help_panel=ANALYSIS,
+    ),
+]
+BLQ = Annotated[
+    str,
+    typer.Option(
+        "--blq",
+        help="Samples below quantification in NCA: default, pknca, winnonlin, zero, drop, lloq or half-lloq.",
+        rich_help_panel=ANALYSIS,
+    ),
+]
+Route = Annotated[str, typer.Option(help="Route: cells, bolus, infusion or extravascular.", rich_help_panel=ANALYSIS)]
+InfusionDuration = Annotated[
+    float, typer.Option(help="Duration of the infusion, for the route infusion.", rich_help_panel=ANALYSIS)
+]
+Parameters = Annotated[
+    str,
+    typer.Option(help="Parameters of NCA: core, all, or codes.", metavar="core|all|NAME,...", rich_help_panel=ANALYSIS),
+]
+By = Annotated[
+    str,
+    typer.Option(
+        help="Columns that the NCA summary is made by; none for all patients together.",
+        metavar="COLUMN,...",
+        rich_help_panel=ANALYSIS,
+    ),
+]
+ModelName = Annotated[
+    str, typer.Option("--model", help="Kinetic model; see `cellkinetics models`.", rich_help_panel=ANALYSIS)
+]
+Method = Annotated[
+    str,
+    typer.Option(
+        help="Population method: importance (exact likelihood) or focei (fast approximation).",
+        rich_help_panel=ANALYSIS,
+    ),
+]
+Analyte = Annotated[
+    str | None,
+    typer.Option(help="Analyte of the population fit, where the data hold several.", rich_help_panel=ANALYSIS),
+]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.", rich_help_panel=ANALYSIS)]
+
+Out = Annotated[
+    Path, typer.Option("--out", "-o", help="Folder for the results.", rich_help_panel=OUTPUT, file_okay=True)
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite earlier results.", rich_help_panel=OUTPUT)]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No progress and no summary, only errors.", rich_help_panel=OUTPUT)
+]
+Settings = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings",
+        help='TOML file with options of this command, such as windows = "0-28"; the command line wins.',
+        metavar="FILE.toml",
+        is_eager=True,
+        callback=load_settings,
+        rich_help_panel=OUTPUT,
+    ),
+]
+
+DEFAULT_OUT = Path("results")

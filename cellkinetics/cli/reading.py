@@ -1,0 +1,77 @@
+"""The reading step that every command on data begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cellkinetics.errors import SettingsError
+
+if TYPE_CHECKING:
+    from cellkinetics.cli.session import Session
+    from cellkinetics.data.cohort import Cohort
+
+MOST_FAULTS = 10
+
+
+def reading_options(
+    dialect: str,
+    mapping: Sequence[str] | None,
+    lloq: float | None,
+    duplicates: str,
+    negative: str,
+    time_unit: str,
+    value_unit: str | None,
+) -> dict[str, Any]:
+    """Return the arguments of `cellkinetics.data.reading.read` from those of the command line.
+
+    Raises:
+        SettingsError: for a ``--map`` that is not ROLE=COLUMN, or names a role twice.
+    """
+    roles: dict[str, str] = {}
+    for item in mapping or []:
+        role, separator, column = item.partition("=")
+        if not (separator and role.strip() and column.strip()):
+            raise SettingsError(f"--map {item}: write ROLE=COLUMN, for example subject=PATIENT")
+        if role.strip() in roles:
+            raise SettingsError(f"--map names the role {role.strip()} twice")
+        roles[role.strip()] = column.strip()
+    return {
+        "dialect": dialect,
+        "mapping": roles or None,
+        "lloq": lloq,
+        "duplicates": duplicates,
+        "negative": negative,
+        "time_unit": time_unit,
+        "value_unit": value_unit,
+    }
+
+
+def read_input(session: Session, path: Path, options: dict[str, Any]) -> Cohort:
+    """Read the input and tell what was read, what was left out, and the first faults."""
+    cohort = session.read(path, **options)
+    rows, found = session.manifest.rows, session.manifest.cohort
+    screen = session.screen
+    excluded = f"{rows['excluded']} rows left out" if rows["excluded"] else "no row left out"
+    screen.say(
+        f"{cohort.source.name}: {found['subjects']} patients, {found['profiles']} profiles, {found['samples']} samples "
+        f"({found['below_quantification']} below quantification), {excluded}"
+    )
+    for reason in rows["reasons"][:MOST_FAULTS]:
+        screen.say(f"  {reason['rows']} x {reason['reason']}")
+    faults = [fault for fault in cohort.faults if fault.effect != "note"]
+    notes = len(cohort.faults) - len(faults)
+    for fault in faults[:MOST_FAULTS]:
+        screen.warn(str(fault))
+    if len(faults) > MOST_FAULTS:
+        screen.warn(f"and {len(faults) - MOST_FAULTS} more faults; all stand in check.csv")
+    if notes:
+        screen.say(f"  {notes} {'remark' if notes == 1 else 'remarks'} that cost nothing, in check.csv")
+    return cohort
+
+
+def tell_files(session: Session) -> None:
+    """Say where the results are."""
+    names = [name for name in session.folder.written if "/" not in name and name != "manifest.json"]
+    session.screen.say(f"written to {session.folder.path}: {', '.join([*names, 'manifest.json'])}")

@@ -1,0 +1,92 @@
+"""`cellkinetics run`: the whole analysis, from a table to a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from cellkinetics.cli import options as o
+
+
+def run(
+    ctx: typer.Context,
+    data: o.Data,
+    out: o.Out = o.DEFAULT_OUT,
+    windows: o.Windows = None,
+    auc_method: o.AUCMethod = "linear-up-log-down",
+    blq: o.BLQ = "default",
+    route: o.Route = "cells",
+    infusion_duration: o.InfusionDuration = 0.0,
+    parameters: o.Parameters = "core",
+    by: o.By = "group",
+    model: o.ModelName = "ecp",
+    method: o.Method = "importance",
+    analyte: o.Analyte = None,
+    seed: o.Seed = 0,
+    dialect: o.Dialect = "auto",
+    mapping: o.Map = None,
+    lloq: o.LLOQ = None,
+    duplicates: o.Duplicates = "error",
+    negative: o.Negative = "error",
+    time_unit: o.TimeUnit = "day",
+    value_unit: o.ValueUnit = None,
+    settings: o.Settings = None,
+    force: o.Force = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Do the whole analysis: check, noncompartmental analysis, individual fits, population fit, report.
+
+    Example: cellkinetics run trial.csv --out results/trial
+    """
+    run_all("run", ctx.params)
+
+
+def run_all(command: str, given: Mapping[str, Any]) -> None:
+    """Run every step; one that cannot be done is told in the report, and the others go on.
+
+    Args:
+        command: the name that the manifest records.
+        given: the resolved options of `run`, by name.
+    """
+    from cellkinetics.cli import fit, nca, pool
+    from cellkinetics.cli.reading import read_input, reading_options
+    from cellkinetics.cli.report import REPORT, build_report, tell_report
+    from cellkinetics.cli.session import Session
+
+    planned = (*nca.FILES, *fit.FILES, *pool.FILES, REPORT)
+    with Session(
+        command,
+        given,
+        out=Path(given["out"]),
+        planned=planned,
+        force=given["force"],
+        quiet=given["quiet"],
+        seed=given["seed"],
+    ) as session:
+        rules = nca.nca_options(
+            given["windows"], given["auc_method"], given["blq"], given["route"], given["infusion_duration"]
+        )
+        fit.check_model(given["model"])
+        reading = reading_options(
+            given["dialect"],
+            given["mapping"],
+            given["lloq"],
+            given["duplicates"],
+            given["negative"],
+            given["time_unit"],
+            given["value_unit"],
+        )
+        cohort = read_input(session, Path(given["data"]), reading)
+        with session.stage("nca", alone=False):
+            nca.write_nca(session, cohort, rules, given["parameters"], given["by"])
+        with session.stage("fit", alone=False):
+            fit.write_fits(session, cohort, given["model"])
+        with session.stage("pool", alone=False):
+            pool.write_population(session, cohort, given["model"], given["method"], given["analyte"], given["seed"])
+        session.write_manifest()
+        with session.stage("report", alone=False):
+            build_report(session)
+        tell_report(session)

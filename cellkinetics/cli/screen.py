@@ -1,0 +1,78 @@
+"""What a user sees: messages, progress bars, small tables."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+Progress = Callable[[int, int], None]
+
+
+class Screen:
+    """The terminal: results go to standard output, errors and progress to standard error.
+
+    Args:
+        quiet: show errors only.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        from rich.console import Console
+
+        self.quiet = quiet
+        self._out = Console(highlight=False, markup=False)
+        self._err = Console(stderr=True, highlight=False, markup=False)
+
+    def say(self, text: str = "", *, style: str = "") -> None:
+        """Print a line of the summary; paths and sentences are not cut when output is a file."""
+        if not self.quiet:
+            self._out.print(text, style=style, soft_wrap=True)
+
+    def error(self, text: str) -> None:
+        """Print an error; it is shown however quiet the command is."""
+        from rich.text import Text
+
+        message = Text("error: ", style="bold red")
+        message.append(text, style="not bold default")
+        self._err.print(message, soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """Print something that the user should know before trusting the results."""
+        from rich.text import Text
+
+        if not self.quiet:
+            message = Text("note: ", style="yellow")
+            message.append(text, style="default")
+            self._err.print(message, soft_wrap=True)
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
+        """Print a small table: the first ``left`` columns are text, the others numbers."""
+        if self.quiet:
+            return
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+        for i, column in enumerate(columns):
+            table.add_column(Text(column), justify="left" if i < left else "right")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        self._out.print(table)
+
+    @contextlib.contextmanager
+    def progress(self, title: str) -> Iterator[Progress | None]:
+        """Show a progress bar while the block runs, and give the function that moves it on.
+
+        Nothing is shown, and the function is None, when output is not a terminal.
+        """
+        if self.quiet or not self._err.is_terminal:
+            yield None
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
+
+        columns: tuple[Any, ...] = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Bar(*columns, TimeElapsedColumn(), console=self._err, transient=True) as bar:
+            task = bar.add_task(title, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,132 @@
+"""Maximum likelihood on the marginal likelihood itself: Newton steps on importance-sampling estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from cellkinetics.fitting.pooled.focei import OMEGA_BOUNDS, SIGMA_BOUNDS
+from cellkinetics.fitting.pooled.importance import ImportanceResult, importance_sample
+from cellkinetics.fitting.pooled.problem import PooledProblem
+
+FloatArray = NDArray[np.float64]
+
+EXPECTED_DROP = 1e-3
+"""Converged when the next Newton step promises to lower -2 ln L by less than this."""
+COARSE_DROP = 0.1
+"""Steps that promise more than this are taken on one round of draws; the rest of the way on as many as it takes."""
+LONGEST_STEP = 1.0
+MAX_HALVINGS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class MarginalEstimate:
+    """Where the marginal likelihood has its maximum, and how the search ended.
+
+    Attributes:
+        x: flat vector of the problem.
+        likelihood: evaluation at ``x`` with the draws of the search (optimistic: evaluate anew to report).
+        expected_drop: by which the next step would lower -2 ln L.
+        iterations: steps taken.
+        converged: whether the search ended because nothing was left to gain.
+    """
+
+    x: FloatArray
+    likelihood: ImportanceResult
+    expected_drop: float
+    iterations: int
+    converged: bool
+
+
+def newton_step(result: ImportanceResult, free: NDArray[np.bool_]) -> tuple[FloatArray, float]:
+    """Return the Newton step I^-1 s of the free elements (zero elsewhere), and the drop of -2 ln L it promises.
+
+    Directions in which the observed information is not positive (far from the maximum, or where a
+    parameter is not identified) follow the absolute value of the curvature, which keeps the step uphill.
+    """
+    information = result.information[np.ix_(free, free)]
+    score = result.score[free]
+    values, vectors = np.linalg.eigh(information)
+    values = np.maximum(np.abs(values), 1e-6 * np.abs(values).max())
+    along = vectors.T @ score
+    step = np.zeros(free.size)
+    step[free] = vectors @ (along / values)
+    return step, float((along**2 / values).sum())
+
+
+def estimate_marginal(
+    problem: PooledProblem,
+    start: FloatArray,
+    modes: jax.Array,
+    *,
+    seed: int,
+    target_se: float = 0.2,
+    max_iterations: int = 60,
+    on_iteration: Callable[[int, float], None] | None = None,
+) -> MarginalEstimate:
+    """Maximise the marginal likelihood from a start such as a FOCEI estimate.
+
+    Every step evaluates likelihood, score and observed information from one set of draws; the same
+    random numbers serve all steps, so the search has a fixed end point and can tell when it is there.
+
+    Args:
+        problem: data, model and residual.
+        start: flat vector.
+        modes: whitened conditional modes at ``start`` (n, p), where the proposals begin.
+        seed: of the draws.
+        target_se: Monte-Carlo standard error of -2 ln L for the last steps.
+        max_iterations: Newton steps.
+        on_iteration: called with the iteration and -2 ln L.
+    """
+    p, free = problem.n_parameters, problem.free
+    lower = np.r_[
+        np.full(p, -np.inf), np.full(p, OMEGA_BOUNDS[0]), np.full(len(problem.residual.names), SIGMA_BOUNDS[0])
+    ]
+    upper = np.r_[
+        np.full(p, np.inf), np.full(p, OMEGA_BOUNDS[1]), np.full(len(problem.residual.names), SIGMA_BOUNDS[1])
+    ]
+    x = np.array(start, dtype=float)
+    centre = modes
+    precise = False
+    result = importance_sample(problem, x, centre, seed=seed, target_se=np.inf)
+    step, drop = newton_step(result, free)
+    iteration = 0
+    while iteration < max_iterations:
+        if not precise and drop < COARSE_DROP:
+            precise = True
+            result = importance_sample(problem, x, centre, seed=seed, target_se=target_se)
+            step, drop = newton_step(result, free)
+        if precise and drop < EXPECTED_DROP:
+            break
+        iteration += 1
+        step *= min(1.0, LONGEST_STEP / np.abs(step).max())
+        for _ in range(MAX_HALVINGS):
+            candidate = np.clip(x + step, lower, upper)
+            moved = _whiten_again(problem, x, candidate, centre)
+            trial = importance_sample(problem, candidate, moved, seed=seed, target_se=target_se if precise else np.inf)
+            # A rise within the noise of two evaluations is no rise.
+            if trial.minus2ll <= result.minus2ll + result.mc_se:
+                break
+            step /= 2
+        else:
+            break
+        x, result, centre = candidate, trial, moved
+        if on_iteration is not None:
+            on_iteration(iteration, result.minus2ll)
+        step, drop = newton_step(result, free)
+    return MarginalEstimate(x, result, drop, iteration, converged=precise and drop < EXPECTED_DROP)
+
+
+def _whiten_again(problem: PooledProblem, old: FloatArray, new: FloatArray, u: jax.Array) -> jax.Array:
+    """Express the same individual parameters phi = mu + omega u under new population parameters."""
+    p = problem.n_parameters
+    with jax.enable_x64(True):
+        phi = old[:p] + np.exp(old[p : 2 * p]) * np.asarray(u)
+        moved = jnp.asarray((phi - new[:p]) / np.exp(new[p : 2 * p]))
+        # Padding patients have no data: their conditional distribution is the prior, wherever it is.
+        return jnp.where(problem.samples.mask.any(axis=1, keepdims=True), moved, 0.0)

@@ -1,0 +1,221 @@
+"""The result of a population fit: a frozen record that prints as a table and writes the contract's files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cellkinetics.data.cohort import FloatArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class PopulationEstimate:
+    """One estimated quantity: a typical value, a random-effect SD or a residual parameter.
+
+    Attributes:
+        kind: ``typical``, ``omega`` or ``residual``.
+        transform: scale ``h`` of the parameter.
+        se, rse_percent, ci_low, ci_high: on the natural scale; None where there are none.
+        iiv_cv_percent: of an omega on the log scale, 100 sqrt(exp(omega^2) - 1).
+        shrinkage_percent: of an omega, 100 (1 - SD(modes) / omega).
+        reason: why cells are empty, or what to know about the number.
+    """
+
+    parameter: str
+    kind: str
+    transform: str
+    estimate: float
+    unit: str
+    se: float | None = None
+    rse_percent: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    iiv_cv_percent: float | None = None
+    shrinkage_percent: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class IndividualEffect:
+    """One patient's random effect: mode (eta), conditional mean and SD, and the EBE on the natural scale."""
+
+    subject: str
+    parameter: str
+    unit: str
+    eta: float | None = None
+    eta_mean: float | None = None
+    eta_sd: float | None = None
+    ebe: float | None = None
+    status: str = "ok"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """-2 ln L of the observations, constants included, and how it was computed."""
+
+    minus2ll: float
+    method: str
+    mc_se: float
+    draws: int
+    ess_min: float
+    ess_min_subject: str
+    focei: float
+
+
+@dataclass(frozen=True, eq=False)
+class PopulationFit:
+    """A population fit.
+
+    Attributes:
+        model, method, seed: what was asked for.
+        converged: whether the search ended at an optimum.
+        status: the sentence to read first, with the next step where one is needed.
+        warnings: sentences about what is weak or was left out.
+        estimates: typical values, then omegas, then residual parameters.
+        covariance: of the flat vector of free elements on the working scale, with its ``labels``, or None.
+        uncertainty: where the standard errors come from.
+        effects: one entry a patient and parameter.
+        work: counts of the work done (iterations, evaluations); they repeat, seconds would not.
+    """
+
+    model: str
+    method: str
+    seed: int
+    converged: bool
+    status: str
+    warnings: tuple[str, ...]
+    n_subjects: int
+    n_observations: int
+    n_censored: int
+    estimates: tuple[PopulationEstimate, ...]
+    labels: tuple[str, ...]
+    covariance: FloatArray | None
+    uncertainty: str
+    residual_scale: str
+    effects: tuple[IndividualEffect, ...]
+    objective: Objective
+    aic: float
+    bic: float
+    bicc: float
+    work: Mapping[str, int]
+    curve_parts: tuple[tuple[str, str, str, FloatArray, FloatArray, FloatArray], ...] = field(repr=False, default=())
+
+    def __getitem__(self, parameter: str) -> PopulationEstimate:
+        for row in self.estimates:
+            if row.parameter == parameter:
+                return row
+        raise KeyError(f"no parameter {parameter!r}; there are {', '.join(row.parameter for row in self.estimates)}")
+
+    @property
+    def typical(self) -> dict[str, float]:
+        """Typical values on the natural scale by name."""
+        return {row.parameter: row.estimate for row in self.estimates if row.kind == "typical"}
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row a population parameter: the file ``population.csv``."""
+        import pandas as pd
+
+        columns = [
+            "parameter", "kind", "transform", "estimate", "se", "rse_percent", "ci_low", "ci_high",
+            "unit", "iiv_cv_percent", "shrinkage_percent", "reason",
+        ]  # fmt: skip
+        numbers = ["estimate", "se", "rse_percent", "ci_low", "ci_high", "iiv_cv_percent", "shrinkage_percent"]
+        frame = pd.DataFrame([vars(row) for row in self.estimates], columns=columns)
+        return frame.astype(dict.fromkeys(numbers, float))
+
+    @cached_property
+    def individual(self) -> pd.DataFrame:
+        """One row a patient and parameter: the file ``individual_effects.csv``."""
+        import pandas as pd
+
+        columns = ["subject", "parameter", "eta", "eta_mean", "eta_sd", "ebe", "unit", "status", "reason"]
+        numbers = ["eta", "eta_mean", "eta_sd", "ebe"]
+        frame = pd.DataFrame([vars(effect) for effect in self.effects], columns=columns)
+        return frame.astype(dict.fromkeys(numbers, float))
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """Curves at each patient's modes and at the typical values: the file ``population_curves.csv``."""
+        import pandas as pd
+
+        columns = ["subject", "analyte", "occasion", "model", "time", "predicted", "typical"]
+        parts = [
+            pd.DataFrame(
+                {
+                    "subject": subject,
+                    "analyte": analyte,
+                    "occasion": occasion,
+                    "model": self.model,
+                    "time": time,
+                    "predicted": predicted,
+                    "typical": typical,
+                }
+            )
+            for subject, analyte, occasion, time, predicted, typical in self.curve_parts
+        ]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fit as plain values: the file ``population.json``."""
+        typical = [row for row in self.estimates if row.kind == "typical"]
+        omega = [row for row in self.estimates if row.kind == "omega"]
+        residual = [row for row in self.estimates if row.kind == "residual"]
+        keys = ("transform", "estimate", "se", "rse_percent", "ci_low", "ci_high", "unit")
+        return {
+            "model": self.model,
+            "method": self.method,
+            "converged": self.converged,
+            "status": self.status,
+            "warnings": list(self.warnings),
+            "n_subjects": self.n_subjects,
+            "n_observations": self.n_observations,
+            "n_censored": self.n_censored,
+            "parameters": [{"name": row.parameter, **{key: getattr(row, key) for key in keys}} for row in typical],
+            "omega": {
+                "names": [row.parameter.removeprefix("omega_") for row in omega],
+                "covariance": np.diag([row.estimate**2 for row in omega]).tolist(),
+                "sd": [row.estimate for row in omega],
+                "sd_se": [row.se for row in omega],
+                "shrinkage": [None if row.shrinkage_percent is None else row.shrinkage_percent / 100 for row in omega],
+            },
+            "residual": {
+                "scale": self.residual_scale,
+                "distribution": "normal",
+                "sd": residual[0].estimate,
+                "se": residual[0].se,
+            },
+            "uncertainty": self.uncertainty,
+            "objective": dict(vars(self.objective)),
+            "aic": self.aic,
+            "bic": self.bic,
+            "bicc": self.bicc,
+            "seed": self.seed,
+            "timing": dict(self.work),
+        }
+
+    def __repr__(self) -> str:
+        lines = [
+            f"PopulationFit, model {self.model}, method {self.method}: {self.status}",
+            f"  {self.n_subjects} subjects, {self.n_observations} observations, {self.n_censored} below quantification",
+            f"  {'parameter':<14}{'estimate':>12}{'RSE %':>9}{'95 % CI':>26}  unit",
+        ]
+        for row in self.estimates:
+            rse = "" if row.rse_percent is None else f"{row.rse_percent:.1f}"
+            ci = "" if row.ci_low is None else f"{row.ci_low:.4g} to {row.ci_high:.4g}"
+            lines.append(f"  {row.parameter:<14}{row.estimate:>12.4g}{rse:>9}{ci:>26}  {row.unit}".rstrip())
+        o = self.objective
+        lines.append(
+            f"  -2LL {o.minus2ll:.2f} (Monte-Carlo SE {o.mc_se:.2f}), AIC {self.aic:.2f}, BIC {self.bic:.2f}; "
+            f"standard errors: {self.uncertainty}"
+        )
+        lines += [f"  note: {warning}" for warning in self.warnings]
+        return "\n".join(lines)

@@ -1,0 +1,279 @@
+"""From a flat vector of estimates to a result: standard errors, shrinkage, warnings, a status to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from cellkinetics.data.cohort import Cohort
+from cellkinetics.fitting.curve_grid import curve_times
+from cellkinetics.fitting.pooled.focei import OMEGA_BOUNDS, FoceiEstimate
+from cellkinetics.fitting.pooled.importance import SMALL_SAMPLE, ImportanceResult
+from cellkinetics.fitting.pooled.modes import Modes
+from cellkinetics.fitting.pooled.problem import PooledProblem
+from cellkinetics.fitting.pooled.result import IndividualEffect, Objective, PopulationEstimate, PopulationFit
+from cellkinetics.fitting.precision import interval
+from cellkinetics.units import unit_label
+
+FloatArray = NDArray[np.float64]
+
+FOCEI_DROP = 0.1
+"""FOCEI has converged when a Newton step would lower its objective by less than this."""
+WEAK_RSE = 50.0
+"""A standard error above this percentage of its estimate is worth a warning."""
+INFORMATION = "observed information of the marginal likelihood (importance sampling)"
+
+
+def summarise(
+    problem: PooledProblem,
+    cohort: Cohort,
+    x: FloatArray,
+    modes: Modes,
+    likelihood: ImportanceResult,
+    *,
+    method: str,
+    seed: int,
+    settled: bool,
+    focei: FoceiEstimate,
+    work: Mapping[str, int],
+) -> PopulationFit:
+    """Assemble the result of a population fit (see `PopulationFit` for what it holds)."""
+    p = problem.n_parameters
+    searched = problem.free
+    floored = np.zeros(searched.size, dtype=bool)
+    floored[p : 2 * p] = x[p : 2 * p] <= OMEGA_BOUNDS[0] + 1e-6
+    searched &= ~floored
+    labels = np.array(problem.labels)
+
+    covariance, blame = _covariance(likelihood.information, searched, labels)
+    expected = np.nan
+    if method == "focei" and covariance is not None:
+        slope = -0.5 * focei.gradient[searched]
+        expected = float(slope @ covariance @ slope)
+        settled = settled and expected < FOCEI_DROP
+    if not settled:
+        covariance, blame = None, "the optimum was not reached"
+    se = np.full(x.size, np.nan)
+    if covariance is not None:
+        se[searched] = np.sqrt(np.diag(covariance))
+
+    u, n = np.asarray(modes.u)[: problem.n_real], problem.n_real
+    omega = np.exp(x[p : 2 * p])
+    shrinkage = 100 * (1 - u.std(axis=0, ddof=1))
+    estimates = _estimates(problem, cohort, x, se, shrinkage, floored, blame)
+    warnings = _warnings(problem, estimates, likelihood, modes, floored, method)
+    k = int(problem.free.sum())
+    residual_parameters = len(problem.residual.names)
+    minus2ll = likelihood.minus2ll
+    weakest = int(np.argmin(likelihood.effective))
+    return PopulationFit(
+        model=problem.model.name,
+        method=method,
+        seed=seed,
+        converged=settled,
+        status=_status(settled, method, covariance is not None, blame, expected),
+        warnings=warnings,
+        n_subjects=n,
+        n_observations=problem.n_observations,
+        n_censored=problem.n_censored,
+        estimates=estimates,
+        labels=tuple(labels[searched]),
+        covariance=covariance,
+        uncertainty=INFORMATION if covariance is not None else f"none: {blame}",
+        residual_scale=problem.residual.scale,
+        effects=_effects(problem, cohort, x, u, omega, likelihood),
+        objective=Objective(
+            minus2ll=minus2ll,
+            method="importance sampling",
+            mc_se=likelihood.mc_se,
+            draws=likelihood.draws,
+            ess_min=float(likelihood.effective[weakest]),
+            ess_min_subject=problem.subjects[weakest],
+            focei=focei.objective,
+        ),
+        aic=minus2ll + 2 * k,
+        bic=minus2ll + k * float(np.log(n)),
+        bicc=minus2ll
+        + (k - residual_parameters) * float(np.log(n))
+        + residual_parameters * float(np.log(problem.n_observations)),
+        work=dict(work),
+        curve_parts=_curves(problem, cohort, x, u),
+    )
+
+
+def _covariance(
+    information: FloatArray, searched: NDArray[np.bool_], labels: NDArray[np.str_]
+) -> tuple[FloatArray | None, str]:
+    """Invert the information of the searched elements, or name the parameter that it says nothing about."""
+    block = information[np.ix_(searched, searched)]
+    values, vectors = np.linalg.eigh(0.5 * (block + block.T))
+    if values[0] <= 1e-8 * values[-1]:
+        name = labels[searched][int(np.argmax(np.abs(vectors[:, 0])))]
+        return None, f"the data hold no information about {name}"
+    return (vectors / values) @ vectors.T, ""
+
+
+def _estimates(
+    problem: PooledProblem,
+    cohort: Cohort,
+    x: FloatArray,
+    se: FloatArray,
+    shrinkage: FloatArray,
+    floored: NDArray[np.bool_],
+    blame: str,
+) -> tuple[PopulationEstimate, ...]:
+    p, typical = problem.n_parameters, problem.typical(x)
+    value_unit = cohort.value_unit[problem.index[0]]
+    rows = []
+    for j, label in enumerate(problem.labels):
+        reason = blame
+        iiv = shrunk = None
+        if j < p:
+            parameter = problem.model.parameters[j]
+            kind, transform, value = "typical", parameter.transform, float(typical[j])
+            unit = unit_label(parameter.unit, time=cohort.time_unit, value=value_unit)
+            if label in problem.fixed:
+                reason = "fixed"
+        else:
+            kind, transform, value, unit = ("omega" if j < 2 * p else "residual"), "log", float(np.exp(x[j])), ""
+            if kind == "omega":
+                shrunk = float(shrinkage[j - p])
+                if problem.model.parameters[j - p].transform == "log":
+                    iiv = 100 * float(np.sqrt(np.expm1(value**2)))
+                if floored[j]:
+                    reason = "no variability between patients could be seen: the SD is at its lower bound"
+        precision = interval(transform, value, float(se[j])) if np.isfinite(se[j]) else None
+        rows.append(
+            PopulationEstimate(
+                parameter=label,
+                kind=kind,
+                transform=transform,
+                estimate=value,
+                unit=unit,
+                se=precision.se if precision else None,
+                rse_percent=precision.rse_percent if precision else None,
+                ci_low=precision.ci_low if precision else None,
+                ci_high=precision.ci_high if precision else None,
+                iiv_cv_percent=iiv,
+                shrinkage_percent=shrunk,
+                reason="" if precision else reason,
+            )
+        )
+    return tuple(rows)
+
+
+def _warnings(
+    problem: PooledProblem,
+    estimates: tuple[PopulationEstimate, ...],
+    likelihood: ImportanceResult,
+    modes: Modes,
+    floored: NDArray[np.bool_],
+    method: str,
+) -> tuple[str, ...]:
+    found = [f"{subject} is left out: {reason}" for subject, reason in problem.left_out.items()]
+    if problem.left_out_samples:
+        some = "; ".join(f"{subject}: {text}" for subject, text in list(problem.left_out_samples.items())[:5])
+        more = len(problem.left_out_samples) - 5
+        found.append(
+            f"samples left out of the likelihood: {some}" + (f"; and {more} more patients" if more > 0 else "")
+        )
+    found += [
+        f"{row.parameter} is weakly determined: RSE {row.rse_percent:.0f} %"
+        for row in estimates
+        if row.rse_percent is not None and row.rse_percent > WEAK_RSE
+    ]
+    found += [f"{problem.labels[j]} is at its lower bound" for j in np.flatnonzero(floored)]
+    thin = np.flatnonzero(likelihood.effective < SMALL_SAMPLE)
+    if len(thin):
+        found.append(
+            f"the likelihood of {', '.join(problem.subjects[i] for i in thin[:5])} rests on few effective draws "
+            f"(under {SMALL_SAMPLE:.0f}): repeat with another seed and compare -2LL"
+        )
+    if likelihood.mc_se > 0.5:
+        found.append(f"-2LL is known to +-{likelihood.mc_se:.1f} only: lower target_se before comparing models")
+    stuck = int((~np.asarray(modes.settled)[: problem.n_real]).sum())
+    if stuck:
+        found.append(f"the conditional mode of {stuck} patients was not found exactly; their EBEs are approximate")
+    if method == "focei" and problem.model.search_curve is not None:
+        found.append(
+            "focei is an approximation at a change point: compare models by -2LL from importance sampling, "
+            "never by the FOCEI objective"
+        )
+    return tuple(found)
+
+
+def _status(settled: bool, method: str, have_errors: bool, blame: str, expected: float) -> str:
+    if settled and have_errors:
+        return "converged: nothing is left to gain at these estimates"
+    if settled:
+        return f"converged, without standard errors: {blame}; fix that parameter or add patients who inform it"
+    gain = f" (a further step promises {expected:.2g} in the objective)" if np.isfinite(expected) else ""
+    return (
+        f"not converged{gain}: the estimates are not an optimum and carry no standard errors; "
+        + ("use method importance, or " if method == "focei" else "")
+        + "start from other typical values, or fix a parameter that the data do not inform"
+    )
+
+
+def _effects(
+    problem: PooledProblem,
+    cohort: Cohort,
+    x: FloatArray,
+    u: FloatArray,
+    omega: FloatArray,
+    likelihood: ImportanceResult,
+) -> tuple[IndividualEffect, ...]:
+    p = problem.n_parameters
+    with jax.enable_x64(True):
+        theta = np.asarray(problem.model.to_natural(jnp.asarray(x[:p] + omega * u)))
+    place = {subject: k for k, subject in enumerate(problem.subjects)}
+    rows = []
+    for subject, value_unit in zip(cohort.subject, cohort.value_unit, strict=True):
+        for j, parameter in enumerate(problem.model.parameters):
+            unit = unit_label(parameter.unit, time=cohort.time_unit, value=value_unit)
+            k = place.get(subject)
+            if k is None:
+                rows.append(
+                    IndividualEffect(
+                        subject, parameter.name, unit, status="not_calculated", reason=problem.left_out[subject]
+                    )
+                )
+                continue
+            rows.append(
+                IndividualEffect(
+                    subject,
+                    parameter.name,
+                    unit,
+                    eta=float(omega[j] * u[k, j]),
+                    eta_mean=float(omega[j] * likelihood.mean[k, j]),
+                    eta_sd=float(omega[j] * np.sqrt(likelihood.covariance[k, j, j])),
+                    ebe=float(theta[k, j]),
+                )
+            )
+    return tuple(rows)
+
+
+def _curves(problem: PooledProblem, cohort: Cohort, x: FloatArray, u: FloatArray) -> tuple[tuple[Any, ...], ...]:
+    """Curves at the modes and at the typical values, on one grid length so that JAX compiles once."""
+    p = problem.n_parameters
+    with jax.enable_x64(True):
+        theta = problem.model.to_natural(jnp.asarray(x[:p] + np.exp(x[p : 2 * p]) * u))
+        typical = problem.model.to_natural(jnp.asarray(x[:p]))
+        grid = np.array(
+            [
+                curve_times(problem.model, np.asarray(theta[k]), cohort.time[i, cohort.mask[i]])
+                for k, i in enumerate(problem.index)
+            ]
+        )
+        times = jnp.asarray(grid)
+        predicted = np.exp(np.asarray(jax.vmap(problem.model.log_curve)(theta, times)))
+        reference = np.exp(np.asarray(jax.vmap(problem.model.log_curve, in_axes=(None, 0))(typical, times)))
+    return tuple(
+        (cohort.subject[i], cohort.analyte[i], cohort.occasion[i], grid[k], predicted[k], reference[k])
+        for k, i in enumerate(problem.index)
+    )

@@ -1,0 +1,109 @@
+"""Importance sampling and the estimator that climbs on it, against quadrature."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.optimize import minimize
+from wang_problem import CONSTANTS, OMEGA, SIGMA, VALUES, wang_problem
+
+from cellkinetics.fitting.pooled.importance import importance_sample
+from cellkinetics.fitting.pooled.marginal import estimate_marginal, newton_step
+from cellkinetics.fitting.pooled.modes import search
+
+
+def modes_of(problem, x):
+    with jax.enable_x64(True):
+        return search(jnp.asarray(x), problem.samples, problem.model, problem.residual, problem.model.log_curve).u
+
+
+def quadrature(x: np.ndarray, kind: str) -> float:
+    """-2 ln L of Wang's problem by adaptive quadrature over the one random effect."""
+    mu, omega, sigma = x[0], np.exp(x[1]), np.exp(x[2])
+    total = 0.0
+    for at_zero, at_one in VALUES:
+
+        def density(u: float, pair=(at_zero, at_one)) -> float:
+            f = np.array([10.0, 10.0 * np.exp(-np.exp(mu + omega * u))])
+            sd = sigma * f if kind == "proportional" else np.full(2, sigma)
+            z = (np.array(pair) - f) / sd
+            return float(np.exp(-0.5 * u**2 - 0.5 * z @ z - np.log(sd).sum() - 1.5 * np.log(2 * np.pi)))
+
+        total += np.log(quad(density, -9, 9, epsabs=0, epsrel=1e-10, limit=200)[0])
+    return -2 * total
+
+
+def differences(function, x, h=1e-3):
+    d = len(x)
+    shift = np.eye(d) * h
+    gradient = np.array([(function(x + s) - function(x - s)) / (2 * h) for s in shift])
+    hessian = np.array(
+        [
+            [
+                (function(x + a + b) - function(x + a - b) - function(x - a + b) + function(x - a - b)) / (4 * h * h)
+                for b in shift
+            ]
+            for a in shift
+        ]
+    )
+    return gradient, hessian
+
+
+def test_the_published_exact_value_of_wang_2007_is_reached_within_the_monte_carlo_error():
+    problem = wang_problem("proportional")
+    x = problem.pack({"ke": 0.5}, {"ke": OMEGA}, (SIGMA,))
+    result = importance_sample(problem, x, modes_of(problem, x), seed=1, target_se=0.02)
+    assert result.minus2ll - CONSTANTS == pytest.approx(39.3548, abs=3 * result.mc_se + 5e-5)
+    assert result.mc_se <= 0.02
+    assert result.effective.min() > 100
+
+
+def test_score_and_information_are_the_derivatives_of_the_marginal_likelihood():
+    problem = wang_problem("additive")
+    x = problem.pack({"ke": 0.45}, {"ke": 0.3}, (0.4,))
+    result = importance_sample(problem, x, modes_of(problem, x), seed=2, target_se=0.01)
+    gradient, hessian = differences(lambda v: quadrature(v, "additive"), x)
+    assert result.minus2ll == pytest.approx(quadrature(x, "additive"), abs=3 * result.mc_se)
+    assert result.score == pytest.approx(-0.5 * gradient, abs=0.02 * np.abs(gradient).max())
+    assert result.information == pytest.approx(0.5 * hessian, abs=0.02 * np.abs(hessian).max())
+
+
+def test_the_error_bar_is_right_over_many_seeds():
+    problem = wang_problem("proportional")
+    x = problem.pack({"ke": 0.5}, {"ke": OMEGA}, (SIGMA,))
+    modes = modes_of(problem, x)
+    runs = [importance_sample(problem, x, modes, seed=seed, target_se=np.inf) for seed in range(30)]
+    exact = quadrature(x, "proportional")
+    z = np.array([(run.minus2ll - exact) / run.mc_se for run in runs])
+    # 30 standard normal numbers: mean within 4 standard errors, SD within a factor 1.6.
+    assert abs(z.mean()) < 4 / np.sqrt(30)
+    assert 1 / 1.6 < z.std() < 1.6
+
+
+def test_the_estimator_arrives_at_the_maximum_of_the_exact_likelihood():
+    problem = wang_problem("additive")
+    x = problem.pack({"ke": 0.8}, {"ke": 0.5}, (0.5,))
+    found = estimate_marginal(problem, x, modes_of(problem, x), seed=3, target_se=0.01)
+    best = minimize(quadrature, x, args=("additive",), method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-7})
+    assert found.converged
+    assert found.x == pytest.approx(best.x, abs=0.01)
+    assert quadrature(found.x, "additive") == pytest.approx(best.fun, abs=1e-3)
+
+
+def test_a_newton_step_leads_uphill_where_the_information_is_not_positive():
+    problem = wang_problem("additive")
+    x = problem.pack({"ke": 0.5}, {"ke": OMEGA}, (SIGMA,))
+    result = importance_sample(problem, x, modes_of(problem, x), seed=1, target_se=np.inf)
+    turned = result.__class__(**{**vars(result), "information": np.diag([-2.0, 1.0, 4.0]), "score": np.ones(3)})
+    step, promised = newton_step(turned, np.ones(3, dtype=bool))
+    assert step == pytest.approx([0.5, 1.0, 0.25])
+    assert promised == pytest.approx(1.75)
+
+
+def test_the_same_seed_gives_the_same_number_and_another_seed_another_one():
+    problem = wang_problem("additive")
+    x = problem.pack({"ke": 0.5}, {"ke": OMEGA}, (SIGMA,))
+    modes = modes_of(problem, x)
+    first, again, other = (importance_sample(problem, x, modes, seed=s, target_se=np.inf) for s in (5, 5, 6))
+    assert first.minus2ll == again.minus2ll != other.minus2ll

@@ -24,10 +24,8 @@ class Flag(IntFlag):
 
 
 _PEAK = frozenset({"CMAX", "TMAX"})
-_EXTRAPOLATED = {
-    "AUCPEO": ("AUCIFO", "AUCPEO", "AUMCIFO", "AUMCPEO"),
-    "AUCPEP": ("AUCIFP", "AUCPEP", "AUMCIFP", "AUMCPEP"),
-}
+_OBSERVED = frozenset({"AUCIFO", "AUMCIFO"})
+_PREDICTED = frozenset({"AUCIFP", "AUMCIFP"})
 
 
 def sentence(flag: Flag, options: NCAOptions) -> str:
@@ -81,23 +79,24 @@ def flag(
     *,
     terminal: FlagArray,
     tmax: FloatArray,
-    extrapolated: dict[str, FloatArray],
+    extrapolated: dict[Key, FloatArray],
     above_uloq: BoolArray,
     options: NCAOptions,
 ) -> dict[Key, FlagArray]:
     """Mark every result that a missed threshold touches.
 
-    A mark of the terminal line touches whatever depends on lambda_z (a window only where it was
-    extrapolated); a large extrapolated part touches the area, its moment and mean time; an early Tmax
-    touches the peak; a value above the upper limit touches the peak, the areas and the moments.
+    A mark of the terminal line touches whatever depends on lambda_z, windows apart: a line with a
+    mark is not used for those. A large extrapolated part touches the area, its moment and mean time;
+    an early Tmax touches the peak; a value above the upper limit touches the peak, the areas, the
+    moments and mean times.
 
     Args:
         keys: results to mark.
         value: their values, ``(n,)`` each.
         terminal: from `terminal_flags`.
         tmax: ``(n,)``.
-        extrapolated: percent extrapolated, ``(n,)``, by the codes AUCPEO and AUCPEP and, for a
-            window, the column of its AUCINT.
+        extrapolated: percent extrapolated, ``(n,)``, of the areas to infinity (by the key AUCPEO or
+            AUCPEP) and of the windows (by the key of the AUCINT).
         above_uloq: ``(n,)``, profiles with such a value.
         options: thresholds and route.
     """
@@ -109,22 +108,25 @@ def flag(
     for key in keys:
         marks = np.zeros(len(tmax), np.int16)
         needs = required([key])
-        unit = BY_CODE[key.code].unit_kind
-        share = extrapolated.get(key.column if key.code == "AUCINT" else "")
-        if key.code == "AUCINTPE":
-            share = extrapolated.get(Key("AUCINT", key.start, key.end).column)
-        for source, codes in _EXTRAPOLATED.items():
-            if needs & set(codes):
-                share = extrapolated.get(source)
-        if "LAMZ" in needs:
-            touched = terminal if share is None or not BY_CODE[key.code].windowed else np.where(share > 0, terminal, 0)
-            marks |= touched.astype(np.int16)
-        if share is not None and limits.extrapolated_max is not None:
-            marks[below(-share, -limits.extrapolated_max)] |= Flag.EXTRAPOLATED_HIGH
+        parameter = BY_CODE[key.code]
+        if "LAMZ" in needs and not parameter.windowed:
+            marks |= terminal
+        percent = _extrapolated(key, needs, extrapolated)
+        if percent is not None and limits.extrapolated_max is not None:
+            marks[below(-percent, -limits.extrapolated_max)] |= Flag.EXTRAPOLATED_HIGH
         if key.code in _PEAK:
             marks[early] |= Flag.TMAX_EARLY
-        if key.code in _PEAK or unit in {"area", "moment"} or "AUMCLST" in needs:
+        if key.code in _PEAK or parameter.unit_kind in {"area", "moment"} or "AUMCLST" in needs:
             marks[above_uloq] |= Flag.ABOVE_ULOQ
         marks[np.isnan(value[key])] = 0
         flags[key] = marks
     return flags
+
+
+def _extrapolated(key: Key, needs: frozenset[str], extrapolated: dict[Key, FloatArray]) -> FloatArray | None:
+    """Return the extrapolated percentage that a result rests on."""
+    if BY_CODE[key.code].windowed:
+        return extrapolated.get(Key("AUCINT", key.start, key.end))
+    if needs & _OBSERVED:
+        return extrapolated.get(Key("AUCPEO"))
+    return extrapolated.get(Key("AUCPEP")) if needs & _PREDICTED else None

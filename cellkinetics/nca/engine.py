@@ -61,7 +61,7 @@ def _compute(curve: Curve, options: NCAOptions, keys: Sequence[Key]) -> dict[Key
     _put_samples(parts, curve, marks)
     _put_areas(parts, curve, segments, marks)
     n = len(curve.fault)
-    missed, extrapolated = np.zeros(n, np.int16), dict[str, FloatArray]()
+    missed, extrapolated = np.zeros(n, np.int16), dict[Key, FloatArray]()
     line = None
     if "LAMZ" in needs:
         line = terminal_line(
@@ -73,7 +73,7 @@ def _compute(curve: Curve, options: NCAOptions, keys: Sequence[Key]) -> dict[Key
         )
         _put_line(parts, line, marks)
         missed = acceptance.terminal_flags(line.r2adj, parts[Key("LAMZSPN")].value, options)
-        extrapolated = {code: parts[Key(code)].value for code in ("AUCPEO", "AUCPEP")}
+        extrapolated = {key: parts[key].value for key in (Key("AUCPEO"), Key("AUCPEP"))}
         if "AUCINT" in needs:
             windows = dict.fromkeys((k.start, k.end) for k in keys if k.start is not None and k.end is not None)
             extrapolated |= _put_windows(parts, tuple(windows), curve, segments, marks, line, missed == 0, options)
@@ -183,7 +183,7 @@ def _put_windows(
     line: Terminal,
     accepted: BoolArray,
     options: NCAOptions,
-) -> dict[str, FloatArray]:
+) -> dict[Key, FloatArray]:
     """Write the partial area of each window and the percentage of it that is extrapolated.
 
     | the window ends | area |
@@ -192,7 +192,7 @@ def _put_windows(
     | after it, where later samples are below quantification and the curve has come down to zero | observed |
     | after the last sample | observed to Tlast, then the terminal exponential, if accepted |
 
-    Returns the percentages by the column name of the AUCINT.
+    Returns the percentages by the key of the AUCINT.
     """
     n = len(curve.fault)
     final = len(curve.used) - 1 - np.argmax(curve.used[::-1], axis=0)
@@ -219,7 +219,7 @@ def _put_windows(
         share = np.where(area == 0, 0.0, 100.0 * (tail / area))
         key = Key("AUCINT", start, end)
         parts[key], parts[Key("AUCINTPE", start, end)] = _Part(area, why), _Part(share, why)
-        percentages[key.column] = share
+        percentages[key] = share
     return percentages
 
 
@@ -257,7 +257,7 @@ def _put_moments(
 
 def _finish(
     parts: Parts,
-    extrapolated: dict[str, FloatArray],
+    extrapolated: dict[Key, FloatArray],
     keys: Sequence[Key],
     curve: Curve,
     missed: FlagArray,

@@ -30,8 +30,8 @@ def log_ratio(c1: FloatArray, c2: FloatArray) -> FloatArray:
         [-0.69314718056, 0.0]
     """
     d = (c2 - c1) / c1
-    ratio = np.log1p(d)
     far = (d < -_FAR) | ~np.isfinite(d)
+    ratio = np.log1p(np.where(far, 0.0, d))
     if far.any():
         ratio[far] = np.log(c2[far]) - np.log(c1[far])
     return ratio

@@ -22,7 +22,7 @@ Bytes = NDArray[np.uint8]
 
 _SEPARATORS = ("\t", ";", ",")
 _HEADER_WITHIN = 200
-_BLANK = ' \t\f\v\x1a;,"'
+_BLANK = re.compile(r"[\s;,\"\x1a\u200b\ufeff]*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,53 @@ class _Header:
     separator: str
 
 
+@dataclass(frozen=True, eq=False)
+class _Lines:
+    """Lines of a text: its bytes, where each line starts and ends (behind its line end), its number."""
+
+    data: Bytes
+    start: IntArray
+    end: IntArray
+    number: IntArray
+
+    @classmethod
+    def below(cls, line: int, text: str) -> _Lines:
+        """Take the lines below line number ``line``."""
+        data = np.frombuffer(text.encode("utf-8"), np.uint8)
+        breaks = np.flatnonzero(data == ord("\n")) + 1
+        start = np.append(0, breaks)[line:]
+        end = np.append(breaks, len(data))[line:]
+        return cls(data, start, end, np.arange(line + 1, line + 1 + len(start))).keep(start < len(data))
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    def keep(self, mask: BoolArray) -> _Lines:
+        """Return some of the lines."""
+        return _Lines(self.data, self.start[mask], self.end[mask], self.number[mask])
+
+    def text(self, k: int) -> str:
+        """Return line ``k``, counted from 0, with its line end."""
+        return self.data[self.start[k] : self.end[k]].tobytes().decode("utf-8")
+
+    def count(self, character: str) -> IntArray:
+        """Count a character in every line."""
+        places = np.flatnonzero(self.data == ord(character))
+        return np.searchsorted(places, self.end) - np.searchsorted(places, self.start)
+
+    def byte(self, offset: int) -> Bytes:
+        """Return the byte at an offset from the start of every line; a line end where there is none."""
+        padded = np.append(self.data, np.full(offset + 1, ord("\n"), np.uint8))
+        return padded[self.start + offset]
+
+    def joined(self) -> bytes:
+        """Return the lines as bytes."""
+        edges = np.zeros(len(self.data) + 1, np.int8)
+        edges[self.start] += 1
+        edges[self.end] -= 1
+        return self.data[np.cumsum(edges[:-1], dtype=np.int8) > 0].tobytes()
+
+
 def parse_delimited(text: str, name: str, layout: Layout, log: FaultLog) -> Cells:
     """Return the cells of comma-, semicolon-, tab- or blank-separated text.
 
@@ -51,53 +98,52 @@ def parse_delimited(text: str, name: str, layout: Layout, log: FaultLog) -> Cell
     Raises:
         DataError: if there is no header.
     """
-    first = text[: text.find("\n") + 1 or len(text)]
+    if _BLANK.fullmatch(text):
+        action = "give a table with a header and one row a sample"
+        log.stop(name, Fault("empty_file", "the file is empty", action, "file"))
     lines = text.split("\n", _HEADER_WITHIN)[:_HEADER_WITHIN]
-    if not text.strip(_BLANK + "\n"):
-        log.stop(
-            name, Fault("empty_file", "the file is empty", "give a table with a header and one row a sample", "file")
-        )
-    forced = re.fullmatch(r'"?sep=(.)"?\s*', first)
+    forced = re.fullmatch(r'"?sep=([,;|:\t ])"?\s*', lines[0])
     header = _find_header(lines, layout, forced.group(1) if forced else "")
     if header is None:
         log.stop(name, Fault("no_header", "the file holds nothing but comments", "give a header line", "file"))
-    if header.separator == " ":
+    separator = header.separator
+    if separator == " ":
         text = re.sub(r"(?m)^[ \t]+|[ \t]+$", "", text)
-        text = re.sub(r"[ \t]+", "\t", text)
-    separator = "\t" if header.separator == " " else header.separator
-    data = np.frombuffer(text.encode("utf-8"), np.uint8)
-    ends = np.append(np.flatnonzero(data == ord("\n")), len(data))
-    starts = np.append(0, ends[:-1] + 1)
-    body = slice(header.line, None)  # header.line counts from 1, so this is the line behind it
-    starts, ends = starts[body], np.minimum(ends[body] + 1, len(data))
-    numbers = np.arange(header.line, header.line + len(starts)) + 1
-    comments = _comment_lines(data, starts, layout.choose(header.names).comment_marks, separator)
-    comments |= starts >= len(data)
-    starts, ends, numbers = starts[~comments], ends[~comments], numbers[~comments]
-    quotes = _count(data, ord('"'), starts, ends)
-    if (quotes % 2).any():
-        return _parse_quoted(data, starts, ends, numbers, header.names, separator, name, log)
-    keep, width = _check_widths(data, starts, ends, numbers, quotes, header.names, separator, log)
-    starts, ends, numbers = starts[keep], ends[keep], numbers[keep]
-    edges = np.zeros(len(data) + 1, np.int8)
-    np.add.at(edges, starts, 1)
-    np.add.at(edges, ends, -1)
-    kept = data[np.cumsum(edges[:-1], dtype=np.int8) > 0].tobytes()
-    if not kept:
-        return Cells(header.names, _frame([], len(header.names)), numbers, separator)
-    frame = pd.read_csv(
-        io.BytesIO(kept),
-        sep=separator,
-        header=None,
-        names=list(range(width)),
-        index_col=False,
-        dtype=str,
-        na_filter=False,
-        skip_blank_lines=False,
-        encoding="utf-8",
-        engine="c",
-    )
-    return Cells(header.names, frame.iloc[:, : len(header.names)], numbers, separator)
+        text, separator = re.sub(r"[ \t]+", "\t", text), "\t"
+    rows = _Lines.below(header.line, text)
+    rows = rows.keep(~_comments(rows, layout.choose(header.names).comment_marks, separator))
+    if not len(rows):
+        return Cells(header.names, _frame([], len(header.names)), rows.number, separator)
+    if (rows.count('"') % 2).any():
+        return _parse_quoted(rows, header.names, separator, name, log)
+    keep, width, faults = _check_widths(rows, header.names, separator)
+    try:
+        frame = pd.read_csv(
+            io.BytesIO(rows.keep(keep).joined()),
+            sep=separator,
+            header=None,
+            names=list(range(width)),
+            index_col=False,
+            dtype=str,
+            na_filter=False,
+            skip_blank_lines=False,
+            encoding="utf-8",
+            engine="c",
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError):
+        frame = None
+    if frame is None or len(frame) != keep.sum():  # a quote did not mean what its line alone made believe
+        return _parse_quoted(rows, header.names, separator, name, log)
+    for fault in faults:
+        log.add(fault)
+    return Cells(header.names, frame.iloc[:, : len(header.names)], rows.number[keep], separator)
+
+
+def _row(line: str, separator: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=separator))
+    except csv.Error:
+        return line.split(separator)
 
 
 def _frame(rows: list[list[str]], width: int) -> pd.DataFrame:
@@ -109,7 +155,7 @@ def _find_header(lines: list[str], layout: Layout, forced: str) -> _Header | Non
     """Return the first line that is no comment; or a commented line just above, if only that one is a header."""
     remembered: _Header | None = None
     for number, line in enumerate(lines[bool(forced) :], start=1 + bool(forced)):
-        if not line.strip(_BLANK):
+        if _BLANK.fullmatch(line):
             continue
         bare = line.lstrip()
         commented = bare[0] in "#@"
@@ -125,7 +171,7 @@ def _find_header(lines: list[str], layout: Layout, forced: str) -> _Header | Non
 def _split(number: int, line: str, layout: Layout, forced: str) -> _Header:
     """Split a header line by the separator that makes sense of it, else by the most frequent one."""
     choices = [
-        _Header(number, tuple(cell.strip() for cell in next(csv.reader([line], delimiter=separator))), separator)
+        _Header(number, tuple(cell.strip() for cell in _row(line, separator)), separator)
         for separator in ((forced,) if forced else _SEPARATORS)
     ]
     if not forced and not any(separator in line for separator in (";", ",")) and len(line.split()) > 1:
@@ -138,57 +184,38 @@ def _split(number: int, line: str, layout: Layout, forced: str) -> _Header:
     return next(choice for choice in choices if choice.separator == widest)
 
 
-def _count(data: Bytes, byte: int, starts: IntArray, ends: IntArray) -> IntArray:
-    """Count a byte between starts and ends."""
-    places = np.flatnonzero(data == byte)
-    return np.searchsorted(places, ends) - np.searchsorted(places, starts)
-
-
-def _comment_lines(data: Bytes, starts: IntArray, marks: str, separator: str) -> BoolArray:
+def _comments(rows: _Lines, marks: str, separator: str) -> BoolArray:
     """Mask of the lines that are comments.
 
     A ``C`` marks a comment where the other rows start with a number, as NONMEM wants it; in a table
     whose subjects have names only a ``C`` that stands alone does.
     """
-    padded = np.append(data, np.frombuffer(b"\n\n", np.uint8))
-    first = padded[np.minimum(starts, len(data))]
+    first = rows.byte(0)
     comment = np.isin(first, [ord(mark) for mark in marks if mark != "C"])
     if "C" not in marks:
         return comment
     with_c = first == ord("C")
-    numeric = np.isin(first, list(b'0123456789+-. \t\n"' + separator.encode()))
-    if not numeric[~with_c & ~comment].all():
-        second = padded[np.minimum(starts, len(data)) + 1]
-        with_c &= np.isin(second, list(b" \t\n" + separator.encode()))
+    if not np.isin(first[~with_c & ~comment], list(b'0123456789+-. \t\n"' + separator.encode())).all():
+        with_c &= np.isin(rows.byte(1), list(b" \t\n" + separator.encode()))
     return comment | with_c
 
 
-def _check_widths(
-    data: Bytes,
-    starts: IntArray,
-    ends: IntArray,
-    numbers: IntArray,
-    quotes: IntArray,
-    names: tuple[str, ...],
-    separator: str,
-    log: FaultLog,
-) -> tuple[BoolArray, int]:
-    """Find the lines with more cells than the header; return which lines to keep and their greatest width."""
-    widths = _count(data, ord(separator), starts, ends) + 1
-    keep = np.ones(len(starts), bool)
-    for k in np.flatnonzero(widths > len(names)):
-        if quotes[k]:
-            line = data[starts[k] : ends[k]].tobytes().decode("utf-8")
-            cells = next(csv.reader([line], delimiter=separator))
-            widths[k] = len(cells)
-            surplus = any(cell.strip() for cell in cells[len(names) :])
-        else:
-            line = data[starts[k] : ends[k]].tobytes().decode("utf-8")
-            surplus = bool("".join(line.split(separator)[len(names) :]).strip())
-        if surplus:
+def _check_widths(rows: _Lines, names: tuple[str, ...], separator: str) -> tuple[BoolArray, int, list[Fault]]:
+    """Find the lines with more cells than the header.
+
+    Returns:
+        Which lines to keep, the greatest width of those, and a fault for each other line.
+    """
+    widths = rows.count(separator) + 1
+    keep = np.ones(len(rows), bool)
+    faults = []
+    for k in np.flatnonzero(widths > len(names)).tolist():
+        cells = _row(rows.text(k), separator)
+        widths[k] = len(cells)
+        if any(cell.strip() for cell in cells[len(names) :]):
             keep[k] = False
-            log.add(_too_wide(int(numbers[k]), int(widths[k]), len(names), separator))
-    return keep, max(len(names), int(widths[keep].max(initial=1)))
+            faults.append(_too_wide(int(rows.number[k]), len(cells), len(names), separator))
+    return keep, max(len(names), int(widths[keep].max(initial=1))), faults
 
 
 def _too_wide(line: int, width: int, expected: int, separator: str) -> Fault:
@@ -202,43 +229,25 @@ def _too_wide(line: int, width: int, expected: int, separator: str) -> Fault:
     )
 
 
-def _parse_quoted(
-    data: Bytes,
-    starts: IntArray,
-    ends: IntArray,
-    numbers: IntArray,
-    names: tuple[str, ...],
-    separator: str,
-    name: str,
-    log: FaultLog,
-) -> Cells:
+def _parse_quoted(lines: _Lines, names: tuple[str, ...], separator: str, name: str, log: FaultLog) -> Cells:
     """Parse text in which quoted cells run over several lines, or a quote is left open."""
-    lines = [data[a:b].tobytes().decode("utf-8") for a, b in zip(starts, ends, strict=True)]
     rows: list[list[str]] = []
-    where: list[int] = []
-    reader = csv.reader(lines, delimiter=separator, strict=True)
+    numbers: list[int] = []
+    reader = csv.reader((lines.text(k) for k in range(len(lines))), delimiter=separator, strict=True)
     before = 0
     try:
         for cells in reader:
-            line, before = int(numbers[before]), reader.line_num
+            number, before = int(lines.number[before]), reader.line_num
             if any(cell.strip() for cell in cells[len(names) :]):
-                log.add(_too_wide(line, len(cells), len(names), separator))
+                log.add(_too_wide(number, len(cells), len(names), separator))
                 continue
             rows.append(cells)
-            where.append(line)
+            numbers.append(number)
     except csv.Error as error:
-        line = int(numbers[min(before, len(numbers) - 1)])
-        log.stop(
-            name,
-            Fault(
-                "open_quote",
-                f"a quoted cell is not closed properly ({error})",
-                "close or remove the quote",
-                "file",
-                line,
-            ),
-        )
-    return Cells(names, _frame(rows, len(names)), np.array(where, np.int64), separator)
+        number = int(lines.number[min(before, len(lines) - 1)])
+        message = f"a quoted cell is not closed properly ({error})"
+        log.stop(name, Fault("open_quote", message, "close or remove the quote", "file", number))
+    return Cells(names, _frame(rows, len(names)), np.array(numbers, np.int64), separator)
 
 
 def looks_like_data(names: tuple[str, ...]) -> bool:

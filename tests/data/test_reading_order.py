@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import cellkinetics as ck
@@ -71,6 +71,8 @@ def test_every_row_is_a_sample_or_has_a_reason(rows):
         ),
     )
 )
+@example(b'ID,TIME,DV\n1,0,!,\n\t","')
+@example(b"\xa0")
 def test_no_bytes_give_anything_but_a_cohort_or_our_error(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "anything.csv"
     path.write_bytes(data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -26,6 +26,8 @@ SIGMA_BOUNDS = (0.05, 3.0)
 """Bounds of the residual SD on ln C. A likelihood of one patient has no maximum as sigma goes to 0 when
 there are as many parameters as samples, hence the floor."""
 SIGMA_START = 0.4
+SIMPLER_COST = 0.5
+"""A phase that improves -2LL by less than this is left out: its parameters would be arbitrary."""
 _SIZES = 32  # padded length of a profile, doubled until it fits: few shapes, few compilations
 _KINK = 1e-3  # distance from a sampling time, in days, that counts as at it
 _AT_BOUND = 1e-4  # the same for a bound, as a fraction of the searched range on the transformed scale
@@ -48,7 +50,7 @@ def fit(
                                    { -ln Phi((ln LLOQ_j - ln C(t_j; phi)) / sigma)                   below the LLOQ
 
     Parameters are searched on their transformed scale (log, logit) inside bounds: Cmax within a factor of
-    5 of the highest sample, Tmax within two sampling intervals of it, sigma from 0.05 to 3. Tmax is a
+    5 of the highest sample, Tmax around its day, sigma from 0.05 to 3. Tmax is a
     change point, so each of these intervals is searched by itself, from several declines. Standard errors
     come from the exact Hessian; a parameter that the samples cannot determine has status
     ``not_identifiable``, no estimate, and the reason.
@@ -126,7 +128,7 @@ def _fit_profile(
     plan = plan_fit(model, time, y, censored, starts=given)
     run = programs(model, LOG_CONSTANT)
     data = _padded(time, y, censored)
-    search = _search(model, run, data, plan)
+    search, plan = _search(model, run, data, plan)
     return judge(profile, model, units, counts, left_out, plan, search, run, np.unique(time))
 
 
@@ -144,8 +146,8 @@ def _padded(time: FloatArray, y: FloatArray, censored: IntArray) -> Data:
     return Data(pad(time), pad(np.asarray(LOG_CONSTANT.observation(jnp.asarray(y)))), pad(censored), pad(mask))
 
 
-def _search(model: Model, run: Programs, data: Data, plan: Plan) -> Search:
-    """Minimise -2LL from every start and return the best point with its curvature."""
+def _search(model: Model, run: Programs, data: Data, plan: Plan) -> tuple[Search, Plan]:
+    """Minimise -2LL from every start; return the best point with its curvature, and the plan it belongs to."""
     import lmfit
 
     labels = (*(f"{_PREFIX[p.transform]}{p.name}" for p in model.parameters), "ln_sigma")
@@ -157,16 +159,17 @@ def _search(model: Model, run: Programs, data: Data, plan: Plan) -> Search:
         key = x.tobytes()
         if key not in last:
             last.clear()  # lmfit asks for value and gradient of one point in turn
-            value, gradient = run.value_and_gradient(jnp.asarray(x), data)
+            value, gradient = run.value_and_gradient(x, data)
             last[key] = float(value), np.asarray(gradient)
         return last[key]
 
     def vector(params: Any) -> FloatArray:
         return np.array([params[label].value for label in labels])
 
-    free = [k for k, name in enumerate(names) if name not in plan.held]
-
-    def minimise(x: FloatArray, segment: tuple[float, float] | None) -> tuple[float, FloatArray, Any]:
+    def minimise(
+        x: FloatArray, segment: tuple[float, float] | None, held: Collection[str]
+    ) -> tuple[float, FloatArray, Any]:
+        free = [k for k, name in enumerate(names) if name not in held]
         lower, upper = low.copy(), high.copy()
         if segment is not None:
             k = names.index("tmax")
@@ -183,25 +186,53 @@ def _search(model: Model, run: Programs, data: Data, plan: Plan) -> Search:
         result = lmfit.minimize(
             lambda params: evaluate(vector(params))[0],
             params,
-            method="lbfgsb",
+            # Not L-BFGS-B: its small LAPACK calls wake every BLAS thread, ten times the CPU seconds.
+            method="bfgs",
             calc_covar=False,
             jac=lambda params: evaluate(vector(params))[1][free],
-            options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-7, "maxcor": 12},
+            options={"maxiter": 500, "gtol": 1e-5},
         )
         end = vector(result.params)
         return evaluate(end)[0], end, result
 
-    found = []
-    for start, segment in zip(plan.starts, plan.segments, strict=True):
-        phi = np.asarray(model.to_transformed(jnp.asarray(model.theta(start))))
-        found.append((*minimise(np.append(phi, np.log(SIGMA_START)), segment), segment))
-    value, x, result, segment = min(found, key=lambda end: end[0])
+    ends: dict[int, tuple[float, FloatArray, Any]] = {}
+
+    def explore(number: int) -> None:
+        segment = plan.segments[number]
+        for start in segment.starts:
+            phi = np.asarray(model.to_transformed(jnp.asarray(model.theta(start))))
+            end = minimise(np.append(phi, np.log(SIGMA_START)), segment.interval, plan.held)
+            if number not in ends or end[0] < ends[number][0]:
+                ends[number] = end
+
+    for number in range(*plan.central):
+        explore(number)
+    while True:
+        best = min(ends, key=lambda number: ends[number][0])
+        outward = [n for n in (best - 1, best + 1) if 0 <= n < len(plan.segments) and n not in ends]
+        if not outward:
+            break
+        explore(outward[0])
+    value, x, result = ends[best]
+    segment = plan.segments[best].interval
     # Once more from the best end, with the phases named by their speed: bounds that stopped a phase under
     # the other's name no longer do, and the search starts with a fresh memory of the curvature.
-    again = minimise(faster_phase_first(model, x), segment)
+    again = minimise(faster_phase_first(model, x), segment, plan.held)
     if again[0] <= value:
-        _, x, result = again
-    return _settle(model, run, data, plan, labels, result, x, low, high)
+        value, x, result = again
+    if plan.simpler:
+        fewer = plan.simplified()
+        start = np.where([name in plan.simpler for name in names], _transformed(model, plan.simpler), x)
+        single = minimise(start, segment, fewer.held)
+        if single[0] < value + SIMPLER_COST:
+            return _settle(model, run, data, fewer, labels, single[2], single[1], low, high), fewer
+    return _settle(model, run, data, plan, labels, result, x, low, high), plan
+
+
+def _transformed(model: Model, values: Mapping[str, float]) -> FloatArray:
+    """Return named values on the transformed scale, shape ``(p + 1,)``; the others are NaN."""
+    theta = jnp.asarray([values.get(name, np.nan) for name in model.names])
+    return np.append(np.asarray(model.to_transformed(theta)), np.nan)
 
 
 def _transformed_bounds(model: Model, bounds: Mapping[str, tuple[float, float]]) -> tuple[FloatArray, FloatArray]:

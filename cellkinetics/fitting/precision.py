@@ -40,7 +40,7 @@ class Programs:
     ``x`` is (phi, ln sigma): the parameters on their transformed scale and the residual's.
     """
 
-    value_and_gradient: Callable[[jax.Array, Data], tuple[jax.Array, jax.Array]]
+    value_and_gradient: Callable[[FloatArray | jax.Array, Data], tuple[jax.Array, jax.Array]]
     hessian: Callable[[jax.Array, Data], jax.Array]
     log_derived: Callable[[jax.Array], jax.Array]
     log_derived_jacobian: Callable[[jax.Array], jax.Array]

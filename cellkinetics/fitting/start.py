@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from cellkinetics.models.base import Model
 
 CMAX_FACTOR = 5.0
 """Cmax is searched between the highest observation divided and multiplied by this."""
+TMAX_FACTOR = 2.0
+"""Tmax is searched between the day of the highest sample divided and multiplied by this, or two samples
+to either side, whichever is further."""
 GROWTH_SAMPLES = 2
 """Quantifiable samples before the peak that growth needs."""
 CONTRACTION_SAMPLES = 2
@@ -25,6 +28,8 @@ DEFAULT_ALPHA = 0.16
 DEFAULT_FB = 0.0079
 DEFAULT_BETA = 0.0032
 """Where the samples say nothing the typical values of Stein 2019 (doi:10.1002/psp4.12388) draw the curve."""
+ONE_PHASE = {"fb": 1e-7, "beta": DEFAULT_BETA}
+"""What switches persistence off."""
 
 
 @dataclass(frozen=True)
@@ -36,23 +41,48 @@ class Why:
 
 
 @dataclass(frozen=True)
+class Segment:
+    """One sampling interval for Tmax, with its starts; ``interval`` is None for a model without Tmax.
+
+    Inside a sampling interval the likelihood is smooth in Tmax, at a sampling time it has a kink: so
+    each interval is searched by itself.
+    """
+
+    interval: tuple[float, float] | None
+    starts: tuple[Mapping[str, float], ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """How one patient is fitted; everything on the natural scale.
 
     Attributes:
-        starts: one vector of named values each.
-        segments: for each start the interval that Tmax is searched in, or None. Inside one sampling
-            interval the likelihood is smooth in Tmax; at a sampling time it has a kink.
+        segments: intervals of Tmax in order of time.
+        central: first and one past the last segment that are searched in any case; a segment further
+            out is searched while its neighbour holds the best fit.
         bounds: parameter to lowest and highest value.
         held: parameters that are not searched, with their value.
         unidentified: parameters that the samples cannot determine, with the reason.
+        simpler: values that switch a phase off, tried after the search; taken if -2LL hardly rises.
     """
 
-    starts: tuple[Mapping[str, float], ...]
-    segments: tuple[tuple[float, float] | None, ...]
+    segments: tuple[Segment, ...]
+    central: tuple[int, int]
     bounds: Mapping[str, tuple[float, float]]
     held: Mapping[str, float] = field(default_factory=dict)
     unidentified: Mapping[str, Why] = field(default_factory=dict)
+    simpler: Mapping[str, float] = field(default_factory=dict)
+
+    def simplified(self) -> Plan:
+        """Return the plan with the phase switched off, and its parameters marked."""
+        names = " and ".join(self.simpler)
+        reason = Why("one_phase", f"the samples show one phase of decline, which says nothing of {names}")
+        return replace(
+            self,
+            held={**self.held, **self.simpler},
+            unidentified={**self.unidentified, **dict.fromkeys(self.simpler, reason)},
+            simpler={},
+        )
 
 
 def plan_fit(
@@ -85,7 +115,7 @@ def plan_fit(
             f"for {', '.join(model.names)}"
         )
     bounds = {p.name: (p.lower, p.upper) for p in model.parameters}
-    return Plan(tuple(starts), (None,) * len(starts), bounds)
+    return Plan((Segment(None, tuple(starts)),), (0, 1), bounds)
 
 
 def _plan_expansion(
@@ -107,27 +137,24 @@ def _plan_expansion(
     low, high = bounds["tmax"]
     if "tmax" in why:
         held["tmax"] = float(np.clip(day, low, high))
-        segments = [(low, high)]
+        intervals, central = [(low, high)], (0, 1)
     else:
-        segments = _segments(np.unique(time), day, low, high)
-        bounds["tmax"] = (segments[0][0], segments[-1][1])
+        intervals, central = _intervals(np.unique(time), day, low, high)
+        bounds["tmax"] = (intervals[0][0], intervals[-1][1])
 
-    falls = _declines(time, y, quantified & (time >= day), day, highest)
-    slope = _slope(time[before | (time == day) & quantified], y[before | (time == day) & quantified])
-    starts: list[Mapping[str, float]] = []
-    intervals: list[tuple[float, float]] = []
-    for interval in segments:
+    declines = _declines(time, y, quantified & (time >= day), day, highest)
+    if "fb" in held:
+        declines = declines[:1]
+    rising = quantified & (time <= day)
+    slope = _slope(time[rising], y[rising])
+    segments = []
+    for interval in intervals:
         tmax = held.get("tmax", 0.5 * sum(interval))
-        rise = DEFAULT_FOLDX if slope is None else float(np.exp(np.clip(slope * tmax, 0.7, 16.0)))
-        for fall in falls if not {"fb", "beta"} <= set(held) else falls[:1]:
-            starts.append({"cmax": 1.1 * highest, "tmax": tmax, "foldx": rise, **fall, **held})
-            intervals.append(interval)
-    for start in given:
-        for interval in segments:
-            if "tmax" in held or interval[0] <= start["tmax"] <= interval[1]:
-                starts.append({**start, **held})
-                intervals.append(interval)
-    return Plan(tuple(starts), tuple(intervals), bounds, held, why)
+        foldx = DEFAULT_FOLDX if slope is None else float(np.exp(np.clip(slope * tmax, 0.7, 16.0)))
+        rise = {"cmax": 1.1 * highest, "tmax": tmax, "foldx": foldx}
+        own = [{**start, **held} for start in given if "tmax" in held or interval[0] <= start["tmax"] <= interval[1]]
+        segments.append(Segment(interval, (*({**rise, **decline, **held} for decline in declines), *own)))
+    return Plan(tuple(segments), central, bounds, held, why, {} if "fb" in held else ONE_PHASE)
 
 
 def _structure(n_before: int, n_after: int) -> tuple[dict[str, float], dict[str, Why]]:
@@ -153,7 +180,7 @@ def _structure(n_before: int, n_after: int) -> tuple[dict[str, float], dict[str,
         )
         why |= {"fb": reason, "beta": reason}
     if n_after < PERSISTENCE_SAMPLES:
-        held |= {"fb": 1e-7, "beta": DEFAULT_BETA}
+        held |= ONE_PHASE
     if n_after == 0:
         reason = Why("peak_not_passed", "the highest quantifiable sample is the last one: the peak may come later")
         why |= {"cmax": reason, "tmax": reason}
@@ -164,11 +191,23 @@ def _count(n: int) -> str:
     return f"{n} quantifiable sample{'' if n == 1 else 's'}"
 
 
-def _segments(times: FloatArray, day: float, low: float, high: float) -> list[tuple[float, float]]:
-    """Return the sampling intervals around the peak: two before it and two after it."""
+def _intervals(
+    times: FloatArray, day: float, low: float, high: float
+) -> tuple[list[tuple[float, float]], tuple[int, int]]:
+    """Return the sampling intervals that Tmax may lie in, and which of them surround the highest sample.
+
+    They reach two samples to either side of it, or to half and twice its day if that is further; the
+    first two on either side are the central ones.
+    """
     k = int(np.searchsorted(times, day))
-    edges = np.clip(times[max(k - 2, 0) : k + 3], low, high)
-    return [(a, b) for a, b in itertools.pairwise(edges.tolist()) if b > a] or [(low, high)]
+    first = min(max(k - 2, 0), int(np.searchsorted(times, day / TMAX_FACTOR)))
+    last = max(min(k + 2, len(times) - 1), int(np.searchsorted(times, day * TMAX_FACTOR, side="right")) - 1)
+    edges = np.unique(np.clip(times[first : last + 1], low, high))
+    if len(edges) < 2:
+        return [(low, high)], (0, 1)
+    intervals = list(itertools.pairwise(edges.tolist()))
+    middle = int(np.searchsorted(edges, np.clip(day, low, high)))
+    return intervals, (max(middle - 2, 0), min(middle + 2, len(intervals)))
 
 
 def _declines(time: FloatArray, y: FloatArray, keep: BoolArray, day: float, highest: float) -> list[dict[str, float]]:

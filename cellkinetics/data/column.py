@@ -20,6 +20,7 @@ _BLANKS = " \t\n\r\f\v\u00a0\u200b\ufeff"
 _DECIMAL_COMMA = re.compile(r"[<>≤≥=\s]*[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
 _THOUSANDS_COMMA = re.compile(r"[<>≤≥=\s]*[-+]?[1-9]\d{0,2}(?:,\d{3})+")
 _THOUSANDS_POINT = re.compile(r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+")
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 _WHOLE_FLOAT = re.compile(r"[-+]?\d+\.0+")
 
 
@@ -136,6 +137,10 @@ def parse_numbers(texts: Iterable[str], *, comma: bool = False) -> FloatArray:
         cells = np.array(["?" if _THOUSANDS_POINT.fullmatch(t) else _pointed(t) for t in cells], object)
     numbers = np.full(len(cells), np.nan)
     good = np.asarray(pd.notna(pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce")), bool)
+    # Which version of pandas takes 1e400 for a number differs; it is one, though infinite.
+    good = good | np.array(
+        [not ok and bool(_NUMBER.fullmatch(text)) for ok, text in zip(good, cells, strict=True)], bool
+    )
     # pandas may miss the nearest float64 by its last bit; float() does not.
     numbers[good] = cells[good].astype(np.float64)
     return numbers

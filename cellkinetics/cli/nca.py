@@ -68,7 +68,9 @@ def nca_options(windows: str | None, auc_method: str, blq: str, route: str, infu
         "route": route,
         "infusion_duration": infusion_duration,
     }
-    return NCAOptions(**given, **({} if windows is None else {"windows": windows}))
+    if windows is not None:
+        given["windows"] = windows
+    return NCAOptions(**given)
 
 
 def write_nca(session: Session, cohort: Cohort, rules: NCAOptions, parameters: str, by: str) -> None:

@@ -53,9 +53,9 @@ class Picture:
 
 @dataclass(frozen=True)
 class Panels:
-    """Small figures in a grid that follows the width of the page, with one legend for all."""
+    """Small figures in a grid that follows the width of the page, with one legend of marks (SVG, meaning) for all."""
 
-    legend: str
+    legend: Sequence[tuple[str, str]]
     svgs: Sequence[tuple[str, str]]
     caption: str
     kind: str = field(default="panels", init=False)

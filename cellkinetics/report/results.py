@@ -73,6 +73,12 @@ class Results:
         """Unit of time, by the manifest."""
         return str(self.manifest.get("cohort", {}).get("time_unit", "day"))
 
+    @property
+    def stages(self) -> dict[str, Mapping[str, Any]]:
+        """The steps of all commands on this folder by name, each as it ended last."""
+        entries = [*self.manifest.get("earlier", []), self.manifest]
+        return {stage["name"]: stage for entry in entries for stage in entry.get("stages", [])}
+
     def value_unit(self, analyte: str) -> str:
         """Unit of an analyte's values, by the manifest; empty where it is not known."""
         units = self.manifest.get("cohort", {}).get("value_unit", {})

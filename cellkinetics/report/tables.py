@@ -81,6 +81,8 @@ def percent(value: object) -> str:
     if number(value) == MISSING:
         return MISSING
     size = float(value)  # type: ignore[arg-type]
+    if abs(size) >= 1e5:
+        return f"{number(size, 2)} %"
     return f"{_minus(f'{size:,.0f}')} %" if abs(size) >= 9.95 else f"{_minus(f'{size:.1f}')} %"
 
 
@@ -116,6 +118,16 @@ def listed(names: Sequence[str], most: int = 12) -> str:
     if len(names) > most:
         return f"{', '.join(names[:most])} and {len(names) - most} more"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
+
+
+def sentence(text: str) -> str:
+    """Return a text with a capital first letter and a full stop.
+
+    Example:
+        >>> sentence("the LLOQ is missing")
+        'The LLOQ is missing.'
+    """
+    return text[:1].upper() + text[1:] + ("" if not text or text.endswith(".") else ".")
 
 
 def text_cell(text: object, tone: str = "") -> Cell:

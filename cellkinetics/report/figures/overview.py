@@ -59,8 +59,7 @@ def overview_figure(profiles: Profiles, *, width: float = 8.3) -> Figure:
                 if together or group == panel:
                     _draw_line(ax, rows_of_one, low, colours[group])
                 else:
-                    times, heights, _ = _heights(rows_of_one, low)
-                    ax.plot(times, heights, color=FAINT, linewidth=0.6, zorder=1)
+                    ax.plot(*_line(rows_of_one, low), color=FAINT, linewidth=0.6, zorder=1)
             if not together:
                 count = len({key for group, key in _subjects(profiles) if group == panel})
                 ax.set_title(f"{panel or 'no group'} (n = {count})", loc="left")
@@ -92,9 +91,16 @@ def _heights(rows: pd.DataFrame, floor: float) -> tuple[np.ndarray, np.ndarray, 
     return rows["time"].to_numpy(float), np.where(heights > 0, heights, np.nan), blq
 
 
+def _line(rows: pd.DataFrame, floor: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return what is joined by a line: not the samples below quantification whose height is unknown."""
+    times, heights, blq = _heights(rows, floor)
+    joined = ~blq | (rows["lloq"].to_numpy(float) > 0)
+    return times[joined], heights[joined]
+
+
 def _draw_line(ax: Axes, rows: pd.DataFrame, floor: float, colour: str) -> None:
     times, heights, blq = _heights(rows, floor)
-    ax.plot(times, heights, color=colour, linewidth=0.9, alpha=0.75, zorder=2)
+    ax.plot(*_line(rows, floor), color=colour, linewidth=0.9, alpha=0.75, zorder=2)
     ax.plot(times[~blq], heights[~blq], "o", color=colour, markersize=2.4, zorder=3)
     ax.plot(
         times[blq],

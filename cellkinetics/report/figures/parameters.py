@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from cellkinetics.report.figures.style import (
     INK,
@@ -16,10 +17,11 @@ from cellkinetics.report.figures.style import (
     log_axis,
     log_limits,
     new_figure,
+    plain,
     style,
 )
 
-LINEAR = ("TMAX", "TLST", "TFST", "TLAG")
+LINEAR = ("TMAX", "TLST", "TFQ", "TLAG")
 """Parameters drawn on a linear axis: times, of which zero is a sensible value."""
 
 
@@ -79,6 +81,9 @@ def _draw_boxes(
         ax.set_yscale("log")
         ax.set_ylim(low, high)
         log_axis(ax.yaxis, low, high)
+    else:
+        ax.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+        ax.yaxis.set_major_formatter(FuncFormatter(plain))
     dress(ax)
     ax.grid(visible=False, axis="x")
     for place, (one, colour) in enumerate(zip(kept, colours, strict=True)):

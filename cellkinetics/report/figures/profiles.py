@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,7 +59,7 @@ class Profiles:
     def keys(self) -> list[Key]:
         """The profiles, in order of first appearance."""
         columns = self.samples[["subject", "analyte", "occasion"]].drop_duplicates()
-        return [(str(s), str(a), str(o)) for s, a, o in columns.itertuples(index=False)]
+        return [(str(s), str(a), str(o)) for s, a, o in columns.itertuples(index=False) if s]
 
     @property
     def value_limits(self) -> tuple[float, float]:
@@ -142,17 +143,8 @@ def draw_profile(ax: Axes, profiles: Profiles, key: Key, *, labels: bool = True)
     if key in profiles.notes:
         ax.text(0.98, 0.97, profiles.notes[key], transform=ax.transAxes, ha="right", va="top", fontsize=8, color=MUTED)
     if labels:
-        ax.set_xlabel(time_label(profiles))
-        ax.set_ylabel(value_label(profiles))
-
-
-def legend_figure(profiles: Profiles) -> Figure:
-    """Return the legend of `profile_figure` panels as a figure of its own, one line high."""
-    handles = legend_handles(profiles)
-    with style():
-        figure = Figure(figsize=(8.3, 0.28 if len(handles) < 6 else 0.5))
-        figure.legend(handles=handles, loc="center left", ncols=min(len(handles), 5), borderpad=0, columnspacing=1.4)
-    return figure
+        ax.set_xlabel(time_label(profiles), fontsize=7.5)
+        ax.set_ylabel(value_label(profiles), fontsize=7.5)
 
 
 def legend_handles(profiles: Profiles) -> list[Line2D]:
@@ -207,7 +199,7 @@ def _draw_limit(ax: Axes, rows: pd.DataFrame, first: float, last: float) -> None
     known = rows[rows["lloq"].notna() & rows["time"].notna()].sort_values("time")
     if known.empty:
         return
-    look = {"color": LIMIT, "linewidth": 0.9, "linestyle": (0, (4, 2))}
+    look: dict[str, Any] = {"color": LIMIT, "linewidth": 0.9, "linestyle": (0, (4, 2))}
     limits = known["lloq"].to_numpy(float)
     if np.ptp(limits) == 0:
         ax.axhline(limits[0], **look)

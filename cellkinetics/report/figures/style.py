@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -29,7 +31,7 @@ GROUPS = ("#2f6fde", "#d9730d", "#1a9c74", "#b4508f", "#c79a00", "#3fa7d6", "#8a
 # Colours that follow the page's theme: in inlined SVG they become variables of the page's style sheet.
 _THEMED = {INK: "--ink", MUTED: "--muted", GRID: "--grid", FAINT: "--faint", SURFACE: "--surface"}
 
-_RC = {
+_RC: Any = {
     "font.family": "sans-serif",
     "font.size": 9.0,
     "axes.edgecolor": MUTED,
@@ -55,7 +57,7 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _DAYS = (0, 7, 14, 28, 56, 84, 168, 365, 730, 1095, 1825, 3650)
 
 
-def style() -> mpl.rc_context:  # type: ignore[name-defined]
+def style() -> AbstractContextManager[None]:
     """Return the context in which figures are drawn and saved; settings outside it are left alone."""
     return mpl.rc_context(_RC)
 
@@ -162,6 +164,11 @@ def save_png(figure: Figure, dpi: int = 150) -> bytes:
     return buffer.getvalue()
 
 
+def themed(colour: str) -> str:
+    """Return a colour as a page writes it: one that follows the theme is a variable of the style sheet."""
+    return f"var({_THEMED[colour]})" if colour in _THEMED else colour
+
+
 def svg_text(figure: Figure, prefix: str) -> str:
     """Return a figure as an ``<svg>`` element for a page: transparent, in the page's colours and font.
 
@@ -184,6 +191,6 @@ def svg_text(figure: Figure, prefix: str) -> str:
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
     text = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--font)", text)
-    for colour, variable in _THEMED.items():
-        text = text.replace(colour, f"var({variable})")
+    for colour in _THEMED:
+        text = text.replace(colour, themed(colour))
     return text

@@ -7,6 +7,7 @@ import pandas as pd
 from cellkinetics.report.blocks import Block, Folded, Heading, Notes, Section, Text
 from cellkinetics.report.results import Results
 from cellkinetics.report.tables import (
+    Cell,
     Column,
     Table,
     listed,
@@ -14,6 +15,7 @@ from cellkinetics.report.tables import (
     number_cell,
     percent,
     plural,
+    sentence,
     text_cell,
     unit_text,
 )
@@ -39,7 +41,7 @@ def data_section(results: Results) -> Section | None:
         blocks.append(Text(_reading_sentence(results)))
     if samples is not None and len(samples):
         blocks.extend(_cohort_table(results, samples))
-        blocks.extend(_excluded(samples))
+        blocks.extend(_touched(samples))
     if check is not None:
         blocks.extend(_faults(check))
     return Section("data", "Data", blocks)
@@ -82,7 +84,7 @@ def _cohort_table(results: Results, samples: pd.DataFrame) -> list[Block]:
     return [Heading("Patients and samples"), Table(columns, rows)]
 
 
-def _cells(part: pd.DataFrame) -> list:  # type: ignore[type-arg]
+def _cells(part: pd.DataFrame) -> list[Cell]:
     used = part[part["status"] != "excluded"]
     counts = used.groupby("subject", sort=False).size()
     last = used.groupby("subject", sort=False)["time"].max()
@@ -90,7 +92,7 @@ def _cells(part: pd.DataFrame) -> list:  # type: ignore[type-arg]
     limits = sorted(part["lloq"].dropna().unique())
     limit = "not given" if not limits else listed([number(x) for x in limits], most=3)
     return [
-        number_cell(part["subject"].nunique()),
+        number_cell(part.loc[part["subject"] != "", "subject"].nunique()),
         number_cell(len(used)),
         text_cell(_spread(counts)),
         text_cell(f"{blq} ({percent(100 * blq / len(used))})" if len(used) else None),
@@ -100,16 +102,23 @@ def _cells(part: pd.DataFrame) -> list:  # type: ignore[type-arg]
     ]
 
 
-def _spread(values: pd.Series) -> str:  # type: ignore[type-arg]
+def _spread(values: pd.Series) -> str:
     if values.empty:
         return ""
     return f"{number(values.median())} [{number(values.min())}; {number(values.max())}]"
 
 
-def _excluded(samples: pd.DataFrame) -> list[Block]:
-    excluded = samples[samples["status"] == "excluded"]
-    if excluded.empty:
-        return []
+def _touched(samples: pd.DataFrame) -> list[Block]:
+    """Return the samples that were left out, and those that were not used as the file has them."""
+    blocks: list[Block] = []
+    for status, title in (("excluded", "Samples left out"), ("changed", "Samples changed")):
+        rows = samples[samples["status"] == status]
+        if len(rows):
+            blocks += [Heading(title), _sample_table(rows)]
+    return blocks
+
+
+def _sample_table(samples: pd.DataFrame) -> Table:
     columns = [
         Column("Row"),
         Column("Patient", numeric=False),
@@ -119,15 +128,15 @@ def _excluded(samples: pd.DataFrame) -> list[Block]:
     ]
     rows = [
         [
-            text_cell(row.row),
+            text_cell(_row(row.row)),
             text_cell(row.subject),
             number_cell(row.time),
             number_cell(row.value),
-            text_cell(row.reason),
+            text_cell(sentence(str(row.reason))),
         ]
-        for row in excluded.head(MOST_ROWS).itertuples()
+        for row in samples.head(MOST_ROWS).itertuples()
     ]
-    return [Heading("Samples left out"), Table(columns, rows, note=_rest(len(excluded), "samples.csv"), sticky=False)]
+    return Table(columns, rows, note=_rest(len(samples), "samples.csv"), sticky=False)
 
 
 def _faults(check: pd.DataFrame) -> list[Block]:
@@ -146,7 +155,7 @@ def _faults(check: pd.DataFrame) -> list[Block]:
             [Column("Remark", numeric=False), Column("Times"), Column("Example", numeric=False)],
             [
                 [
-                    text_cell(str(part["message"].iloc[0]).capitalize()),
+                    text_cell(sentence(str(part["message"].iloc[0]))),
                     number_cell(len(part)),
                     text_cell(_place(part.iloc[0])),
                 ]
@@ -181,8 +190,8 @@ def _fault_table(faults: pd.DataFrame) -> Table:
             text_cell(_row(row.row)),
             text_cell(row.subject),
             text_cell(row.column),
-            text_cell(row.message),
-            text_cell(row.action),
+            text_cell(sentence(str(row.message))),
+            text_cell(sentence(str(row.action))),
             text_cell(_EFFECTS.get(str(row.effect), row.effect)),
         ]
         for row in faults.head(MOST_ROWS).itertuples()
@@ -190,7 +199,7 @@ def _fault_table(faults: pd.DataFrame) -> Table:
     return Table(columns, rows, note=_rest(len(faults), "check.csv"), sticky=False)
 
 
-def _place(fault: pd.Series) -> str:  # type: ignore[type-arg]
+def _place(fault: pd.Series) -> str:
     row = _row(fault["row"])
     parts = [f"row {row}" if row else "", f"patient {fault['subject']}" if fault["subject"] else ""]
     return ", ".join(part for part in parts if part)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 import pandas as pd
 
 from cellkinetics.report.blocks import Block, Heading, Notes, Section, Text
@@ -17,13 +15,16 @@ from cellkinetics.report.tables import (
     number_cell,
     percent,
     plural,
+    sentence,
     text_cell,
     unit_text,
 )
 
+Key = tuple[str, str, str]
+
 MOST_PROFILES = 300
-_HEADINGS = {"cmax": "Cmax", "tmax": "Tmax", "foldx": "fold expansion", "fb": "FB", "sigma": "residual SD"}
-_STATUS = {"ok": "ok", "not_identifiable": "not identifiable", "failed": "no fit"}
+_HEADINGS = {"cmax": "Cmax", "tmax": "Tmax", "foldx": "fold", "fb": "FB", "sigma": "σ"}
+_STATUS = {"ok": "ok", "not_identifiable": "in part", "failed": "no fit"}
 RSE_WARNING = 50.0
 
 
@@ -33,7 +34,10 @@ def individual_section(results: Results) -> Section | None:
     if table is None or table.empty:
         return None
     names = model_parameters(table)
-    fits = [(key, rows) for key, rows in table.groupby(["subject", "analyte", "occasion"], sort=False)]
+    fits = [
+        ((str(s), str(a), str(o)), rows)
+        for (s, a, o), rows in table.groupby(["subject", "analyte", "occasion"], sort=False)
+    ]
     status = [fit_status(rows) for _, rows in fits]
     model = listed(list(dict.fromkeys(table["model"]))) if "model" in table else ""
     counts = [
@@ -48,7 +52,7 @@ def individual_section(results: Results) -> Section | None:
         ),
         _patient_table(fits, names),
     ]
-    blocks.extend(_reasons(table))
+    blocks.extend(_reasons(table[table["parameter"].isin(names)]))
     return Section("individual", "Individual fits", blocks)
 
 
@@ -71,20 +75,20 @@ def fit_status(rows: pd.DataFrame) -> str:
     return next((status for status in ("failed", "not_identifiable") if status in found), "ok")
 
 
-def _patient_table(fits: list[tuple[Hashable, pd.DataFrame]], names: list[str]) -> Table:
+def _patient_table(fits: list[tuple[Key, pd.DataFrame]], names: list[str]) -> Table:
     keys = [key for key, _ in fits]
-    several, occasions = len({k[1] for k in keys}) > 1, len({k[2] for k in keys}) > 1  # type: ignore[index]
+    several, occasions = len({k[1] for k in keys}) > 1, len({k[2] for k in keys}) > 1
     columns = [Column("Patient", numeric=False)]
     columns += [Column("Analyte", numeric=False)] if several else []
     columns += [Column("Occasion", numeric=False)] if occasions else []
+    columns.append(Column("Fit", numeric=False))
     first = fits[0][1].drop_duplicates("parameter").set_index("parameter")
     for name in names:
         unit = unit_text(str(first["unit"].get(name, ""))) if not several else ""
         columns.append(Column(_HEADINGS.get(name, name), unit))
-    columns.append(Column("Status", numeric=False))
     rows = []
     for key, part in fits[:MOST_PROFILES]:
-        subject, analyte, occasion = key  # type: ignore[misc]
+        subject, analyte, occasion = key
         by_name = part.drop_duplicates("parameter").set_index("parameter")
         status = fit_status(part)
         rows.append(
@@ -92,15 +96,16 @@ def _patient_table(fits: list[tuple[Hashable, pd.DataFrame]], names: list[str]) 
                 text_cell(subject),
                 *([text_cell(analyte)] if several else []),
                 *([text_cell(occasion)] if occasions else []),
-                *(_estimate(by_name, name) for name in names),
                 text_cell(
-                    _STATUS.get(status, status), tone={"failed": "bad", "not_identifiable": "warn"}.get(status, "")
+                    _STATUS.get(status, status),
+                    tone={"failed": "bad short", "not_identifiable": "warn short"}.get(status, ""),
                 ),
+                *(_estimate(by_name, name) for name in names),
             ]
         )
     note = (
-        "Estimate (relative standard error). ‡ not identifiable from this patient's samples: read the estimate as "
-        f"one of many that fit as well. Amber: relative standard error above {RSE_WARNING:.0f} %. "
+        "Estimate (relative standard error); σ: residual SD. n.i.: not identifiable from this patient's samples; with ‡, the value "
+        f"is one of many that fit as well. Amber: relative standard error above {RSE_WARNING:.0f} %. "
         "Derived quantities and intervals stand in individual.csv."
     )
     if len(fits) > MOST_PROFILES:
@@ -109,8 +114,10 @@ def _patient_table(fits: list[tuple[Hashable, pd.DataFrame]], names: list[str]) 
 
 
 def _estimate(by_name: pd.DataFrame, name: str) -> Cell:
-    if name not in by_name.index or number(by_name.loc[name, "estimate"]) == "–":
+    if name not in by_name.index:
         return number_cell(None)
+    if number(by_name.loc[name, "estimate"]) == "–":
+        return Cell("n.i.", tone="faint") if by_name.loc[name, "status"] == "not_identifiable" else number_cell(None)
     text = number(by_name.loc[name, "estimate"])
     if by_name.loc[name, "status"] == "not_identifiable":
         return Cell(text + " ‡", tone="warn")
@@ -131,9 +138,11 @@ def _reasons(table: pd.DataFrame) -> list[Block]:
         grouped.setdefault((str(status), str(reason), names), []).append(str(subject))
     lines = [
         [
-            text_cell(_STATUS.get(status, status)),
-            text_cell(reason[:1].upper() + reason[1:]),
-            text_cell(listed([_HEADINGS.get(name, name) for name in names]) or "all"),
+            text_cell(_STATUS.get(status, status), "short"),
+            text_cell(sentence(reason)),
+            text_cell(
+                listed([_HEADINGS.get(name, name) for name in names]) or "all", "short" if len(names) < 4 else ""
+            ),
             text_cell(listed(subjects)),
         ]
         for (status, reason, names), subjects in sorted(grouped.items(), key=lambda item: item[0])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -10,12 +11,23 @@ from cellkinetics.report.blocks import Block, Heading, Picture, Section, Text
 from cellkinetics.report.figures.parameters import parameter_figure
 from cellkinetics.report.figures.style import svg_text
 from cellkinetics.report.results import Results
-from cellkinetics.report.tables import Cell, Column, Table, listed, number, number_cell, percent, text_cell, unit_text
+from cellkinetics.report.tables import (
+    Cell,
+    Column,
+    Table,
+    listed,
+    number,
+    number_cell,
+    percent,
+    sentence,
+    text_cell,
+    unit_text,
+)
 
 _LABELS = {
     "CMAX": "Cmax",
     "TMAX": "Tmax",
-    "TFST": "Tfirst",
+    "TFQ": "Tfirst",
     "TLST": "Tlast",
     "CLST": "Clast",
     "TLAG": "Tlag",
@@ -24,16 +36,19 @@ _LABELS = {
     "AUCIFO": "AUC0-∞",
     "AUCIFP": "AUC0-∞ pred",
     "AUCPEO": "AUC extrapolated",
-    "AUCPEP": "AUC extrapolated, pred",
+    "AUCPEP": "AUC extrapolated pred",
     "LAMZ": "λz",
     "LAMZHL": "t½ λz",
     "LAMZNPT": "λz points",
     "R2ADJ": "R² adjusted",
     "LAMZSPN": "λz span",
+    "AUCINTPE": "extrapolated part of the windows",
 }
+_TERMINAL = frozenset(["LAMZ", "LAMZHL", "LAMZNPT", "LAMZLL", "LAMZUL", "LAMZSPN", "LAMZICPT", "R2", "R2ADJ", "CORRXY"])
+"""What belongs to the terminal line; where all of it is concerned it is named once."""
 _SHOWN = ("CMAX", "TMAX", "TLST", "CLST", "AUCLST", "AUCINT", "AUCIFO", "AUCPEO", "LAMZHL", "LAMZNPT", "R2ADJ")
 _BOXES = ("CMAX", "TMAX", "AUCINT", "AUCLST", "TLST", "LAMZHL")
-_MEDIAN_ONLY = ("TMAX", "TFST", "TLST", "TLAG", "LAMZLL", "LAMZUL", "LAMZNPT")
+_MEDIAN_ONLY = ("TMAX", "TFQ", "TLST", "TLAG", "LAMZLL", "LAMZUL", "LAMZNPT", "AUCPEO")
 MOST_PROFILES = 300
 
 
@@ -93,13 +108,14 @@ def _boxes(results: Results, wide: pd.DataFrame, units: dict[tuple[str, str], st
     names = [name for name in _columns(wide, _BOXES) if wide[name].notna().any()][:6]
     if not names:
         return blocks
-    for i, (analyte, part) in enumerate(wide.groupby("analyte", sort=False)):
-        titles = {name: _titled(name, _unit(units, str(analyte), name)) for name in names}
+    for i, (name_of, part) in enumerate(wide.groupby("analyte", sort=False)):
+        analyte = str(name_of)
+        titles = {name: _titled(name, _unit(units, analyte, name)) for name in names}
         blocks.append(
             Picture(
                 svg_text(parameter_figure(part, names, labels=titles), f"boxes{i}"),
-                (f"{analyte}: " if analyte else "")
-                + "parameters by group. Box: quartiles; line: median; points: patients.",
+                (f"{analyte}. " if analyte else "")
+                + "Parameters by group. Box: quartiles; line: median; points: patients.",
                 "Boxes of parameters by group.",
             )
         )
@@ -128,13 +144,17 @@ def summary_table(summary: pd.DataFrame) -> Table:
     by = [c for c in ("_order", "interval_start", "interval_end") if c in shown]
     shown = shown.sort_values(by, kind="stable")
     rows = []
+    last = ""
     for row in shown.to_dict("records"):
         only_median = row["parameter"] in _MEDIAN_ONLY
         name = _interval_name(row)
         unit = unit_text(str(row.get("unit") or ""))
+        title = f"{name} ({unit})" if unit else name
+        # A parameter is named once, above its groups.
+        first, last = title != last, title
         rows.append(
             [
-                text_cell(f"{name} ({unit})" if unit else name),
+                text_cell(title) if first else Cell(""),
                 *(text_cell(row[column]) for column in grouping),
                 _count_cell(row),
                 _pair("" if only_median else row.get("geometric_mean"), row.get("geometric_cv_percent"), percent),
@@ -155,34 +175,34 @@ _STATISTICS = frozenset(
         "parameter", "interval_start", "interval_end", "unit", "n", "n_missing", "n_total", "mean", "sd", "cv_percent",
         "geometric_mean", "geometric_cv_percent", "geometric_sd", "median", "q1", "q3", "min", "max", "ci_low",
         "ci_high", "reason", "reasons", "missing_reasons", "label", "n_flagged", "n_zero", "n_nonpositive",
-        "geometric_n", "mean_ci_low", "mean_ci_high", "geometric_mean_ci_low", "geometric_mean_ci_high",
+        "n_geometric", "mean_ci_low", "mean_ci_high", "geometric_mean_ci_low", "geometric_mean_ci_high",
     ]
 )  # fmt: skip
 
 
-def _interval_name(row: dict[str, object]) -> str:
+def _interval_name(row: Mapping[Any, Any]) -> str:
     parameter = str(row["parameter"])
     if parameter == "AUCINT" and number(row.get("interval_end")) != "–":
-        return f"AUC{float(row['interval_start']):g}-{float(row['interval_end']):g}"  # type: ignore[arg-type]
+        return f"AUC{float(row['interval_start']):g}-{float(row['interval_end']):g}"
     return label(parameter)
 
 
-def _count_cell(row: dict[str, object]) -> Cell:
+def _count_cell(row: Mapping[Any, Any]) -> Cell:
     missing = row.get("n_missing")
     count = number(row.get("n"))
-    if missing is None or pd.isna(missing) or int(missing) == 0:  # type: ignore[call-overload]
+    if missing is None or pd.isna(missing) or int(missing) == 0:
         return Cell(count)
-    return Cell(f"{count} of {int(row['n']) + int(missing)}")  # type: ignore[call-overload]
+    return Cell(f"{count} of {int(row['n']) + int(missing)}")
 
 
-def _pair(first: object, second: object, written) -> Cell:  # type: ignore[no-untyped-def]
+def _pair(first: object, second: object, written: Callable[[object], str]) -> Cell:
     if first == "" or number(first) == "–":
         return Cell("–", tone="faint")
     more = written(second)
     return Cell(f"{number(first)} ({more})" if more != "–" else number(first))
 
 
-def _range_cell(row: dict[str, object]) -> Cell:
+def _range_cell(row: Mapping[Any, Any]) -> Cell:
     if number(row.get("median")) == "–":
         return Cell("–", tone="faint")
     return Cell(f"{number(row['median'])} [{number(row.get('min'))}; {number(row.get('max'))}]")
@@ -223,7 +243,7 @@ def _flagged(nca: pd.DataFrame | None) -> set[tuple[str, str, str, str]]:
     return set(zip(rows["subject"], rows["analyte"], occasions.astype(str), names, strict=True))
 
 
-def _wide_name(row: pd.Series) -> str:  # type: ignore[type-arg]
+def _wide_name(row: pd.Series) -> str:
     if row["parameter"] == "AUCINT" and "interval_end" in row and pd.notna(row["interval_end"]):
         return f"AUCINT_{row['interval_start']:g}_{row['interval_end']:g}"
     return str(row["parameter"])
@@ -234,37 +254,42 @@ def _not_calculated(nca: pd.DataFrame) -> list[Block]:
     blocks: list[Block] = []
     for status, title in (("not_calculated", "Not calculated"), ("flagged", "Flagged, value kept")):
         rows = nca[nca["status"] == status]
-        if rows.empty:
-            continue
-        rows = rows.assign(_name=rows.apply(_wide_name, axis=1).map(label))
-        by_reason: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-        for (subject, reason), part in rows.groupby(["subject", "reason"], sort=False):
-            by_reason.setdefault((str(reason), tuple(dict.fromkeys(part["_name"]))), []).append(str(subject))
-        blocks.append(Heading(title))
-        blocks.append(
-            Table(
-                [
-                    Column("Reason", numeric=False),
-                    Column("Parameters", numeric=False),
-                    Column("Patients"),
-                    Column("Who", numeric=False),
-                ],
-                [
-                    [
-                        text_cell(_sentence(reason)),
-                        text_cell(listed(names, 14)),
-                        number_cell(len(subjects)),
-                        text_cell(listed(subjects)),
-                    ]
-                    for (reason, names), subjects in sorted(by_reason.items(), key=lambda item: item[0])[:100]
-                ],
-                sticky=False,
-            )
-        )
+        if len(rows):
+            blocks += [Heading(title), _reason_table(rows)]
     if not blocks:
         blocks.append(Text("Every parameter of every patient was calculated, and none was flagged."))
     return blocks
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") or not text else ".")
+def _reason_table(rows: pd.DataFrame) -> Table:
+    names: dict[str, dict[str, None]] = {}
+    subjects: dict[str, dict[str, None]] = {}
+    wide_names = rows.apply(_wide_name, axis=1)
+    for subject, reasons, name in zip(rows["subject"], rows["reason"], wide_names, strict=True):
+        # Several marks of one value stand in one cell, set apart by semicolons.
+        for reason in str(reasons).split("; ") if rows["status"].iloc[0] == "flagged" else [str(reasons)]:
+            names.setdefault(reason, {})[name] = None
+            subjects.setdefault(reason, {})[str(subject)] = None
+    columns = [
+        Column("Reason", numeric=False),
+        Column("Parameters", numeric=False),
+        Column("Patients"),
+        Column("Who", numeric=False),
+    ]
+    lines = [
+        [
+            text_cell(sentence(reason)),
+            text_cell(listed(_families(list(names[reason])), 14)),
+            number_cell(len(who)),
+            text_cell(listed(list(who), 40)),
+        ]
+        for reason, who in sorted(subjects.items(), key=lambda item: -len(item[1]))[:100]
+    ]
+    return Table(columns, lines, sticky=False, note="For which parameter of which patient: nca.csv.")
+
+
+def _families(names: list[str]) -> list[str]:
+    """Return the printed names of parameters, those of the terminal line as one where there are several."""
+    terminal = [name for name in names if name in _TERMINAL]
+    shown = ["λz, t½ and all of the terminal line"] if len(terminal) > 3 else [label(name) for name in terminal]
+    return shown + list(dict.fromkeys(label(name) for name in names if name not in _TERMINAL))

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from cellkinetics.report.blocks import Block, Facts, Folded, Heading, Notes, Section, Text
 from cellkinetics.report.results import Results
-from cellkinetics.report.tables import Cell, Column, Table, listed, number, number_cell, percent, text_cell, unit_text
+from cellkinetics.report.tables import (
+    Cell,
+    Column,
+    Table,
+    listed,
+    number,
+    number_cell,
+    percent,
+    sentence,
+    text_cell,
+    unit_text,
+)
 
 RSE_WARNING = 50.0
 SHRINKAGE_WARNING = 30.0
@@ -19,7 +31,7 @@ def population_section(results: Results) -> Section | None:
     """Return the section on the population fit, or on why there is none."""
     fit, table = results.population, results["population"]
     if not fit and table is None:
-        stage = next((s for s in results.manifest.get("stages", []) if s["name"] == "pool"), None)
+        stage = results.stages.get("pool")
         if stage is None or stage["status"] == "done":
             return None
         return Section("population", "Population fit", [Notes([f"No population fit: {stage['message']}"])])
@@ -27,9 +39,10 @@ def population_section(results: Results) -> Section | None:
     if fit:
         blocks.extend(_heart(fit))
     if table is not None:
-        blocks.append(Heading("Parameters"))
-        blocks.append(parameter_table(table))
-        blocks.extend(_warnings(table))
+        blocks += [Heading("Parameters"), parameter_table(table)]
+        if len(variability := table[table["kind"].isin(["omega", "residual"])] if "kind" in table else table[:0]):
+            blocks += [Heading("Variability between patients, and residual"), variability_table(variability)]
+        blocks.extend(_warnings(fit, table))
     if fit:
         blocks.extend(_likelihood(fit))
     effects = results["individual_effects"]
@@ -38,7 +51,7 @@ def population_section(results: Results) -> Section | None:
     return Section("population", "Population fit", blocks)
 
 
-def _heart(fit: dict[str, Any]) -> list[Block]:
+def _heart(fit: Mapping[str, Any]) -> list[Block]:
     objective = fit.get("objective", {})
     converged = fit.get("converged")
     status = str(fit.get("status", ""))
@@ -48,7 +61,7 @@ def _heart(fit: dict[str, Any]) -> list[Block]:
                 (f"{fit.get('n_subjects', '–')}", "patients", f"{number(fit.get('n_observations'))} samples"),
                 (number(fit.get("n_censored")), "below quantification", "left-censored in the likelihood"),
                 (_two_decimals(objective.get("minus2ll")), "−2 log likelihood", _monte_carlo(objective)),
-                ("yes" if converged else "no", "converged", str(fit.get("method", "")).upper()),
+                ("yes" if converged else "no", "converged", method_name(fit)),
             ]
         )
     ]
@@ -56,6 +69,12 @@ def _heart(fit: dict[str, Any]) -> list[Block]:
         sentence = status[:1].upper() + status[1:]
         blocks.append(Text(sentence) if converged else Notes([sentence]))
     return blocks
+
+
+def method_name(fit: Mapping[str, Any]) -> str:
+    """Return the name of the estimation method as it is printed."""
+    method = str(fit.get("method", ""))
+    return {"importance": "importance sampling", "focei": "FOCEI", "saem": "SAEM"}.get(method, method)
 
 
 def _two_decimals(value: object) -> str:
@@ -68,7 +87,7 @@ def _monte_carlo(objective: dict[str, Any]) -> str:
 
 
 def parameter_table(table: pd.DataFrame) -> Table:
-    """Return the population table: estimate, SE, RSE, interval, IIV as CV %, shrinkage."""
+    """Return the population table, a row a parameter: estimate, SE, RSE, interval, IIV as CV %, shrinkage."""
     columns = [
         Column("Parameter", numeric=False),
         Column("Unit", numeric=False),
@@ -80,31 +99,58 @@ def parameter_table(table: pd.DataFrame) -> Table:
         Column("IIV", "CV"),
         Column("Shrinkage"),
     ]
+    omega = {str(row["parameter"]): row for row in table.to_dict("records")}
+    typical = table[table["kind"] == "typical"] if "kind" in table else table
     rows = []
-    for row in table.to_dict("records"):
-        rse, shrinkage = row.get("rse_percent"), row.get("shrinkage_percent")
+    for row in typical.to_dict("records"):
+        between = omega.get(f"omega_{row['parameter']}", row)
         rows.append(
             [
                 text_cell(row["parameter"]),
                 text_cell(unit_text(str(row.get("unit") or ""))),
                 text_cell(_TRANSFORMS.get(str(row.get("transform", "")), row.get("kind", ""))),
-                number_cell(row["estimate"]),
-                number_cell(row.get("se")),
-                _percent_cell(rse, RSE_WARNING),
-                _interval(row),
-                _percent_cell(row.get("iiv_cv_percent"), float("inf")),
-                _percent_cell(shrinkage, SHRINKAGE_WARNING),
+                *_precision(row),
+                _percent_cell(between.get("iiv_cv_percent"), float("inf")),
+                _percent_cell(between.get("shrinkage_percent"), SHRINKAGE_WARNING),
             ]
         )
     return Table(
         columns,
         rows,
         note=(
-            "IIV: variability between patients; for a log-normal parameter CV = 100·√(exp(ω²) − 1). "
-            "RSE: 100·SE/estimate. "
+            "RSE: 100·SE/estimate. IIV: variability between patients; of a log-normal parameter 100·√(exp(ω²) − 1). "
             "Shrinkage: how far the patients' own values are drawn to the typical one."
         ),
     )
+
+
+def variability_table(table: pd.DataFrame) -> Table:
+    """Return the SDs of the random effects (on the transformed scale) and of the residual."""
+    columns = [
+        Column("SD", numeric=False),
+        Column("Estimate"),
+        Column("SE"),
+        Column("RSE"),
+        Column("95 % CI"),
+        Column("Remark", numeric=False),
+    ]
+    rows = []
+    for row in table.to_dict("records"):
+        name = str(row["parameter"])
+        title = f"ω {name.removeprefix('omega_')}" if row["kind"] == "omega" else f"{name} (residual)"
+        rows.append([text_cell(title), *_precision(row), text_cell(sentence(str(row.get("reason") or "")))])
+    return Table(
+        columns, rows, note="ω: SD of the random effects on the scale of the distribution above (ln or logit)."
+    )
+
+
+def _precision(row: Mapping[Any, Any]) -> list[Cell]:
+    return [
+        number_cell(row["estimate"]),
+        number_cell(row.get("se")),
+        _percent_cell(row.get("rse_percent"), RSE_WARNING),
+        _interval(row),
+    ]
 
 
 def _percent_cell(value: object, warning: float) -> Cell:
@@ -114,31 +160,29 @@ def _percent_cell(value: object, warning: float) -> Cell:
     return Cell(text, tone="warn" if float(value) > warning else "")  # type: ignore[arg-type]
 
 
-def _interval(row: dict[Any, Any]) -> Cell:
+def _interval(row: Mapping[Any, Any]) -> Cell:
     low, high = number(row.get("ci_low")), number(row.get("ci_high"))
     return Cell("–" if "–" in (low, high) else f"{low} to {high}", tone="faint" if low == "–" else "")
 
 
-def _warnings(table: pd.DataFrame) -> list[Block]:
-    items = []
-    if "rse_percent" in table:
+def _warnings(fit: Mapping[str, Any], table: pd.DataFrame) -> list[Block]:
+    items = [sentence(str(text)) for text in fit.get("warnings", [])]
+    if not items and "rse_percent" in table:
         weak = [str(name) for name in table.loc[table["rse_percent"] > RSE_WARNING, "parameter"]]
         if weak:
             items.append(f"Estimated with a relative standard error above {RSE_WARNING:.0f} %: {listed(weak)}.")
     if "shrinkage_percent" in table:
-        shrunk = [str(name) for name in table.loc[table["shrinkage_percent"] > SHRINKAGE_WARNING, "parameter"]]
-        if shrunk:
+        shrunk = table.loc[table["shrinkage_percent"] > SHRINKAGE_WARNING, "parameter"]
+        if len(shrunk):
+            names = [str(name).removeprefix("omega_") for name in shrunk]
             items.append(
-                f"Shrinkage above {SHRINKAGE_WARNING:.0f} %: {listed(shrunk)}. Patients' own values of these are close "
+                f"Shrinkage above {SHRINKAGE_WARNING:.0f} %: {listed(names)}. Patients' own values of these are close "
                 "to the typical one whatever the truth is; do not plot them against covariates or exposure."
             )
-    if "reason" in table:
-        rows = table[table["reason"] != ""]
-        items += [f"{row.parameter}: {row.reason}" for row in rows.itertuples()]
     return [Notes(items)] if items else []
 
 
-def _likelihood(fit: dict[str, Any]) -> list[Block]:
+def _likelihood(fit: Mapping[str, Any]) -> list[Block]:
     objective, residual = fit.get("objective", {}), fit.get("residual", {})
     if number(objective.get("minus2ll")) == "–":
         return []
@@ -147,7 +191,7 @@ def _likelihood(fit: dict[str, Any]) -> list[Block]:
     sentences = [
         f"−2LL = {_two_decimals(objective['minus2ll'])}"
         + (f" with a Monte-Carlo standard error of {number(error, 2)}" if number(error) != "–" else "")
-        + f", by {_method(str(objective.get('method', '')))}: the full likelihood of the observations on the {scale}, "
+        + f", by {objective.get('method', '')}: the full likelihood of the observations on the {scale}, "
         "constants included, samples below quantification as left-censored."
     ]
     if number(error) != "–":
@@ -162,10 +206,6 @@ def _likelihood(fit: dict[str, Any]) -> list[Block]:
         se = f" (SE {number(residual.get('se'))})" if number(residual.get("se")) != "–" else ""
         sentences.append(f"Residual SD on the {scale}: {number(residual['sd'])}{se}.")
     return [Heading("Likelihood"), Text(" ".join(sentences))]
-
-
-def _method(name: str) -> str:
-    return {"importance": "importance sampling"}.get(name, name.replace("_", " "))
 
 
 def _effects_table(effects: pd.DataFrame) -> Table:

@@ -84,12 +84,18 @@ def _nca_method(options: Mapping[str, Any]) -> str:
 
 def _pool_method(fit: Mapping[str, Any]) -> str:
     method = str(fit.get("method", ""))
-    names = {"focei": "first-order conditional estimation with interaction (FOCEI)"}
+    how = {
+        "focei": "by first-order conditional estimation with interaction (FOCEI), an approximation at the change "
+        "point of the model; the −2LL reported is that of the exact likelihood, by importance sampling",
+        "importance": "by maximum likelihood, the integrals over the random effects by importance sampling; the "
+        "start is a first-order conditional estimation (FOCEI)",
+    }
+    uncertainty = str(fit.get("uncertainty", ""))
+    told = f" Standard errors: {uncertainty}." if uncertainty else ""
     return (
-        f"All patients together by {names.get(method, method.upper())}, with random effects on each parameter's "
-        "transformed scale and a normal residual on ln C; samples below quantification as left-censored (M3). The "
-        "objective that the estimation minimises is an approximation; the −2LL reported here is the exact likelihood, "
-        f"by sampling. Seed {fit.get('seed', 0)}."
+        f"All patients together {how.get(method, f'by {method}')}. Random effects are normal on each parameter's "
+        "transformed scale, the residual is normal on ln C, samples below quantification are left-censored (M3)."
+        f"{told} Seed {fit.get('seed', 0)}."
     )
 
 
@@ -99,7 +105,7 @@ def record_section(results: Results) -> Section | None:
     if not manifest:
         return None
     blocks: list[Block] = [_facts_table(results)]
-    failed = [f"{s['name']}: {s['message']}" for s in manifest.get("stages", []) if s["status"] != "done"]
+    failed = [f"{s['name']}: {s['message']}" for s in results.stages.values() if s["status"] != "done"]
     if failed:
         blocks.append(Notes([f"A step was not done. {text}" for text in failed]))
     blocks.append(Folded("Options, complete", [_pairs("Option", "Value", _flat(manifest.get("options", {})))]))

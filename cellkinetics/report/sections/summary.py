@@ -9,6 +9,7 @@ import pandas as pd
 from cellkinetics.report.blocks import Block, Facts, Notes, Section, Text
 from cellkinetics.report.results import Results
 from cellkinetics.report.sections.individual import fit_status
+from cellkinetics.report.sections.population import method_name
 from cellkinetics.report.tables import number, percent, plural, unit_text
 
 
@@ -32,7 +33,10 @@ def _facts(results: Results) -> list[tuple[str, str, str]]:
     if samples is None or samples.empty:
         return []
     used = samples[samples["status"] != "excluded"]
-    patients, groups = samples["subject"].nunique(), samples.loc[samples["group"] != "", "group"].nunique()
+    patients, groups = (
+        samples.loc[samples["subject"] != "", "subject"].nunique(),
+        samples.loc[samples["group"] != "", "group"].nunique(),
+    )
     blq = int((used["censored"] == 1).sum())
     times = used["time"].dropna()
     facts = [
@@ -70,12 +74,12 @@ def _nca_sentences(results: Results) -> list[str]:
     return sentences
 
 
-def _positive(values: pd.Series) -> pd.Series | None:  # type: ignore[type-arg]
+def _positive(values: pd.Series) -> pd.Series | None:
     kept = values[values > 0]
     return kept if len(kept) else None
 
 
-def _geometric(values: pd.Series) -> str:  # type: ignore[type-arg]
+def _geometric(values: pd.Series) -> str:
     import numpy as np
 
     logs = np.log(values.to_numpy(float))
@@ -97,7 +101,7 @@ def _fit_sentences(results: Results) -> list[str]:
     fit = results.population
     if fit:
         objective: dict[str, Any] = fit.get("objective", {})
-        text = f"The population fit ({str(fit.get('method', '')).upper()}) "
+        text = f"The population fit ({method_name(fit)}) "
         text += "converged" if fit.get("converged") else "did not converge"
         if number(objective.get("minus2ll")) != "–":
             text += f"; −2LL {float(objective['minus2ll']):,.1f}"
@@ -118,7 +122,7 @@ def _warnings(results: Results) -> list[str]:
             items.append(f"{plural(rows, 'row')} of the input could not be used; see Data.")
     items += [
         f"The step {stage['name']} was not done: {stage['message']}"
-        for stage in results.manifest.get("stages", [])
+        for stage in results.stages.values()
         if stage["status"] != "done"
     ]
     fit = results.population

@@ -104,8 +104,8 @@ def _patient_table(fits: list[tuple[Key, pd.DataFrame]], names: list[str]) -> Ta
             ]
         )
     note = (
-        "Estimate (relative standard error); σ: residual SD. n.i.: not identifiable from this patient's samples; with ‡, the value "
-        f"is one of many that fit as well. Amber: relative standard error above {RSE_WARNING:.0f} %. "
+        "Estimate (relative standard error); σ: residual SD. n.i.: not identifiable from this patient's samples; "
+        f"with ‡, the value is one of many that fit as well. Amber: relative standard error above {RSE_WARNING:.0f} %. "
         "Derived quantities and intervals stand in individual.csv."
     )
     if len(fits) > MOST_PROFILES:

@@ -239,7 +239,7 @@ def _flagged(nca: pd.DataFrame | None) -> set[tuple[str, str, str, str]]:
         return set()
     rows = nca[nca["status"] == "flagged"]
     occasions = rows["occasion"] if "occasion" in rows else pd.Series("", index=rows.index)
-    names = rows.apply(_wide_name, axis=1) if len(rows) else []
+    names: Sequence[str] = list(rows.apply(_wide_name, axis=1)) if len(rows) else []
     return set(zip(rows["subject"], rows["analyte"], occasions.astype(str), names, strict=True))
 
 

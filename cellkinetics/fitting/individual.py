@@ -50,9 +50,9 @@ def fit(
                                    { -ln Phi((ln LLOQ_j - ln C(t_j; phi)) / sigma)                   below the LLOQ
 
     Parameters are searched on their transformed scale (log, logit) inside bounds: Cmax within a factor of
-    5 of the highest sample, Tmax around its day, sigma from 0.05 to 3. Tmax is a
-    change point, so each of these intervals is searched by itself, from several declines. Standard errors
-    come from the exact Hessian; a parameter that the samples cannot determine has status
+    5 of the highest sample, Tmax around its day, sigma from 0.05 to 3. Tmax is a change point, so each
+    sampling interval is searched by itself, from several declines. Standard errors come from the exact
+    Hessian, corrected for degrees of freedom. A parameter that the samples cannot determine has status
     ``not_identifiable``, no estimate, and the reason.
 
     Args:
@@ -88,7 +88,7 @@ def fit(
             fits.append(_fit_profile(cohort, profile, i, samples, chosen, given))
             if progress is not None:
                 progress(i + 1, len(cohort))
-    return IndividualFits(tuple(fits), chosen.name, seed)
+    return IndividualFits(tuple(fits), chosen.name, chosen.names, seed)
 
 
 def _checked_starts(
@@ -267,7 +267,8 @@ def _settle(
     value, gradient = run.value_and_gradient(jnp.asarray(x), data)
     interior = searched & ~at_bound & ~at_kink
     hessian = np.asarray(run.hessian(jnp.asarray(x), data))
-    covar = covariance(hessian, interior)
+    quantified = int((np.asarray(data.mask) & (np.asarray(data.censored) == NOT_CENSORED)).sum())
+    covar = covariance(hessian, interior, quantified, int(searched[:-1].sum()))
     search = Search(
         names=names,
         x=x,

@@ -42,7 +42,10 @@ class Observations:
     def left_out(self, i: int) -> str:
         """Say how many samples of profile ``i`` are left out and why; "" where none are."""
         codes, counts = np.unique(self.code[i][self.code[i] != ""], return_counts=True)
-        return ", ".join(f"{n} left out: {REASONS[str(code)]}" for code, n in zip(codes, counts, strict=True))
+        if not len(codes):
+            return ""
+        kinds = ", ".join(f"{n} {REASONS[str(code)]}" for code, n in zip(codes, counts, strict=True))
+        return f"left out: {kinds}"
 
 
 def observations(cohort: Cohort) -> Observations:
@@ -57,7 +60,7 @@ def observations(cohort: Cohort) -> Observations:
         >>> cohort = Cohort.from_arrays([[0, 7, 14, 28]], [[0, 0, 900, 400]], lloq=[[50, 50, 50, 50]])
         >>> chosen = observations(cohort)
         >>> chosen.used.tolist(), chosen.left_out(0)
-        ([[False, True, True, True]], '1 left out: taken before infusion')
+        ([[False, True, True, True]], 'left out: 1 taken before infusion')
     """
     flag = cohort.censored
     y = np.select([flag == LEFT_CENSORED, flag == RIGHT_CENSORED], [cohort.lloq, cohort.uloq], cohort.value)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from cellkinetics.data.cohort import FloatArray
 from cellkinetics.models.base import Model
@@ -19,7 +20,6 @@ from cellkinetics.models.residual import Residual
 WEAK_SE = 2.0
 """SE on the log or logit scale beyond which a parameter counts as not identifiable: its 95 % interval
 spans a factor of 50 to either side."""
-Z_95 = 1.959963984540054
 _FLAT = 1e-6
 # A direction flatter than this is taken as this flat: an SE of 1000, far beyond WEAK_SE.
 
@@ -70,10 +70,13 @@ def programs(model: Model, residual: Residual) -> Programs:
     )
 
 
-def covariance(hessian: FloatArray, free: NDArray[np.bool_]) -> FloatArray:
+def covariance(hessian: FloatArray, free: NDArray[np.bool_], n: int, k: int) -> FloatArray:
     """Return the covariance of ``x``: the inverse of half the Hessian of -2LL over the free elements.
 
-        cov = 2 * H^-1
+        cov = 2 * H^-1 * n / (n - k)
+
+    The last factor is that of least squares: the maximum likelihood sigma is too small by its root, which
+    matters with as few samples as one patient has.
 
     Rows and columns that are not free are 0. A direction in which the likelihood is flat, or curved
     the wrong way, gets a very large variance, so that every parameter in it is seen to be undetermined
@@ -82,6 +85,8 @@ def covariance(hessian: FloatArray, free: NDArray[np.bool_]) -> FloatArray:
     Args:
         hessian: of -2LL, shape ``(q, q)``.
         free: elements that were searched and are not at a bound, shape ``(q,)``.
+        n: number of quantified samples.
+        k: number of searched parameters without sigma; the factor is left out unless n > k.
     """
     out = np.zeros_like(hessian)
     index = np.flatnonzero(free)
@@ -89,7 +94,7 @@ def covariance(hessian: FloatArray, free: NDArray[np.bool_]) -> FloatArray:
         block = 0.5 * hessian[np.ix_(index, index)]
         values, vectors = np.linalg.eigh(0.5 * (block + block.T))
         out[np.ix_(index, index)] = (vectors / np.maximum(values, _FLAT)) @ vectors.T
-    return out
+    return out * (n / (n - k)) if n > k else out
 
 
 class Interval(NamedTuple):
@@ -101,23 +106,26 @@ class Interval(NamedTuple):
     ci_high: float
 
 
-def interval(transform: str, estimate: float, se: float) -> Interval:
+def interval(transform: str, estimate: float, se: float, df: int) -> Interval:
     """Return SE, RSE and 95 % interval on the natural scale from the SE on the transformed scale.
 
-        log:    se * x,            x * exp(-+1.96 se)
-        logit:  se * x * (1 - x),  expit(logit(x) -+ 1.96 se)
-        identity:  se,             x -+ 1.96 se
+        log:       se * x,            x * exp(-+ t se)
+        logit:     se * x * (1 - x),  expit(logit(x) -+ t se)
+        identity:  se,                x -+ t se
 
+    with t the 97.5 % point of Student's distribution with ``df`` degrees of freedom.
     The first column is the delta method; the interval is mapped back from the transformed scale, so it
     stays inside the parameter's range.
 
     Example:
-        >>> interval("log", 100.0, 0.1).se
-        10.0
+        >>> se, rse, low, high = interval("log", 100.0, 0.1, df=10)
+        >>> se, round(low, 2), round(high, 2)
+        (10.0, 80.03, 124.96)
     """
-    half = Z_95 * se
+    half = float(stdtrit(df, 0.975)) * se
     if transform == "log":
-        slope, low, high = estimate, estimate * np.exp(-half), estimate * np.exp(half)
+        with np.errstate(over="ignore"):
+            slope, low, high = estimate, estimate * np.exp(-half), estimate * np.exp(half)
     elif transform == "logit":
         odds = estimate / (1.0 - estimate)
         slope = estimate * (1.0 - estimate)

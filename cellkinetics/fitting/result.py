@@ -132,6 +132,7 @@ class IndividualFits:
 
     fits: tuple[IndividualFit, ...]
     model: str
+    parameters: tuple[str, ...]
     seed: int
 
     def __len__(self) -> int:
@@ -210,10 +211,9 @@ class IndividualFits:
 
     def __repr__(self) -> str:
         lines = [f"IndividualFits, model {self.model}: {self.status}"]
-        names = [row.parameter for row in self.fits[0].rows][:7] if self.fits else []
-        lines.append(f"  {'subject':<12}" + "".join(f"{name:>12}" for name in names) + "  status")
+        lines.append(f"  {'subject':<12}" + "".join(f"{name:>12}" for name in self.parameters) + "  status")
         for fit in self.fits:
-            shown = [fit.estimates.get(name) for name in names]
+            shown = [fit.estimates.get(name) for name in self.parameters]
             cells = "".join(f"{'' if number is None else format(number, '.4g'):>12}" for number in shown)
             lines.append(f"  {fit.subject:<12}{cells}  {fit.status}")
         return "\n".join(lines)

@@ -19,6 +19,7 @@ STEEP = 0.05
 """Largest slope of -2LL on the transformed scale at which a search counts as ended."""
 SENSITIVE = 0.05
 """A derived quantity depends on a parameter if it changes by more than this percentage for 1 % of it."""
+_TMAX_HELD = Why("tmax_held", "given a peak on the day of the highest sample")
 _AREA_END = {"auc_0_28": 28.0}
 _GRID = 200
 
@@ -85,6 +86,7 @@ def judge(
     se = np.sqrt(np.diag(search.covariance))
     n_quantified = counts[0] - counts[1]
 
+    df = max(n_quantified - int(search.searched[:p].sum()), 1)
     why = _unidentified(plan, search, values, se, n_quantified)
     rows = []
     for k, name in enumerate(search.names):
@@ -96,10 +98,11 @@ def judge(
             note = Why("at_sampling_time", "ends at a sampling day, where the likelihood has a kink: no standard error")
             rows.append(Estimate(name, unit, float(values[k]), reason=note.sentence, reason_code=note.code))
         else:
-            spread = interval(transform, float(values[k]), float(se[k]))
-            rows.append(Estimate(name, unit, float(values[k]), *spread))
+            spread = interval(transform, float(values[k]), float(se[k]), df)
+            given = _TMAX_HELD if "tmax" in plan.held and name != "sigma" else Why("", "")
+            rows.append(Estimate(name, unit, float(values[k]), *spread, reason=given.sentence, reason_code=given.code))
     sigma_row = rows.pop()
-    rows += _derived_rows(model, units, search, run, why, last_day=float(days[-1]))
+    rows += _derived_rows(model, units, search, run, why, df, last_day=float(days[-1]))
     rows += [sigma_row, *_statistics(search, counts, left_out)]
 
     unknown = [name for name in search.names if name in why]
@@ -107,7 +110,7 @@ def judge(
     if unknown:
         sentences = dict.fromkeys(why[name].sentence for name in unknown)
         reason = f"{', '.join(unknown)} not identifiable: {'; '.join(sentences)}"
-    time, curve = _curve(run, theta, profile, days)
+    time, curve = _curve(model, run, theta, profile, days)
     return IndividualFit(
         subject=profile.subject,
         analyte=profile.analyte,
@@ -183,6 +186,7 @@ def _derived_rows(
     search: Search,
     run: Programs,
     why: dict[str, Why],
+    df: int,
     *,
     last_day: float,
 ) -> list[Estimate]:
@@ -214,7 +218,7 @@ def _derived_rows(
             if kinked:
                 note, code = "Tmax is taken as known: it ends at a sampling day", "at_sampling_time"
             rows.append(
-                Estimate(quantity.name, unit, number, *interval("log", number, se), reason=note, reason_code=code)
+                Estimate(quantity.name, unit, number, *interval("log", number, se, df), reason=note, reason_code=code)
             )
     return rows
 
@@ -237,11 +241,13 @@ def _unit(kind: str, units: tuple[str, str]) -> str:
     return unit_label(kind, time=units[0], value=units[1])
 
 
-def _curve(run: Programs, theta: FloatArray, profile: Profile, days: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _curve(
+    model: Model, run: Programs, theta: FloatArray, profile: Profile, days: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Return the curve from the first sample (not before infusion) to the last, with the break at Tmax."""
     start, end = max(float(profile.time[0]), 0.0), max(float(profile.time[-1]), float(days[-1]))
     third = _GRID // 3
-    tmax = float(theta[1]) if len(theta) > 1 else start
+    tmax = float(theta[model.names.index("tmax")]) if "tmax" in model.names else start
     middle = min(4 * tmax, end)
     # A third to the break, a third around the contraction, a third to the end; always _GRID points.
     if start < tmax < middle < end:

@@ -1,0 +1,40 @@
+"""Which samples enter a likelihood."""
+
+import numpy as np
+from numpy.testing import assert_array_equal
+
+from cellkinetics.data.cohort import Cohort
+from cellkinetics.fitting.observations import REASONS, observations
+
+
+def test_each_kind_of_sample_is_used_or_left_out_with_its_reason() -> None:
+    cohort = Cohort.from_arrays(
+        [[-2.0, 0.0, 3.0, 5.0, 7.0, 9.0, 14.0]],
+        [[80.0, 50.0, 50.0, 0.0, 900.0, np.nan, 1e6]],
+        lloq=[[50.0, 50.0, 50.0, np.nan, 50.0, 50.0, 50.0]],
+        censored=[[0, 1, 1, 1, 0, 0, -1]],
+    )
+    chosen = observations(cohort)
+    assert chosen.code[0].tolist() == [
+        "before_infusion",
+        "before_infusion",
+        "",
+        "blq_without_lloq",
+        "",
+        "not_positive",
+        "alq_without_uloq",
+    ]
+    assert_array_equal(chosen.used[0], [False, False, True, False, True, False, False])
+    assert set(chosen.code[0]) - {""} <= set(REASONS)
+    # The limit stands in for the value of a censored sample.
+    assert chosen.y[0, 2] == 50.0
+    assert chosen.left_out(0) == (
+        "left out: 1 above quantification without a ULOQ, 2 taken before infusion, "
+        "1 below quantification without an LLOQ, 1 quantified, but not a positive number"
+    )
+
+
+def test_a_quantified_sample_at_time_zero_is_used_and_padding_is_not() -> None:
+    chosen = observations(Cohort.from_arrays([[0.0, 7.0], [7.0]], [[60.0, 900.0], [100.0]]))
+    assert_array_equal(chosen.used, [[True, True], [True, False]])
+    assert chosen.left_out(1) == ""

@@ -18,6 +18,7 @@ _PUBLIC = {
     "Profile": "cellkinetics.data.cohort",
     "fit": "cellkinetics.fitting.individual",
     "noncompartmental": "cellkinetics.nca.engine",
+    "plot": "cellkinetics.report.plotting",
     "pool": "cellkinetics.fitting.pooled.estimation",
     "read": "cellkinetics.data.reading",
 }

@@ -92,13 +92,13 @@ def write_nca(session: Session, cohort: Cohort, rules: NCAOptions, parameters: s
 
 
 def _show(session: Session, summary: Any, names: list[str]) -> None:
-    from cellkinetics.report.tables import number, percent, unit_text
+    from cellkinetics.report.tables import MISSING, number, percent, unit_text
 
     several = len(summary["analyte"].unique()) > 1
     groups = [name for name in names if (summary[name].astype(str) != "").any()]
+    first_window = summary.loc[summary["parameter"] == "AUCINT", "interval_end"].min()
     rows = []
     for row in summary.to_dict("records"):
-        first_window = summary.loc[summary["parameter"] == "AUCINT", "interval_end"].min()
         if row["parameter"] not in {"CMAX", "TMAX", "LAMZHL"} and not (
             row["parameter"] == "AUCINT" and row["interval_end"] == first_window
         ):
@@ -109,13 +109,22 @@ def _show(session: Session, summary: Any, names: list[str]) -> None:
         mean, spread = row["geometric_mean"], row["geometric_cv_percent"]
         rows.append(
             [
-                f"{name} ({unit_text(row['unit'])})",
+                name,
                 *([row["analyte"]] if several else []),
                 *(str(row[group]) for group in groups),
                 number(row["n"]),
-                "" if name == "TMAX" else f"{number(mean)} ({percent(spread)})",
-                f"{number(row['median'])} [{number(row['min'])}; {number(row['max'])}]",
+                "" if name == "TMAX" or mean != mean else f"{number(mean)} ({percent(spread)})",
+                f"{number(row['median'])} [{number(row['min'])}; {number(row['max'])}]" if row["n"] else MISSING,
+                unit_text(row["unit"]),
             ]
         )
-    columns = ["parameter", *(["analyte"] if several else []), *groups, "n", "geometric mean (CV)", "median [min; max]"]
+    columns = [
+        "parameter",
+        *(["analyte"] if several else []),
+        *groups,
+        "n",
+        "geometric mean (CV)",
+        "median [min; max]",
+        "unit",
+    ]
     session.screen.table("Noncompartmental analysis", columns, rows[:40], left=1 + several + len(groups))

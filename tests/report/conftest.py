@@ -104,7 +104,8 @@ def write_results(folder: Path, *, subjects: int = 5) -> Path:
     }  # fmt: skip
     pop = [{"parameter": p["name"], "kind": "typical", "transform": p["transform"], "estimate": p["estimate"],
             "se": p["se"], "rse_percent": 10.0, "ci_low": p["ci_low"], "ci_high": p["ci_high"], "unit": p["unit"],
-            "iiv_cv_percent": 80.5, "shrinkage_percent": 12.0, "reason": ""} for p in population["parameters"]]  # fmt: skip
+            "iiv_cv_percent": 80.5, "shrinkage_percent": 12.0, "reason": ""}
+           for p in population["parameters"]]  # fmt: skip
     manifest = {
         "schema": 1, "command": "run", "status": "done", "message": "", "started": "2026-01-05T10:00:00+00:00",
         "ended": "2026-01-05T10:00:09+00:00", "seconds": 9.0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cellkinetics.report.figures.overview import overview_figure
 from cellkinetics.report.figures.parameters import parameter_figure
-from cellkinetics.report.figures.profiles import Profiles, profile_figure, profile_pages
+from cellkinetics.report.figures.profiles import Profiles, profile_figure, profile_grid, profile_pages
 from cellkinetics.report.figures.style import save_png, svg_text
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "overview_figure",
     "parameter_figure",
     "profile_figure",
+    "profile_grid",
     "profile_pages",
     "save_png",
     "svg_text",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,7 +98,7 @@ def profile_figure(profiles: Profiles, key: Key, *, width: float = 3.1, height: 
 
 
 def profile_pages(profiles: Profiles, *, most: int | None = None) -> Iterator[Figure]:
-    """Yield pages of twelve panels each, with shared axis labels and a legend.
+    """Yield pages of twelve panels each; see `profile_grid`.
 
     Args:
         profiles: samples and curves of the analyte.
@@ -106,20 +106,25 @@ def profile_pages(profiles: Profiles, *, most: int | None = None) -> Iterator[Fi
     """
     keys = profiles.keys[:most]
     for start in range(0, len(keys), COLUMNS * ROWS):
-        page = keys[start : start + COLUMNS * ROWS]
-        rows = -(-len(page) // COLUMNS)
-        with style():
-            figure = new_figure(8.3, 0.9 + 2.3 * rows)
-            grid = figure.subplots(rows, COLUMNS, squeeze=False)
-            for ax, key in zip(grid.flat, page, strict=False):
-                draw_profile(ax, profiles, key, labels=False)
-                ax.set_title(panel_title(profiles, key), loc="left")
-            for ax in grid.flat[len(page) :]:
-                ax.set_visible(False)
-            figure.supxlabel(time_label(profiles), fontsize=9)
-            figure.supylabel(value_label(profiles), fontsize=9)
-            figure.legend(handles=legend_handles(profiles), loc="outside upper left", ncols=4)
-        yield figure
+        yield profile_grid(profiles, keys[start : start + COLUMNS * ROWS])
+
+
+def profile_grid(profiles: Profiles, keys: Sequence[Key]) -> Figure:
+    """Return panels of several profiles, with shared axis labels and a legend."""
+    columns = min(COLUMNS, max(1, len(keys)))
+    rows = max(1, -(-len(keys) // columns))
+    with style():
+        figure = new_figure(8.3, 0.9 + 2.3 * rows)
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for ax, key in zip(grid.flat, keys, strict=False):
+            draw_profile(ax, profiles, key, labels=False)
+            ax.set_title(panel_title(profiles, key), loc="left")
+        for ax in grid.flat[len(keys) :]:
+            ax.set_visible(False)
+        figure.supxlabel(time_label(profiles), fontsize=9)
+        figure.supylabel(value_label(profiles), fontsize=9)
+        figure.legend(handles=legend_handles(profiles), loc="outside upper left", ncols=4)
+    return figure
 
 
 def draw_profile(ax: Axes, profiles: Profiles, key: Key, *, labels: bool = True) -> None:

@@ -99,7 +99,7 @@ def plain(value: float, _position: int = 0) -> str:
 
 def log_axis(axis: Axis, low: float, high: float) -> None:
     """Give an axis (already on a log scale) ticks at powers of ten, or at 1-2-5 on a short axis."""
-    decades = np.log10(high / low)
+    decades = np.log10(high) - np.log10(low)
     if decades < 1.7:
         axis.set_major_locator(LogLocator(base=10.0, subs=(1.0, 2.0, 5.0)))
         axis.set_major_formatter(FuncFormatter(plain))
@@ -117,7 +117,7 @@ def log_limits(values: NDArray[np.float64]) -> tuple[float, float]:
         return 0.1, 10.0
     low, high = float(values.min()), float(values.max())
     # A value beside the largest float would carry the axis to infinity.
-    return max(low / 2.0, 1e-300), min(max(high * 2.0, low * 10.0), 1e300)
+    return max(low / 2.0, 1e-290), min(max(high, low * 5.0), 1e290) * 2.0
 
 
 def uses_root_scale(last: float) -> bool:

@@ -60,7 +60,7 @@ def nca_section(results: Results) -> Section | None:
     blocks: list[Block] = []
     units = _units(nca)
     if wide is not None and len(wide):
-        blocks.extend(_boxes(results, wide, units))
+        blocks.extend(_boxes(wide, nca))
     if summary is not None and len(summary):
         blocks.append(Heading("Summary by group"))
         blocks.append(summary_table(summary))
@@ -103,14 +103,14 @@ def _unit(units: dict[tuple[str, str], str], analyte: str, column: str) -> str:
     return units.get((analyte, "AUCINT" if column.startswith("AUCINT_") else column), "")
 
 
-def _boxes(results: Results, wide: pd.DataFrame, units: dict[tuple[str, str], str]) -> list[Block]:
+def _boxes(wide: pd.DataFrame, nca: pd.DataFrame | None) -> list[Block]:
     blocks: list[Block] = []
-    names = [name for name in _columns(wide, _BOXES) if wide[name].notna().any()][:6]
+    names = box_parameters(wide)
     if not names:
         return blocks
     for i, (name_of, part) in enumerate(wide.groupby("analyte", sort=False)):
         analyte = str(name_of)
-        titles = {name: _titled(name, _unit(units, analyte, name)) for name in names}
+        titles = box_titles(nca, analyte, names)
         blocks.append(
             Picture(
                 svg_text(parameter_figure(part, names, labels=titles), f"boxes{i}"),
@@ -122,8 +122,19 @@ def _boxes(results: Results, wide: pd.DataFrame, units: dict[tuple[str, str], st
     return blocks
 
 
-def _titled(name: str, unit: str) -> str:
-    return f"{label(name)} ({unit})" if unit else label(name)
+def box_parameters(wide: pd.DataFrame) -> list[str]:
+    """Return the parameters that boxes are drawn of: at most six, those that have a value."""
+    return [name for name in _columns(wide, _BOXES) if wide[name].notna().any()][:6]
+
+
+def box_titles(nca: pd.DataFrame | None, analyte: str, names: Sequence[str]) -> dict[str, str]:
+    """Return the titles of boxes: names as printed, with units."""
+    units = _units(nca)
+    titles = {}
+    for name in names:
+        unit = _unit(units, analyte, name)
+        titles[name] = f"{label(name)} ({unit})" if unit else label(name)
+    return titles
 
 
 def summary_table(summary: pd.DataFrame) -> Table:

@@ -16,6 +16,8 @@ from cellkinetics.report.tables import number, percent, plural, unit_text
 def summary_section(results: Results) -> Section:
     """Return the first section: key numbers, the main results in words, and warnings."""
     blocks: list[Block] = []
+    if results.manifest.get("command") == "demo":
+        blocks.append(Notes(["A demonstration: these patients are simulated, none of them exists."], tone="info"))
     facts = _facts(results)
     if facts:
         blocks.append(Facts(facts))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cellkinetics.data.cohort import BoolArray, FloatArray, Profile
+from cellkinetics.fitting.curve_grid import curve_times
 from cellkinetics.fitting.precision import WEAK_SE, Programs, interval
 from cellkinetics.fitting.result import Estimate, FitStatus, IndividualFit
 from cellkinetics.fitting.start import Plan, Why
@@ -21,7 +22,6 @@ SENSITIVE = 0.05
 """A derived quantity depends on a parameter if it changes by more than this percentage for 1 % of it."""
 _TMAX_HELD = Why("tmax_held", "given a peak on the day of the highest sample")
 _AREA_END = {"auc_0_28": 28.0}
-_GRID = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,8 @@ def judge(
     if unknown:
         sentences = dict.fromkeys(why[name].sentence for name in unknown)
         reason = f"{', '.join(unknown)} not identifiable: {'; '.join(sentences)}"
-    time, curve = _curve(model, run, theta, profile, days)
+    time = curve_times(model, theta, profile.time)
+    curve = np.exp(np.asarray(run.log_curve(jnp.asarray(theta), jnp.asarray(time))))
     return IndividualFit(
         subject=profile.subject,
         analyte=profile.analyte,
@@ -239,23 +240,3 @@ def _unknown(name: str, unit: str, why: Why, status: FitStatus = "not_identifiab
 
 def _unit(kind: str, units: tuple[str, str]) -> str:
     return unit_label(kind, time=units[0], value=units[1])
-
-
-def _curve(
-    model: Model, run: Programs, theta: FloatArray, profile: Profile, days: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Return the curve from the first sample (not before infusion) to the last, with the break at Tmax."""
-    start, end = max(float(profile.time[0]), 0.0), max(float(profile.time[-1]), float(days[-1]))
-    third = _GRID // 3
-    tmax = float(theta[model.names.index("tmax")]) if "tmax" in model.names else start
-    middle = min(4 * tmax, end)
-    # A third to the break, a third around the contraction, a third to the end; always _GRID points.
-    if start < tmax < middle < end:
-        pieces = [np.linspace(start, tmax, third), np.linspace(tmax, middle, third + 1)[1:]]
-        pieces.append(np.linspace(middle, end, _GRID - 2 * third + 1)[1:])
-        time = np.concatenate(pieces)
-    elif start < tmax < end:
-        time = np.concatenate([np.linspace(start, tmax, third), np.linspace(tmax, end, _GRID - third + 1)[1:]])
-    else:
-        time = np.linspace(start, end, _GRID)
-    return time, np.exp(np.asarray(run.log_curve(jnp.asarray(theta), jnp.asarray(time))))

@@ -2,6 +2,7 @@
 
 from importlib.resources import files
 
+import cellkinetics as ck
 from cellkinetics.models.trial_simulation import RESPONSES, simulate_trial
 
 
@@ -25,3 +26,12 @@ def test_trial_has_24_patients_on_four_levels_with_rising_times_and_constant_cov
 
 def test_another_seed_gives_another_trial() -> None:
     assert not simulate_trial(1)["value"].equals(simulate_trial(2)["value"])
+
+
+def test_reader_takes_the_trial_without_a_fault() -> None:
+    cohort = ck.read(simulate_trial())
+    assert (len(cohort), cohort.n_samples) == (24, 353)
+    assert cohort.unusable == (None,) * 24
+    assert {"response", "crs_grade", "tocilizumab_day", "age", "weight"} <= set(cohort.covariates)
+    assert set(cohort.value_unit) == {"copies/ug"}
+    assert not [fault for fault in cohort.faults if fault.effect != "note"]

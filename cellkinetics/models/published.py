@@ -135,11 +135,12 @@ STEIN_2019 = Published(
     value_unit="copies/ug",
     covariate_effects=MappingProxyType({"tocilizumab on growth rate": 1.2, "corticosteroids on growth rate": 1.0}),
     notes=(
-        "The random-effect column is read as standard deviations: as variances Tmax would span 2.8 to 31.6 days "
-        "instead of 4.5 to 19.4 days, which is implausible; at least one public library reads variances.",
+        "The random-effect column is read as standard deviations: as variances, Tmax of 95 % of patients would "
+        "span 2.8 to 31.1 days instead of 4.4 to 19.6 days, which is implausible; at least one public library "
+        "reads variances.",
         "Effects of comedication on growth are recorded, and not part of this entry's simulations.",
     ),
-    not_published=("correlations between random effects",),
+    not_published=("correlations between random effects: none known to us",),
 )
 
 library: Mapping[str, Published] = Named({STEIN_2019.name: STEIN_2019}, kind="published model")

@@ -1,0 +1,224 @@
+"""Commands, their files, their manifests, and what happens when a folder is used twice."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cellkinetics.errors import FitError
+
+LINES = [
+    "subject,group,time,value,lloq",
+    *(
+        f"{subject},{group},{time},{value},50"
+        for subject, group, peak in (("A", "low", 9000), ("B", "high", 20000))
+        for time, value in (
+            (0, "BLQ"), (3, peak // 50), (5, peak // 8), (8, peak), (11, peak // 2), (14, peak // 3),
+            (21, peak // 10), (28, peak // 25), (60, peak // 60), (120, peak // 90),
+        )
+    ),
+]  # fmt: skip
+
+
+@pytest.fixture
+def trial(tmp_path: Path) -> Path:
+    path = tmp_path / "trial.csv"
+    path.write_text("\n".join(LINES) + "\n")
+    return path
+
+
+@pytest.fixture
+def no_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace the fits, which take seconds, by ones that fail as they may."""
+
+    def fit(*_args: object, **_options: object) -> None:
+        raise RuntimeError("singular")
+
+    def pool(*_args: object, **_options: object) -> None:
+        raise FitError("2 of 2 patients can take part in a population fit, at least 3 are needed")
+
+    monkeypatch.setattr("cellkinetics.fitting.individual.fit", fit)
+    monkeypatch.setattr("cellkinetics.fitting.pooled.estimation.pool", pool)
+
+
+def manifest(folder: Path) -> dict:
+    return json.loads((folder / "manifest.json").read_text())
+
+
+def test_nca_writes_its_files_and_the_hashes_are_theirs(cli: Callable, trial: Path) -> None:
+    done = cli("nca", trial)
+    assert done.code == 0, done.err
+    content = manifest(done.folder)
+    names = {"samples.csv", "check.csv", "nca.csv", "nca_wide.csv", "nca_summary.csv", "nca_points.csv"}
+    assert set(content["outputs"]) == names
+    for name in names:
+        digest = hashlib.sha256((done.folder / name).read_bytes()).hexdigest()
+        assert content["outputs"][name]["sha256"] == digest
+    assert content["input"]["sha256"] == hashlib.sha256(trial.read_bytes()).hexdigest()
+    assert content["rows"]["read"] == content["rows"]["used"] == 20
+    assert (content["status"], content["seed"]) == ("done", None)
+    assert "CMAX" in done.out
+    assert "2 patients" in done.out
+
+
+def test_the_same_command_gives_the_same_bytes(cli: Callable, trial: Path) -> None:
+    first, second = cli("nca", trial, "--out", "one"), cli("nca", trial, "--out", "two")
+    assert manifest(first.folder)["outputs"] == manifest(second.folder)["outputs"]
+
+
+def test_quiet_prints_nothing(cli: Callable, trial: Path) -> None:
+    done = cli("nca", trial, "--quiet")
+    assert (done.code, done.out, done.err) == (0, "", "")
+
+
+def test_results_are_overwritten_only_with_force(cli: Callable, trial: Path) -> None:
+    folder = cli("nca", trial).folder
+    before = (folder / "nca.csv").read_bytes()
+    refused = cli("nca", trial, "--windows", "0-14")
+    assert refused.code == 2
+    assert "--force" in refused.err
+    assert (folder / "nca.csv").read_bytes() == before
+    assert cli("nca", trial, "--windows", "0-14", "--force").code == 0
+    assert (folder / "nca.csv").read_bytes() != before
+
+
+def test_a_folder_of_another_input_is_refused_and_stays_as_it_was(cli: Callable, trial: Path, tmp_path: Path) -> None:
+    folder = cli("nca", trial).folder
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join(LINES[:8]) + "\n")
+    refused = cli("check", other)
+    assert refused.code == 2
+    assert "another input" in refused.err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert cli("check", other, "--force").code == 0
+    assert not (folder / "nca.csv").exists()
+
+
+def test_two_commands_on_one_input_share_a_folder_and_both_are_recorded(cli: Callable, trial: Path) -> None:
+    cli("nca", trial)
+    done = cli("check", trial)
+    assert done.code == 0, done.err
+    content = manifest(done.folder)
+    assert content["command"] == "check"
+    assert [entry["command"] for entry in content["earlier"]] == ["nca"]
+    assert (done.folder / "nca.csv").exists()
+
+
+def test_run_goes_on_when_a_step_fails_and_says_why_everywhere(cli: Callable, trial: Path, no_models: None) -> None:
+    done = cli("run", trial)
+    content = manifest(done.folder)
+    stages = {stage["name"]: stage for stage in content["stages"]}
+    assert {name: stage["status"] for name, stage in stages.items()} == {
+        "nca": "done",
+        "fit": "failed",
+        "pool": "not_possible",
+        "report": "done",
+    }
+    assert "singular" in stages["fit"]["message"]
+    assert "RuntimeError" in stages["fit"]["detail"]
+    assert done.code == 3
+    assert "at least 3 are needed" in done.err
+    page = (done.folder / "report.html").read_text()
+    assert "at least 3 are needed" in page
+    assert "singular" in page
+    assert (done.folder / "nca.csv").exists()
+    assert "report.html" in content["outputs"]
+    assert done.out.splitlines()[-1] == "report: results/report.html"
+
+
+def test_a_population_that_cannot_be_fitted_is_a_result(
+    cli: Callable, trial: Path, no_models: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fits:
+        status = "fine"
+
+        def __init__(self) -> None:
+            import pandas as pd
+
+            self.table = self.curves = pd.DataFrame({"subject": []})
+
+    monkeypatch.setattr("cellkinetics.fitting.individual.fit", lambda *_a, **_k: Fits())
+    assert cli("run", trial).code == 0
+    alone = cli("pool", trial, "--out", "alone")
+    assert alone.code == 1
+    assert "at least 3 are needed" in alone.err
+
+
+def test_an_interrupted_command_says_so_and_keeps_what_it_has(
+    cli: Callable, trial: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_args: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cellkinetics.nca.engine.noncompartmental", interrupt)
+    done = cli("run", trial)
+    assert done.code == 130
+    assert "interrupted" in done.err
+    assert manifest(done.folder)["status"] == "interrupted"
+    assert (done.folder / "samples.csv").exists()
+
+
+def test_an_error_of_the_program_is_one_sentence_and_its_trace_is_kept(
+    cli: Callable, trial: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_args: object, **_options: object) -> None:
+        raise KeyError("lost")
+
+    monkeypatch.setattr("cellkinetics.nca.engine.noncompartmental", broken)
+    done = cli("nca", trial)
+    assert done.code == 3
+    assert "KeyError" in done.err
+    assert len(done.err.strip().splitlines()) == 1
+    assert "Traceback" in manifest(done.folder)["stages"][0]["detail"]
+
+
+def test_fit_and_report_work_one_after_the_other(cli: Callable, trial: Path) -> None:
+    done = cli("fit", trial)
+    assert done.code == 0, done.err
+    with (done.folder / "individual.csv").open(newline="") as stream:
+        table = list(csv.DictReader(stream))
+    assert {row["subject"] for row in table} == {"A", "B"}
+    assert all(row["estimate"] or row["reason"] for row in table)
+    assert cli("report", "results").code == 0
+    assert "report.html" in manifest(done.folder)["outputs"]
+    again = cli("report", "results")
+    assert again.code == 2
+    assert "--force" in again.err
+    assert cli("report", "results", "--force").code == 0
+
+
+def test_a_report_of_a_folder_without_results_makes_no_folder(cli: Callable, tmp_path: Path) -> None:
+    done = cli("report", "nowhere")
+    assert done.code == 2
+    assert "nowhere" in done.err
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_the_demo_reads_the_bundled_trial_and_may_replace_its_own_folder(
+    cli: Callable, tmp_path: Path, no_models: None
+) -> None:
+    first = cli("demo")
+    folder = tmp_path / "results" / "demo"
+    assert first.out.splitlines()[-1] == "report: results/demo/report.html"
+    assert manifest(folder)["cohort"]["subjects"] == 24
+    assert "simulated" in (folder / "report.html").read_text()
+    assert cli("demo", "--quiet").code == first.code
+    assert set(manifest(folder)["options"]) >= {"windows", "model", "method", "seed", "nca_options"}
+
+
+def test_an_unknown_model_is_told_with_those_there_are(cli: Callable, trial: Path) -> None:
+    done = cli("fit", trial, "--model", "stein")
+    assert done.code == 2
+    assert "ecp" in done.err
+    assert "patients" not in done.out
+
+
+def test_models_lists_parameters_and_sources(cli: Callable) -> None:
+    done = cli("models")
+    assert done.code == 0
+    for word in ("ecp", "cmax", "foldx", "10.1002/psp4.12388", "residual SD"):
+        assert word in done.out

@@ -101,6 +101,7 @@ def test_pages_hold_twelve_profiles() -> None:
     cohort = Cohort.from_arrays([[0, 7]] * 14, [[5, 9]] * 14)
     pages = list(profile_pages(Profiles(sample_table(cohort))))
     assert [sum(ax.get_visible() for ax in page.axes) for page in pages] == [12, 2]
+    assert save_png(pages[0], dpi=40).startswith(b"\x89PNG")
 
 
 def test_drawing_leaves_the_settings_of_matplotlib_alone() -> None:

@@ -77,10 +77,10 @@ def _subjects(profiles: Profiles) -> list[tuple[str, str]]:
 
 
 def _lines(profiles: Profiles) -> list[tuple[str, pd.DataFrame]]:
-    samples = profiles.samples[(profiles.samples["status"] != "excluded") & profiles.samples["time"].notna()]
-    parts = [part for _, part in samples.groupby(["subject", "analyte", "occasion"], sort=False)]
-    step = max(1, -(-len(parts) // MOST_LINES))
-    return [(str(part["group"].iloc[0]), part.sort_values("time")) for part in parts[::step]]
+    step = max(1, -(-len(profiles.keys) // MOST_LINES))
+    parts = [profiles.samples_of(key) for key in profiles.keys[::step]]
+    kept = [part[(part["status"] != "excluded") & part["time"].notna()] for part in parts]
+    return [(str(part["group"].iloc[0]), part.sort_values("time")) for part in kept if len(part)]
 
 
 def _heights(rows: pd.DataFrame, floor: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -118,8 +118,9 @@ def _draw_typical(ax: Axes, curves: pd.DataFrame | None) -> None:
     """Draw the typical patient; the curve that reaches furthest serves, since it is the same for all."""
     if curves is None or "typical" not in curves or curves.empty:
         return
-    parts = [part for _, part in curves.groupby(["subject", "analyte", "occasion"], sort=False)]
-    longest = max(parts, key=lambda part: part["time"].max()).sort_values("time")
+    last = curves.iloc[int(curves["time"].to_numpy(float).argmax())]
+    longest = curves[(curves["subject"] == last["subject"]) & (curves["occasion"] == last["occasion"])]
+    longest = longest.sort_values("time")
     ax.plot(longest["time"], longest["typical"], color=INK, linewidth=2.0, zorder=4)
 
 

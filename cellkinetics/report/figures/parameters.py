@@ -21,6 +21,7 @@ from cellkinetics.report.figures.style import (
     style,
 )
 
+MOST_POINTS = 300
 LINEAR = ("TMAX", "TLST", "TFQ", "TLAG")
 """Parameters drawn on a linear axis: times, of which zero is a sensible value."""
 
@@ -34,6 +35,7 @@ def parameter_figure(
 ) -> Figure:
     """Return a panel for each parameter with a box for each group and a point for each patient.
 
+    Beyond 300 patients in a group an even selection is drawn as points; the box is that of all.
     The box spans the quartiles, the line is the median, the whiskers reach 1.5 times the box. Axes
     are logarithmic except for times.
 
@@ -99,6 +101,7 @@ def _draw_boxes(
                 capprops={"color": colour, "linewidth": 1.0},
                 medianprops={"color": INK, "linewidth": 1.4},
             )
-        aside = random.uniform(-0.16, 0.16, len(one)) if len(one) > 1 else np.zeros(len(one))
-        ax.plot(place + aside, one, "o", color=colour, markersize=3, alpha=0.7, zorder=3)
+        shown = one[:: -(-len(one) // MOST_POINTS) or 1]
+        aside = random.uniform(-0.16, 0.16, len(shown)) if len(shown) > 1 else np.zeros(len(shown))
+        ax.plot(place + aside, shown, "o", color=colour, markersize=3, alpha=0.7, zorder=3)
     ax.set_xlim(-0.6, len(kept) - 0.4)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -55,20 +56,39 @@ class Profiles:
     time_unit: str = "day"
     value_unit: str = ""
 
-    @property
+    @cached_property
     def keys(self) -> list[Key]:
         """The profiles, in order of first appearance."""
         columns = self.samples[["subject", "analyte", "occasion"]].drop_duplicates()
         return [(str(s), str(a), str(o)) for s, a, o in columns.itertuples(index=False) if s]
 
-    @property
+    def samples_of(self, key: Key) -> pd.DataFrame:
+        """Return the samples of one profile."""
+        return self.samples.iloc[self._places["samples"].get(key, [])]
+
+    def curve_of(self, source: Literal["curves", "population"], key: Key) -> pd.DataFrame | None:
+        """Return one profile's curve of the individual or the population fit, or None."""
+        table = getattr(self, source)
+        return None if table is None else table.iloc[self._places[source].get(key, [])]
+
+    @cached_property
+    def _places(self) -> dict[str, Any]:
+        """Row numbers of each profile in each table: looking a key up must not cost a pass over all rows."""
+        tables = {"samples": self.samples, "curves": self.curves, "population": self.population}
+        return {
+            name: table.groupby(["subject", "analyte", "occasion"], sort=False).indices
+            for name, table in tables.items()
+            if table is not None
+        }
+
+    @cached_property
     def value_limits(self) -> tuple[float, float]:
         """Limits of the value axis that hold every sample and LLOQ, the same for all panels."""
         samples = self.samples
         low, high = log_limits(np.concatenate([samples["value"].to_numpy(float), samples["lloq"].to_numpy(float)]))
         return low, high
 
-    @property
+    @cached_property
     def time_limits(self) -> tuple[float, float]:
         """First and last time of any sample."""
         times = self.samples["time"].to_numpy(float)
@@ -137,11 +157,12 @@ def draw_profile(ax: Axes, profiles: Profiles, key: Key, *, labels: bool = True)
     dress(ax)
     time_axis(ax, first, last)
 
-    rows = _of(profiles.samples, key)
+    rows = profiles.samples_of(key)
     _draw_limit(ax, rows, first, last)
-    _draw_curve(ax, profiles.population, key, "typical", MUTED, "-", 0.9)
-    _draw_curve(ax, profiles.population, key, "predicted", POPULATION, (0, (4, 1.6)), 1.3)
-    _draw_curve(ax, profiles.curves, key, "predicted", FIT, "-", 1.5)
+    population = profiles.curve_of("population", key)
+    _draw_curve(ax, population, "typical", MUTED, "-", 0.9)
+    _draw_curve(ax, population, "predicted", POPULATION, (0, (4, 1.6)), 1.3)
+    _draw_curve(ax, profiles.curve_of("curves", key), "predicted", FIT, "-", 1.5)
     if key in profiles.breaks and first <= profiles.breaks[key] <= last:
         ax.axvline(profiles.breaks[key], color=FIT, linewidth=0.9, linestyle=(0, (1, 2)))
     _draw_samples(ax, rows, low)
@@ -177,7 +198,7 @@ def legend_handles(profiles: Profiles) -> list[Line2D]:
 
 def panel_title(profiles: Profiles, key: Key) -> str:
     """Return a panel's title: subject, occasion if there is one, and group."""
-    rows = _of(profiles.samples, key)
+    rows = profiles.samples_of(key)
     group = str(rows["group"].iloc[0]) if len(rows) else ""
     return " · ".join(part for part in (key[0], key[2], group) if part)
 
@@ -195,10 +216,6 @@ def value_label(profiles: Profiles) -> str:
     return f"{name} ({profiles.value_unit})" if profiles.value_unit else name
 
 
-def _of(table: pd.DataFrame, key: Key) -> pd.DataFrame:
-    return table[(table["subject"] == key[0]) & (table["analyte"] == key[1]) & (table["occasion"] == key[2])]
-
-
 def _draw_limit(ax: Axes, rows: pd.DataFrame, first: float, last: float) -> None:
     """Draw the LLOQ: a line if it is one number for all samples, steps between samples if not."""
     known = rows[rows["lloq"].notna() & rows["time"].notna()].sort_values("time")
@@ -212,14 +229,10 @@ def _draw_limit(ax: Axes, rows: pd.DataFrame, first: float, last: float) -> None
         ax.step(known["time"].to_numpy(float), limits, where="mid", **look)
 
 
-def _draw_curve(
-    ax: Axes, table: pd.DataFrame | None, key: Key, column: str, colour: str, dashes: object, width: float
-) -> None:
-    if table is None or column not in table:
+def _draw_curve(ax: Axes, table: pd.DataFrame | None, column: str, colour: str, dashes: object, width: float) -> None:
+    if table is None or column not in table or table.empty:
         return
-    rows = _of(table, key).sort_values("time")
-    if rows.empty:
-        return
+    rows = table.sort_values("time")
     values = rows[column].to_numpy(float)
     ax.plot(
         rows["time"].to_numpy(float),
@@ -237,7 +250,7 @@ def _draw_samples(ax: Axes, rows: pd.DataFrame, floor: float) -> None:
     # Where no limit is known the triangle stands at the foot of the axis: below quantification, height unknown.
     height = rows["lloq"].where(rows["lloq"] > 0, floor * 1.25)
     ax.plot(rows["time"][seen], rows["value"][seen], "o", color=INK, markersize=3.6, zorder=3)
-    ax.plot(
+    (triangles,) = ax.plot(
         rows["time"][blq],
         height[blq],
         "v",
@@ -248,6 +261,8 @@ def _draw_samples(ax: Axes, rows: pd.DataFrame, floor: float) -> None:
         clip_on=False,
         zorder=3,
     )
+    # Marks that may stick out of the axes have no bounds where there are none of them: the layout would collapse.
+    triangles.set_in_layout(False)
     ax.plot(rows["time"][excluded], rows["value"][excluded], "x", color=MUTED, markersize=4.2, zorder=3)
 
 

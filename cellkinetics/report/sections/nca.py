@@ -250,14 +250,17 @@ def _flagged(nca: pd.DataFrame | None) -> set[tuple[str, str, str, str]]:
         return set()
     rows = nca[nca["status"] == "flagged"]
     occasions = rows["occasion"] if "occasion" in rows else pd.Series("", index=rows.index)
-    names: Sequence[str] = list(rows.apply(_wide_name, axis=1)) if len(rows) else []
-    return set(zip(rows["subject"], rows["analyte"], occasions.astype(str), names, strict=True))
+    return set(zip(rows["subject"], rows["analyte"], occasions.astype(str), _wide_names(rows), strict=True))
 
 
-def _wide_name(row: pd.Series) -> str:
-    if row["parameter"] == "AUCINT" and "interval_end" in row and pd.notna(row["interval_end"]):
-        return f"AUCINT_{row['interval_start']:g}_{row['interval_end']:g}"
-    return str(row["parameter"])
+def _wide_names(rows: pd.DataFrame) -> list[str]:
+    """Return the column of the wide table in which each row's value stands."""
+    if "interval_end" not in rows:
+        return [str(name) for name in rows["parameter"]]
+    return [
+        f"AUCINT_{start:g}_{end:g}" if name == "AUCINT" and end == end else str(name)
+        for name, start, end in zip(rows["parameter"], rows["interval_start"], rows["interval_end"], strict=True)
+    ]
 
 
 def _not_calculated(nca: pd.DataFrame) -> list[Block]:
@@ -275,8 +278,7 @@ def _not_calculated(nca: pd.DataFrame) -> list[Block]:
 def _reason_table(rows: pd.DataFrame) -> Table:
     names: dict[str, dict[str, None]] = {}
     subjects: dict[str, dict[str, None]] = {}
-    wide_names = rows.apply(_wide_name, axis=1)
-    for subject, reasons, name in zip(rows["subject"], rows["reason"], wide_names, strict=True):
+    for subject, reasons, name in zip(rows["subject"], rows["reason"], _wide_names(rows), strict=True):
         # Several marks of one value stand in one cell, set apart by semicolons.
         for reason in str(reasons).split("; ") if rows["status"].iloc[0] == "flagged" else [str(reasons)]:
             names.setdefault(reason, {})[name] = None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from handmade_results import write_results
 
 from cellkinetics.errors import OutputError
 from cellkinetics.report.page import write_report
@@ -58,11 +59,14 @@ class Page(html.parser.HTMLParser):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from conftest import write_results
-
     path = write_results(tmp_path_factory.mktemp("report") / "results")
     write_report(path)
     return path
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    return write_results(tmp_path / "results")
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ Key = tuple[str, str, str]
 
 MOST_PROFILES = 300
 _HEADINGS = {"cmax": "Cmax", "tmax": "Tmax", "foldx": "fold", "fb": "FB", "sigma": "σ"}
-_STATUS = {"ok": "ok", "not_identifiable": "in part", "failed": "no fit"}
+_STATUS = {"ok": "ok", "remark": "remark", "not_identifiable": "in part", "failed": "no fit"}
 RSE_WARNING = 50.0
 
 
@@ -129,9 +129,10 @@ def _estimate(by_name: pd.DataFrame, name: str) -> Cell:
 
 
 def _reasons(table: pd.DataFrame) -> list[Block]:
-    rows = table[(table["status"] != "ok") & (table["reason"] != "")]
+    rows = table[table["reason"] != ""]
     if rows.empty:
         return []
+    rows = rows.assign(status=rows["status"].replace({"ok": "remark"}))
     grouped: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
     for (subject, status, reason), part in rows.groupby(["subject", "status", "reason"], sort=False):
         names = () if status == "failed" else tuple(dict.fromkeys(part["parameter"]))

@@ -66,8 +66,7 @@ def _heart(fit: Mapping[str, Any]) -> list[Block]:
         )
     ]
     if status:
-        sentence = status[:1].upper() + status[1:]
-        blocks.append(Text(sentence) if converged else Notes([sentence]))
+        blocks.append(Text(sentence(status)) if converged else Notes([sentence(status)]))
     return blocks
 
 
@@ -101,6 +100,9 @@ def parameter_table(table: pd.DataFrame) -> Table:
     ]
     omega = {str(row["parameter"]): row for row in table.to_dict("records")}
     typical = table[table["kind"] == "typical"] if "kind" in table else table
+    reasons = "reason" in typical and (typical["reason"] != "").any()
+    if reasons:
+        columns.append(Column("Remark", numeric=False))
     rows = []
     for row in typical.to_dict("records"):
         between = omega.get(f"omega_{row['parameter']}", row)
@@ -112,6 +114,7 @@ def parameter_table(table: pd.DataFrame) -> Table:
                 *_precision(row),
                 _percent_cell(between.get("iiv_cv_percent"), float("inf")),
                 _percent_cell(between.get("shrinkage_percent"), SHRINKAGE_WARNING),
+                *([text_cell(sentence(row["reason"]))] if reasons else []),
             ]
         )
     return Table(

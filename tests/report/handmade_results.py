@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 
 NAMES = ("cmax", "tmax", "foldx", "alpha", "fb", "beta")
 UNITS = ("copies/ug", "day", "", "1/day", "", "1/day")
@@ -129,8 +128,3 @@ def write_results(folder: Path, *, subjects: int = 5) -> Path:
     (folder / "population.json").write_text(json.dumps(population))
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
-
-
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
-    return write_results(tmp_path / "results")

@@ -1,0 +1,84 @@
+"""docs/files.md names the columns of the tables that are written, in their order."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import cellkinetics as ck
+from cellkinetics.data.samples import fault_table, sample_table
+from cellkinetics.fitting.pooled.result import Objective, PopulationEstimate, PopulationFit
+from cellkinetics.models.published import library
+
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "files.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def trial() -> ck.Cohort:
+    return ck.read(library["stein2019"].simulate(3, [0, 3, 7, 10, 14, 28, 56, 112], lloq=50, seed=3).samples)
+
+
+def documented(file: str) -> list[str]:
+    """The names in the code spans of a file's paragraph that hold a list of columns, in order."""
+    paragraph = re.search(rf"\*\*`{re.escape(file)}`\*\*(.*?)\n\n", PAGE, flags=re.DOTALL)
+    assert paragraph, f"{file} is not described"
+    lists = [span for span in re.findall(r"`([^`]+)`", paragraph[1]) if "," in span]
+    return [name for span in lists for name in re.split(r",\s*", span)]
+
+
+def test_columns_of_what_was_read_are_documented(trial: ck.Cohort) -> None:
+    assert documented("samples.csv") == list(sample_table(trial).columns)
+    assert documented("check.csv") == list(fault_table(trial).columns)
+
+
+def test_columns_of_the_noncompartmental_tables_are_documented(trial: ck.Cohort) -> None:
+    result = ck.noncompartmental(trial)
+    assert documented("nca.csv") == list(result.table.columns)
+    assert documented("nca_points.csv") == list(result.points.columns)
+    assert ["analyte", *documented("nca_summary.csv")] == [
+        name for name in result.summary(by="group").columns if name != "group"
+    ]
+    wide = documented("nca_wide.csv")
+    assert wide == list(result.wide.columns)[: len(wide)]
+
+
+def test_columns_of_individual_fits_are_documented(trial: ck.Cohort) -> None:
+    fits = ck.fit(trial.take([0]))
+    rows = list(dict.fromkeys(fits.table["parameter"]))
+    names = documented("individual.csv")
+    columns, quantities = names[: len(fits.table.columns)], names[len(fits.table.columns) :]
+    assert columns == list(fits.table.columns)
+    assert quantities == [
+        name for name in rows if name not in {"cmax", "tmax", "foldx", "alpha", "fb", "beta", "sigma"}
+    ]
+    assert documented("individual_curves.csv") == list(fits.curves.columns)
+
+
+def test_columns_of_a_population_fit_are_documented() -> None:
+    population = PopulationFit(
+        model="ecp",
+        method="focei",
+        seed=0,
+        converged=False,
+        status="",
+        warnings=(),
+        n_subjects=0,
+        n_observations=0,
+        n_censored=0,
+        estimates=(PopulationEstimate("sigma", "residual", "log", 0.5, ""),),
+        labels=(),
+        covariance=None,
+        uncertainty="",
+        residual_scale="log",
+        effects=(),
+        objective=Objective(0.0, "", 0.0, 0, 0.0, "", 0.0),
+        aic=0.0,
+        bic=0.0,
+        bicc=0.0,
+        work={},
+    )
+    assert documented("population.csv") == list(population.table.columns)
+    assert documented("individual_effects.csv") == list(population.individual.columns)
+    assert documented("population_curves.csv") == list(population.curves.columns)
+    parts = {"parameters", "omega", "residual", "uncertainty", "objective", "timing"}
+    assert set(population.to_dict()) <= set(documented("population.json")) | parts

@@ -121,13 +121,15 @@ def listed(names: Sequence[str], most: int = 12) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a text with a capital first letter and a full stop.
+    """Return a text with a capital first letter (but names such as ``omega_tmax`` as they are) and a full stop.
 
     Example:
-        >>> sentence("the LLOQ is missing")
-        'The LLOQ is missing.'
+        >>> sentence("the LLOQ is missing"), sentence("omega_tmax is at its bound")
+        ('The LLOQ is missing.', 'omega_tmax is at its bound.')
     """
-    return text[:1].upper() + text[1:] + ("" if not text or text.endswith(".") else ".")
+    first = text.split(" ", 1)[0]
+    text = text if "_" in first else text[:1].upper() + text[1:]
+    return text + ("" if not text or text.endswith(".") else ".")
 
 
 def text_cell(text: object, tone: str = "") -> Cell:

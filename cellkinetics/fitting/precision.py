@@ -106,14 +106,14 @@ class Interval(NamedTuple):
     ci_high: float
 
 
-def interval(transform: str, estimate: float, se: float, df: int) -> Interval:
+def interval(transform: str, estimate: float, se: float, df: float = np.inf) -> Interval:
     """Return SE, RSE and 95 % interval on the natural scale from the SE on the transformed scale.
 
         log:       se * x,            x * exp(-+ t se)
         logit:     se * x * (1 - x),  expit(logit(x) -+ t se)
         identity:  se,                x -+ t se
 
-    with t the 97.5 % point of Student's distribution with ``df`` degrees of freedom.
+    with t the 97.5 % point of Student's distribution with ``df`` degrees of freedom (normal by default).
     The first column is the delta method; the interval is mapped back from the transformed scale, so it
     stays inside the parameter's range.
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal, get_args
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +13,7 @@ from cellkinetics.errors import FitError, SettingsError
 from cellkinetics.fitting.pooled.focei import estimate_focei
 from cellkinetics.fitting.pooled.importance import importance_sample
 from cellkinetics.fitting.pooled.marginal import estimate_marginal
-from cellkinetics.fitting.pooled.modes import search
+from cellkinetics.fitting.pooled.modes import conditional_modes
 from cellkinetics.fitting.pooled.problem import PooledProblem
 from cellkinetics.fitting.pooled.result import PopulationFit
 from cellkinetics.fitting.pooled.start import population_start
@@ -118,9 +116,7 @@ def pool(
         x, settled = exact.x, exact.converged
         work["importance_iterations"] = exact.iterations
 
-    curve = problem.model.search_curve or problem.model.log_curve
-    with jax.enable_x64(True):
-        modes = search(jnp.asarray(x), problem.samples, problem.model, problem.residual, curve, known=approximate.modes)
+    modes = conditional_modes(problem, x, known=approximate.modes)
     # Fresh draws: the draws that a maximum was found with flatter it.
     likelihood = importance_sample(problem, x, modes.u, seed=seed + 1, target_se=target_se)
     work["importance_draws_per_patient"] = likelihood.draws

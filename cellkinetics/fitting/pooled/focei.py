@@ -18,7 +18,8 @@ from cellkinetics.fitting.pooled.problem import PooledProblem
 
 FloatArray = NDArray[np.float64]
 
-OMEGA_BOUNDS = (np.log(1e-3), np.log(20.0))
+OMEGA_BOUNDS = (np.log(1e-2), np.log(20.0))
+"""Of ln omega. A between-patient CV of 1 % is as good as none."""
 SIGMA_BOUNDS = (np.log(1e-3), np.log(20.0))
 MAX_SEARCHES = 6
 SEARCH_GAIN = 0.01

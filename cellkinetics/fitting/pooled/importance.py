@@ -20,7 +20,7 @@ from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import gammaln
 from numpy.typing import NDArray
 
-from cellkinetics.fitting.pooled.likelihood import LOG_2PI, data_nll, gauss_newton, predictions
+from cellkinetics.fitting.pooled.likelihood import LOG_2PI, data_nll, gauss_newton
 from cellkinetics.fitting.pooled.problem import PooledProblem, Population, Samples, unpack
 from cellkinetics.models.base import Model
 from cellkinetics.models.residual import Residual
@@ -33,6 +33,8 @@ ADAPT_ROUNDS = 4
 ADAPT_DRAWS = 400
 DRAWS = 1000
 PATIENTS_AT_ONCE = 16
+TIGHT_OMEGA = 0.15
+"""Below this SD the derivatives in mu and omega are taken through the curve (see `_round`)."""
 SMALL_SAMPLE = 100.0
 """An effective sample size below this leaves a patient's contribution in doubt."""
 
@@ -160,43 +162,61 @@ def adapt_proposal(
     return jax.lax.map(patient, (noise, modes, samples), batch_size=PATIENTS_AT_ONCE)
 
 
-@partial(jax.jit, static_argnames=("model", "residual"))
+@partial(jax.jit, static_argnames=("model", "residual", "tight"))
 def _round(
-    noise: _Noise, x: jax.Array, proposal: Proposal, samples: Samples, model: Model, residual: Residual
+    noise: _Noise,
+    x: jax.Array,
+    proposal: Proposal,
+    samples: Samples,
+    model: Model,
+    residual: Residual,
+    tight: tuple[int, ...],
 ) -> _Moments:
+    """Draw once per noise and sum weights, moments, scores and curvatures over the draws of each patient.
+
+    The complete-data likelihood is differentiated with phi = mu + omega u held fixed, so that mu and omega
+    stand only in the normal prior of phi: (u/omega, u^2 - 1, d/d ln sigma), and a kink of the curve does
+    not matter. That divides the noise by omega; ``tight`` lists the parameters whose omega is too small
+    for it. For those u is held fixed, and mu and omega act through the curve.
+    """
     p = proposal.centre.shape[1]
     population = unpack(x, p)
+    wide = jnp.array([k for k in range(p) if k not in tight], dtype=int)
+    small = jnp.array(tight, dtype=int)
+    through_data = jnp.concatenate([small, p + small, jnp.arange(2 * p, x.shape[0])])
 
     def patient(args: tuple[_Noise, Proposal, Samples]) -> _Moments:
         own, q, sample = args
         u, logq = _draw(own, q.centre, q.factor)
 
         def one(v: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-            f = predictions(v, population, sample.time, model, residual, model.log_curve)
+            phi = population.mu + population.omega * v
 
-            def log_density(log_sigma: jax.Array) -> jax.Array:
-                nll = residual.nll(sample.y, f, sample.censored, jnp.exp(log_sigma))
+            def log_density(part: jax.Array) -> jax.Array:
+                changed = unpack(x.at[through_data].set(part), p)
+                moved = phi.at[small].set(changed.mu[small] + changed.omega[small] * v[small])
+                f = residual.prediction(model.log_curve(model.to_natural(moved), sample.time))
+                nll = residual.nll(sample.y, f, sample.censored, changed.sigma)
                 return -jnp.where(sample.mask, nll, 0.0).sum()
 
-            log_sigma = jnp.log(population.sigma)
-            value, slope = jax.value_and_grad(log_density)(log_sigma)
-            return value, slope, jax.hessian(log_density)(log_sigma)
+            value, slope = jax.value_and_grad(log_density)(x[through_data])
+            return value, slope, jax.hessian(log_density)(x[through_data])
 
         value, slope, bend = jax.vmap(one)(u)
         logp = value - 0.5 * ((u**2).sum(-1) + p * LOG_2PI)
         logw = jnp.where(jnp.isfinite(logp), logp - logq, -jnp.inf)
         top = logw.max()
         w = jnp.exp(logw - top)
-        # With phi = mu + omega u held fixed, mu and omega stand only in the normal prior of phi, so the
-        # derivatives of the complete-data likelihood are (u/omega, u^2 - 1, d/d ln sigma).
-        score = jnp.concatenate([u / population.omega, u**2 - 1, slope], axis=-1)
-        first, second, k = w @ u, w @ u**2, jnp.arange(p)
-        hessian = jnp.zeros((score.shape[1],) * 2)
-        hessian = hessian.at[k, k].set(-w.sum() / population.omega**2)
-        hessian = hessian.at[k, p + k].set(-2 * first / population.omega)
-        hessian = hessian.at[p + k, k].set(-2 * first / population.omega)
-        hessian = hessian.at[p + k, p + k].set(-2 * second)
-        hessian = hessian.at[2 * p :, 2 * p :].set(jnp.tensordot(w, bend, 1))
+        score = jnp.zeros((u.shape[0], x.shape[0]))
+        score = score.at[:, wide].set((u / population.omega)[:, wide]).at[:, p + wide].set((u**2 - 1)[:, wide])
+        score = score.at[:, through_data].set(slope)
+        first, second = w @ u, w @ u**2
+        cross = (-2 * first / population.omega)[wide]
+        hessian = jnp.zeros((x.shape[0],) * 2)
+        hessian = hessian.at[wide, wide].set((-w.sum() / population.omega**2)[wide])
+        hessian = hessian.at[wide, p + wide].set(cross).at[p + wide, wide].set(cross)
+        hessian = hessian.at[p + wide, p + wide].set(-2 * second[wide])
+        hessian = hessian.at[through_data[:, None], through_data[None, :]].set(jnp.tensordot(w, bend, 1))
         return _Moments(
             top,
             w.sum(),
@@ -237,6 +257,7 @@ def importance_sample(
     """
     n, p = problem.n_real, problem.n_parameters
     padded = problem.samples.y.shape[0]
+    tight = tuple(int(k) for k in np.flatnonzero(np.exp(x[p : 2 * p]) < TIGHT_OMEGA))
     rest = (problem.samples, problem.model, problem.residual)
     with jax.enable_x64(True):
         flat = jnp.asarray(x)
@@ -246,7 +267,7 @@ def importance_sample(
         draws = 0
         while True:
             draws += DRAWS
-            part = _round(_noise((seed, draws), padded, DRAWS, p), flat, proposal, *rest)
+            part = _round(_noise((seed, draws), padded, DRAWS, p), flat, proposal, *rest, tight)
             fresh = _Moments(*(np.asarray(a)[:n] for a in part))
             total = fresh if total is None else _merge(total, fresh)
             effective = total.w**2 / total.w2

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from cellkinetics.fitting.pooled.focei import OMEGA_BOUNDS, SIGMA_BOUNDS
 from cellkinetics.fitting.pooled.importance import ImportanceResult, importance_sample
+from cellkinetics.fitting.pooled.modes import conditional_modes
 from cellkinetics.fitting.pooled.problem import PooledProblem
 
 FloatArray = NDArray[np.float64]
@@ -22,6 +22,7 @@ COARSE_DROP = 0.1
 """Steps that promise more than this are taken on one round of draws; the rest of the way on as many as it takes."""
 LONGEST_STEP = 1.0
 MAX_HALVINGS = 6
+MAX_DRAWS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,49 +85,43 @@ def estimate_marginal(
         on_iteration: called with the iteration and -2 ln L.
     """
     p, free = problem.n_parameters, problem.free
-    lower = np.r_[
-        np.full(p, -np.inf), np.full(p, OMEGA_BOUNDS[0]), np.full(len(problem.residual.names), SIGMA_BOUNDS[0])
-    ]
-    upper = np.r_[
-        np.full(p, np.inf), np.full(p, OMEGA_BOUNDS[1]), np.full(len(problem.residual.names), SIGMA_BOUNDS[1])
-    ]
+    r = len(problem.residual.names)
+    lower = np.r_[np.full(p, -np.inf), np.full(p, OMEGA_BOUNDS[0]), np.full(r, SIGMA_BOUNDS[0])]
+    upper = np.r_[np.full(p, np.inf), np.full(p, OMEGA_BOUNDS[1]), np.full(r, SIGMA_BOUNDS[1])]
+
+    def evaluate(at: FloatArray, known: jax.Array, target: float) -> tuple[ImportanceResult, jax.Array]:
+        u = conditional_modes(problem, at, known=known, thorough=False).u
+        return importance_sample(problem, at, u, seed=seed, target_se=target, max_draws=MAX_DRAWS), u
+
+    def plan(at: FloatArray, found: ImportanceResult) -> tuple[FloatArray, float]:
+        outward = ((at <= lower) & (found.score < 0)) | ((at >= upper) & (found.score > 0))
+        return newton_step(found, free & ~outward)
+
     x = np.array(start, dtype=float)
-    centre = modes
-    precise = False
-    result = importance_sample(problem, x, centre, seed=seed, target_se=np.inf)
-    step, drop = newton_step(result, free)
+    target = np.inf
+    result, centre = evaluate(x, modes, target)
+    step, drop = plan(x, result)
     iteration = 0
     while iteration < max_iterations:
-        if not precise and drop < COARSE_DROP:
-            precise = True
-            result = importance_sample(problem, x, centre, seed=seed, target_se=target_se)
-            step, drop = newton_step(result, free)
-        if precise and drop < EXPECTED_DROP:
+        if drop < COARSE_DROP and target > target_se:
+            target = target_se
+            result, centre = evaluate(x, centre, target)
+            step, drop = plan(x, result)
+        if drop < EXPECTED_DROP:
             break
         iteration += 1
         step *= min(1.0, LONGEST_STEP / np.abs(step).max())
         for _ in range(MAX_HALVINGS):
             candidate = np.clip(x + step, lower, upper)
-            moved = _whiten_again(problem, x, candidate, centre)
-            trial = importance_sample(problem, candidate, moved, seed=seed, target_se=target_se if precise else np.inf)
+            trial, moved = evaluate(candidate, centre, target)
             # A rise within the noise of two evaluations is no rise.
             if trial.minus2ll <= result.minus2ll + result.mc_se:
                 break
-            step /= 2
+            step = step / 2
         else:
             break
         x, result, centre = candidate, trial, moved
         if on_iteration is not None:
             on_iteration(iteration, result.minus2ll)
-        step, drop = newton_step(result, free)
-    return MarginalEstimate(x, result, drop, iteration, converged=precise and drop < EXPECTED_DROP)
-
-
-def _whiten_again(problem: PooledProblem, old: FloatArray, new: FloatArray, u: jax.Array) -> jax.Array:
-    """Express the same individual parameters phi = mu + omega u under new population parameters."""
-    p = problem.n_parameters
-    with jax.enable_x64(True):
-        phi = old[:p] + np.exp(old[p : 2 * p]) * np.asarray(u)
-        moved = jnp.asarray((phi - new[:p]) / np.exp(new[p : 2 * p]))
-        # Padding patients have no data: their conditional distribution is the prior, wherever it is.
-        return jnp.where(problem.samples.mask.any(axis=1, keepdims=True), moved, 0.0)
+        step, drop = plan(x, result)
+    return MarginalEstimate(x, result, drop, iteration, converged=target <= target_se and drop < EXPECTED_DROP)

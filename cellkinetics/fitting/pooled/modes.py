@@ -13,7 +13,7 @@ from jax.scipy.linalg import cho_solve
 from numpy.typing import NDArray
 
 from cellkinetics.fitting.pooled.likelihood import gauss_newton, joint_nll
-from cellkinetics.fitting.pooled.problem import Samples, unpack
+from cellkinetics.fitting.pooled.problem import PooledProblem, Samples, unpack
 from cellkinetics.models.base import LogCurve, Model
 from cellkinetics.models.residual import Residual
 
@@ -147,3 +147,20 @@ def search(
         jnp.stack([modes.value for modes in found])[best, patients],
         jnp.stack([modes.settled for modes in found])[best, patients],
     )
+
+
+def conditional_modes(
+    problem: PooledProblem, x: NDArray[np.float64], *, known: jax.Array | None = None, thorough: bool = True
+) -> Modes:
+    """Find every patient's mode at the flat vector ``x``; see `search`."""
+    model = problem.model
+    with jax.enable_x64(True):
+        return search(
+            jnp.asarray(x),
+            problem.samples,
+            model,
+            problem.residual,
+            model.search_curve or model.log_curve,
+            known=known,
+            thorough=thorough,
+        )

@@ -45,12 +45,16 @@ def summarise(
     """Assemble the result of a population fit (see `PopulationFit` for what it holds)."""
     p = problem.n_parameters
     searched = problem.free
+    labels = np.array(problem.labels)
     floored = np.zeros(searched.size, dtype=bool)
     floored[p : 2 * p] = x[p : 2 * p] <= OMEGA_BOUNDS[0] + 1e-6
+    covariance, weakest = _covariance(likelihood.information, searched & ~floored)
+    # An SD on its way to zero has no information on its log scale: it counts as zero, the others keep theirs.
+    while covariance is None and p <= weakest < 2 * p:
+        floored[weakest] = True
+        covariance, weakest = _covariance(likelihood.information, searched & ~floored)
     searched &= ~floored
-    labels = np.array(problem.labels)
-
-    covariance, blame = _covariance(likelihood.information, searched, labels)
+    blame = "" if covariance is not None else f"the data hold no information about {labels[weakest]}"
     expected = np.nan
     if method == "focei" and covariance is not None:
         slope = -0.5 * focei.gradient[searched]
@@ -70,7 +74,7 @@ def summarise(
     k = int(problem.free.sum())
     residual_parameters = len(problem.residual.names)
     minus2ll = likelihood.minus2ll
-    weakest = int(np.argmin(likelihood.effective))
+    thinnest = int(np.argmin(likelihood.effective))
     return PopulationFit(
         model=problem.model.name,
         method=method,
@@ -92,8 +96,8 @@ def summarise(
             method="importance sampling",
             mc_se=likelihood.mc_se,
             draws=likelihood.draws,
-            ess_min=float(likelihood.effective[weakest]),
-            ess_min_subject=problem.subjects[weakest],
+            ess_min=float(likelihood.effective[thinnest]),
+            ess_min_subject=problem.subjects[thinnest],
             focei=focei.objective,
         ),
         aic=minus2ll + 2 * k,
@@ -106,16 +110,13 @@ def summarise(
     )
 
 
-def _covariance(
-    information: FloatArray, searched: NDArray[np.bool_], labels: NDArray[np.str_]
-) -> tuple[FloatArray | None, str]:
-    """Invert the information of the searched elements, or name the parameter that it says nothing about."""
+def _covariance(information: FloatArray, searched: NDArray[np.bool_]) -> tuple[FloatArray | None, int]:
+    """Invert the information of the searched elements, or point to the one that it says nothing about."""
     block = information[np.ix_(searched, searched)]
     values, vectors = np.linalg.eigh(0.5 * (block + block.T))
-    if values[0] <= 1e-8 * values[-1]:
-        name = labels[searched][int(np.argmax(np.abs(vectors[:, 0])))]
-        return None, f"the data hold no information about {name}"
-    return (vectors / values) @ vectors.T, ""
+    if values[0] <= 1e-6 * values[-1]:
+        return None, int(np.flatnonzero(searched)[np.argmax(np.abs(vectors[:, 0]))])
+    return (vectors / values) @ vectors.T, -1
 
 
 def _estimates(
@@ -146,7 +147,7 @@ def _estimates(
                 if problem.model.parameters[j - p].transform == "log":
                     iiv = 100 * float(np.sqrt(np.expm1(value**2)))
                 if floored[j]:
-                    reason = "no variability between patients could be seen: the SD is at its lower bound"
+                    reason = "no variability between patients could be seen: the SD cannot be told from zero"
         precision = interval(transform, value, float(se[j])) if np.isfinite(se[j]) else None
         rows.append(
             PopulationEstimate(
@@ -187,7 +188,7 @@ def _warnings(
         for row in estimates
         if row.rse_percent is not None and row.rse_percent > WEAK_RSE
     ]
-    found += [f"{problem.labels[j]} is at its lower bound" for j in np.flatnonzero(floored)]
+    found += [f"{problem.labels[j]} cannot be told from zero" for j in np.flatnonzero(floored)]
     thin = np.flatnonzero(likelihood.effective < SMALL_SAMPLE)
     if len(thin):
         found.append(

@@ -78,9 +78,11 @@ def area(theta: jax.Array, start: jax.Array, end: jax.Array) -> jax.Array:
         cmax, tmax, foldx, alpha, fb, beta = theta
         rho = jnp.log(foldx) / tmax
         rise = cmax / foldx * jnp.expm1(rho * jnp.minimum(x, tmax)) / rho
-        after = jnp.maximum(x - tmax, 0.0)
-        fall = (1 - fb) * -jnp.expm1(-alpha * after) / alpha + fb * -jnp.expm1(-beta * after) / beta
-        return rise + cmax * fall
+        # exp(-beta * inf) is 0, but its derivative is 0 * inf: an infinite end is a case of its own.
+        endless = jnp.isinf(x)
+        after = jnp.where(endless, 0.0, jnp.maximum(x - tmax, 0.0))
+        gone = [jnp.where(endless, 1.0, -jnp.expm1(-rate * after)) for rate in (alpha, beta)]
+        return rise + cmax * ((1 - fb) * gone[0] / alpha + fb * gone[1] / beta)
 
     return cumulative(end) - cumulative(start)
 

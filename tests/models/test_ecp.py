@@ -156,6 +156,16 @@ def test_areas_of_adjoining_intervals_add_up(a: float, b: float, c: float) -> No
         assert whole >= 0
 
 
+def test_area_to_infinity_has_the_derivatives_of_its_closed_form() -> None:
+    theta = jnp.array(ECP.theta(STEIN))
+    gradient = jax.grad(area)(theta, jnp.asarray(0.0), jnp.asarray(jnp.inf))
+    cmax, _, _, alpha, fb, beta = theta
+    np.testing.assert_allclose(gradient[3], -cmax * (1 - fb) / alpha**2, rtol=1e-12)
+    np.testing.assert_allclose(gradient[4], cmax * (1 / beta - 1 / alpha), rtol=1e-12)
+    np.testing.assert_allclose(gradient[5], -cmax * fb / beta**2, rtol=1e-12)
+    assert np.isfinite(gradient).all()
+
+
 def test_area_before_the_peak_is_that_of_growth_alone() -> None:
     # (Cmax/foldx) (exp(rho x) - 1) / rho at x = 3: 6.153846 * (14.4015 - 1) / 0.889111
     theta = jnp.asarray(ECP.theta(STEIN))

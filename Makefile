@@ -6,7 +6,8 @@
 
 VENV ?= .venv
 OUT ?= results/demo
-PYTEST_OPTIONS ?=
+# Most of the suite's time is compilation, so tests of one file stay in one process.
+PYTEST_OPTIONS ?= --numprocesses auto --maxprocesses 6 --dist loadfile
 
 BIN = $(VENV)/bin
 LOCK = constraints.txt

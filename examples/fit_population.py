@@ -10,7 +10,8 @@ BUNDLED = files("cellkinetics.data") / "bundled" / "dose_exploration.csv"  # sim
 
 def main(path: str = str(BUNDLED)) -> None:
     cohort = ck.read(path)
-    population = ck.pool(cohort, model="ecp", seed=1)
+    # FOCEI is a first look; without method= the likelihood itself is maximised, which takes longer.
+    population = ck.pool(cohort, model="ecp", method="focei", seed=1)
 
     print(population.status)
     print(population.table.to_string(index=False))

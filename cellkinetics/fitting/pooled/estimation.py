@@ -118,7 +118,7 @@ def pool(
 
     modes = conditional_modes(problem, x, known=approximate.modes)
     # Fresh draws: the draws that a maximum was found with flatter it.
-    likelihood = importance_sample(problem, x, modes.u, seed=seed + 1, target_se=target_se)
+    likelihood = importance_sample(problem, x, modes, seed=seed + 1, target_se=target_se)
     work["importance_draws_per_patient"] = likelihood.draws
     result = summarise(
         problem,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from cellkinetics.fitting.pooled.likelihood import focei_objective
-from cellkinetics.fitting.pooled.modes import search
+from cellkinetics.fitting.pooled.modes import Modes, search
 from cellkinetics.fitting.pooled.problem import PooledProblem
 
 FloatArray = NDArray[np.float64]
@@ -32,7 +32,7 @@ class FoceiEstimate:
 
     Attributes:
         x: flat vector of the problem.
-        modes: whitened conditional modes (n, p).
+        modes: conditional modes there.
         objective: -2 ln L by the FOCEI approximation, constants included.
         gradient: of the objective at ``x``.
         iterations, evaluations: work done.
@@ -41,7 +41,7 @@ class FoceiEstimate:
     """
 
     x: FloatArray
-    modes: jax.Array
+    modes: Modes
     objective: float
     gradient: FloatArray
     iterations: int
@@ -88,7 +88,7 @@ def estimate_focei(
             full = x.copy()
             full[free] = point
             flat = jnp.asarray(full)
-            found = search(flat, samples, model, residual, curve, known=state["modes"].u, thorough=False)
+            found = search(flat, samples, model, residual, curve, known=state["modes"], thorough=False)
             value, gradient = focei_objective(flat, found.u, samples, model, residual, curve)
             work["evaluations"] += 1
             if not np.isfinite(float(value)):
@@ -124,7 +124,7 @@ def estimate_focei(
             message = str(outcome.message)
             x[free] = outcome.x
             flat = jnp.asarray(x)
-            modes = search(flat, samples, model, residual, curve, known=state["modes"].u)
+            modes = search(flat, samples, model, residual, curve, known=state["modes"])
             value, gradient = focei_objective(flat, modes.u, samples, model, residual, curve)
             if best - float(value) < SEARCH_GAIN:
                 settled = True
@@ -132,7 +132,7 @@ def estimate_focei(
             best = float(value)
     return FoceiEstimate(
         x=x,
-        modes=modes.u,
+        modes=modes,
         objective=float(value),
         gradient=np.asarray(gradient),
         iterations=work["iterations"],

@@ -2,9 +2,8 @@
 
     p(y) = E_q[ w ],   w = p(y | u) N(u; 0, I) / q(u)
 
-For each patient q is a mixture of a Student-t (5 degrees of freedom), adapted to the patient's
-conditional distribution, and the prior N(0, I), which bounds the weights where the Student-t is
-misplaced. Score and observed information of the marginal likelihood come from the same draws.
+q is the patient's mixture of `cellkinetics.fitting.pooled.proposal`. Score and observed information of
+the marginal likelihood come from the same draws.
 """
 
 from __future__ import annotations
@@ -16,34 +15,35 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import solve_triangular
-from jax.scipy.special import gammaln
 from numpy.typing import NDArray
 
-from cellkinetics.fitting.pooled.likelihood import LOG_2PI, data_nll, gauss_newton
-from cellkinetics.fitting.pooled.problem import PooledProblem, Population, Samples, unpack
+from cellkinetics.fitting.pooled.likelihood import LOG_2PI
+from cellkinetics.fitting.pooled.modes import Modes
+from cellkinetics.fitting.pooled.problem import PooledProblem, Samples, unpack
+from cellkinetics.fitting.pooled.proposal import (
+    ADAPT_DRAWS,
+    ADAPT_ROUNDS,
+    PATIENTS_AT_ONCE,
+    Noise,
+    Proposal,
+    adapt,
+    draw,
+    standard_noise,
+)
 from cellkinetics.models.base import Model
 from cellkinetics.models.residual import Residual
 
 FloatArray = NDArray[np.float64]
 
-DEGREES_OF_FREEDOM = 5
-PRIOR_SHARE = 0.1
-ADAPT_ROUNDS = 4
-ADAPT_DRAWS = 400
 DRAWS = 1000
-PATIENTS_AT_ONCE = 16
 TIGHT_OMEGA = 0.15
 """Below this SD the derivatives in mu and omega are taken through the curve (see `_round`)."""
 SMALL_SAMPLE = 100.0
 """An effective sample size below this leaves a patient's contribution in doubt."""
-
-
-class Proposal(NamedTuple):
-    """Centre (n, p) and Cholesky factor (n, p, p) of each patient's Student-t component."""
-
-    centre: jax.Array
-    factor: jax.Array
+POOR_SHARE = 0.02
+MAX_RESTARTS = 3
+"""When fewer than this share of a patient's draws are effective, its proposal has missed a region: it gets
+the draw of greatest weight as one more centre, and sampling starts over, so many times at most."""
 
 
 class _Moments(NamedTuple):
@@ -56,6 +56,7 @@ class _Moments(NamedTuple):
     uu: Any
     score: Any
     curvature: Any
+    heaviest: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,87 +85,9 @@ class ImportanceResult:
     draws: int
 
 
-def _student_logpdf(z: jax.Array, factor: jax.Array) -> jax.Array:
-    p, nu = z.shape[-1], DEGREES_OF_FREEDOM
-    constant = gammaln((nu + p) / 2) - gammaln(nu / 2) - p / 2 * jnp.log(nu * jnp.pi)
-    return constant - jnp.log(jnp.diag(factor)).sum() - (nu + p) / 2 * jnp.log1p((z**2).sum(-1) / nu)
-
-
-class _Noise(NamedTuple):
-    """Standard random numbers behind the draws of every patient; leading axes (n, k)."""
-
-    normal: jax.Array
-    spread: jax.Array
-    from_prior: jax.Array
-
-
-def _noise(seed: tuple[int, ...], n: int, k: int, p: int) -> _Noise:
-    """Draw the numbers with numpy: several times faster on a CPU than JAX's counter-based generator."""
-    rng = np.random.default_rng(seed)
-    return _Noise(
-        jnp.asarray(rng.standard_normal((n, k, p))),
-        jnp.asarray(np.sqrt(rng.chisquare(DEGREES_OF_FREEDOM, (n, k, 1)) / DEGREES_OF_FREEDOM)),
-        jnp.asarray(rng.random((n, k, 1)) < PRIOR_SHARE),
-    )
-
-
-def _draw(noise: _Noise, centre: jax.Array, factor: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Turn noise into whitened effects from a patient's mixture; returns draws (k, p) and ln q (k,)."""
-    p = centre.shape[0]
-    student = centre + (noise.normal / noise.spread) @ factor.T
-    u = jnp.where(noise.from_prior, noise.normal, student)
-    z = solve_triangular(factor, (u - centre).T, lower=True).T
-    return u, jnp.logaddexp(
-        jnp.log1p(-PRIOR_SHARE) + _student_logpdf(z, factor),
-        jnp.log(PRIOR_SHARE) - 0.5 * (u**2).sum(-1) - 0.5 * p * LOG_2PI,
-    )
-
-
-def _log_joint(u: jax.Array, population: Population, samples: Samples, model: Model, residual: Residual) -> jax.Array:
-    return -data_nll(u, population, samples, model, residual, model.log_curve) - 0.5 * (u @ u + u.shape[0] * LOG_2PI)
-
-
-@partial(jax.jit, static_argnames=("model", "residual"))
-def adapt_proposal(
-    noise: _Noise, x: jax.Array, modes: jax.Array, samples: Samples, model: Model, residual: Residual
-) -> Proposal:
-    """Fit each patient's proposal to its conditional distribution, starting from mode and curvature.
-
-    ``noise`` has leading axes (n, rounds * draws): each round learns from its own share.
-    """
-    p = modes.shape[1]
-    population = unpack(x, p)
-    curve = model.search_curve or model.log_curve
-
-    def patient(args: tuple[_Noise, jax.Array, Samples]) -> Proposal:
-        own, mode, sample = args
-        rounds = jax.tree.map(lambda a: a.reshape(ADAPT_ROUNDS, -1, a.shape[-1]), own)
-        start = 1.5 * jnp.linalg.inv(gauss_newton(mode, population, sample, model, residual, curve))
-
-        def learn(
-            carry: tuple[jax.Array, jax.Array], share_of_noise: _Noise
-        ) -> tuple[tuple[jax.Array, jax.Array], None]:
-            centre, covariance = carry
-            factor = jnp.linalg.cholesky(covariance + 1e-8 * jnp.eye(p))
-            u, logq = _draw(share_of_noise, centre, factor)
-            logw = jax.vmap(lambda v: _log_joint(v, population, sample, model, residual))(u) - logq
-            w = jax.nn.softmax(jnp.where(jnp.isfinite(logw), logw, -jnp.inf))
-            # What few effective draws say is blended with what was believed before.
-            share = 1 / (1 + 20 * (w**2).sum())
-            mean = w @ u
-            deviation = u - mean
-            learned = (deviation.T * w) @ deviation
-            return ((1 - share) * centre + share * mean, (1 - share) * covariance + 1.1 * share * learned), None
-
-        (centre, covariance), _ = jax.lax.scan(learn, (mode, start), rounds)
-        return Proposal(centre, jnp.linalg.cholesky(covariance + 1e-8 * jnp.eye(p)))
-
-    return jax.lax.map(patient, (noise, modes, samples), batch_size=PATIENTS_AT_ONCE)
-
-
 @partial(jax.jit, static_argnames=("model", "residual", "tight"))
 def _round(
-    noise: _Noise,
+    noise: Noise,
     x: jax.Array,
     proposal: Proposal,
     samples: Samples,
@@ -179,15 +102,15 @@ def _round(
     not matter. That divides the noise by omega; ``tight`` lists the parameters whose omega is too small
     for it. For those u is held fixed, and mu and omega act through the curve.
     """
-    p = proposal.centre.shape[1]
+    p = proposal.centre.shape[-1]
     population = unpack(x, p)
     wide = jnp.array([k for k in range(p) if k not in tight], dtype=int)
     small = jnp.array(tight, dtype=int)
     through_data = jnp.concatenate([small, p + small, jnp.arange(2 * p, x.shape[0])])
 
-    def patient(args: tuple[_Noise, Proposal, Samples]) -> _Moments:
+    def patient(args: tuple[Noise, Proposal, Samples]) -> _Moments:
         own, q, sample = args
-        u, logq = _draw(own, q.centre, q.factor)
+        u, logq, _ = draw(own, q)
 
         def one(v: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
             phi = population.mu + population.omega * v
@@ -225,6 +148,7 @@ def _round(
             (u.T * w) @ u,
             w @ score,
             hessian + (score.T * w) @ score,
+            u[jnp.argmax(logw)],
         )
 
     return jax.lax.map(patient, (noise, proposal, samples), batch_size=PATIENTS_AT_ONCE)
@@ -233,7 +157,7 @@ def _round(
 def importance_sample(
     problem: PooledProblem,
     x: FloatArray,
-    modes: jax.Array,
+    modes: Modes,
     *,
     seed: int,
     target_se: float = 0.2,
@@ -244,7 +168,7 @@ def importance_sample(
     Args:
         problem: data, model and residual.
         x: flat vector (d,).
-        modes: whitened starts of the proposals (n, p), such as conditional modes.
+        modes: conditional modes at ``x``, around which the proposals begin.
         seed: of the draws.
         target_se: of -2 ln L.
         max_draws: a patient; then the error is what it is, and reported.
@@ -259,21 +183,28 @@ def importance_sample(
     padded = problem.samples.y.shape[0]
     tight = tuple(int(k) for k in np.flatnonzero(np.exp(x[p : 2 * p]) < TIGHT_OMEGA))
     rest = (problem.samples, problem.model, problem.residual)
+    centres = np.array(modes.centres)
     with jax.enable_x64(True):
         flat = jnp.asarray(x)
-        noise = _noise((seed, 0), padded, ADAPT_ROUNDS * ADAPT_DRAWS, p)
-        proposal = adapt_proposal(noise, flat, modes, *rest)
-        total: _Moments | None = None
-        draws = 0
-        while True:
-            draws += DRAWS
-            part = _round(_noise((seed, draws), padded, DRAWS, p), flat, proposal, *rest, tight)
-            fresh = _Moments(*(np.asarray(a)[:n] for a in part))
-            total = fresh if total is None else _merge(total, fresh)
-            effective = total.w**2 / total.w2
-            se = 2 * float(np.sqrt(np.maximum(1 / effective - 1 / draws, 0).sum()))
-            if se <= target_se or draws >= max_draws:
+        for restart in range(MAX_RESTARTS + 1):
+            noise = standard_noise((seed, restart, 0), padded, ADAPT_ROUNDS * ADAPT_DRAWS, p)
+            proposal = adapt(noise, flat, jnp.asarray(centres), *rest)
+            total: _Moments | None = None
+            draws = 0
+            while True:
+                draws += DRAWS
+                part = _round(standard_noise((seed, restart, draws), padded, DRAWS, p), flat, proposal, *rest, tight)
+                fresh = _Moments(*(np.asarray(a)[:n] for a in part))
+                total = fresh if total is None else _merge(total, fresh)
+                effective = total.w**2 / total.w2
+                se = 2 * float(np.sqrt(np.maximum(1 / effective - 1 / draws, 0).sum()))
+                poor = effective < POOR_SHARE * draws
+                if se <= target_se or draws >= max_draws or (poor.any() and restart < MAX_RESTARTS):
+                    break
+            if not poor.any():
                 break
+            missed = np.flatnonzero(poor)
+            centres[missed, 1 + restart % (centres.shape[1] - 1)] = total.heaviest[missed]
     assert total is not None
     weight = total.w[:, None]
     mean = total.u / weight
@@ -311,4 +242,5 @@ def _merge(a: _Moments, b: _Moments) -> _Moments:
         add(a.uu, b.uu),
         add(a.score, b.score),
         add(a.curvature, b.curvature),
+        np.where((a.top >= b.top)[:, None], a.heaviest, b.heaviest),
     )

@@ -21,10 +21,30 @@ MAX_STEPS = 80
 DECREMENT_TOLERANCE = 1e-12
 """A mode has settled when the next step promises less than this in the log density."""
 DAMPING_LIMIT = 1e10
+CENTRES = 3
+WORTH_KEEPING = 8.0
+"""A further mode this much worse in the log density has no share worth drawing from."""
 
 
 class Modes(NamedTuple):
-    """The best mode of each patient: ``u`` (n, p), ``value`` (n,), ``settled`` (n,) whether it converged."""
+    """The modes of each patient, whitened.
+
+    Attributes:
+        u: the best one (n, p).
+        value: `joint_nll` there (n,).
+        settled: whether it converged (n,).
+        centres: the best one and the next best that are different (n, `CENTRES`, p); where there are
+            fewer, the best one again.
+    """
+
+    u: jax.Array
+    value: jax.Array
+    settled: jax.Array
+    centres: jax.Array
+
+
+class _Found(NamedTuple):
+    """Modes next to one start of each patient: (n, p), (n,), (n,)."""
 
     u: jax.Array
     value: jax.Array
@@ -113,10 +133,10 @@ def find_mode(
 @partial(jax.jit, static_argnames=("model", "residual", "curve"))
 def descend(
     starts: jax.Array, x: jax.Array, samples: Samples, model: Model, residual: Residual, curve: LogCurve
-) -> Modes:
+) -> _Found:
     """Find the mode next to one start of each patient; ``starts`` (n, p)."""
     u, value, settled = jax.vmap(lambda v, s: find_mode(v, x, s, model, residual, curve))(starts, samples)
-    return Modes(u, jnp.where(jnp.isfinite(value), value, jnp.inf), settled)
+    return _Found(u, jnp.where(jnp.isfinite(value), value, jnp.inf), settled)
 
 
 def search(
@@ -126,31 +146,42 @@ def search(
     residual: Residual,
     curve: LogCurve,
     *,
-    known: jax.Array | None = None,
+    known: Modes | None = None,
     thorough: bool = True,
 ) -> Modes:
     """Find every patient's best mode over several starts.
 
-    ``known`` are modes (n, p) of nearby parameters, one more start. A search that is not ``thorough``
-    starts from these and the centre only, not from all `start_points`.
+    ``known`` are the modes of nearby parameters, more starts. A search that is not ``thorough`` starts from
+    these and the middle only, not from all `start_points`.
     """
     n, p = samples.y.shape[0], len(model.parameters)
     points = start_points(model) if thorough else np.zeros((1, p))
     starts = [jnp.broadcast_to(jnp.asarray(point), (n, p)) for point in points]
     if known is not None:
-        starts.append(known)
+        starts += [known.centres[:, k] for k in range(CENTRES)]
     found = [descend(start, x, samples, model, residual, curve) for start in starts]
-    best = jnp.argmin(jnp.stack([modes.value for modes in found]), axis=0)
-    patients = jnp.arange(n)
-    return Modes(
-        jnp.stack([modes.u for modes in found])[best, patients],
-        jnp.stack([modes.value for modes in found])[best, patients],
-        jnp.stack([modes.settled for modes in found])[best, patients],
-    )
+    return _choose(*(jnp.stack(part, axis=1) for part in zip(*found, strict=True)))
+
+
+@jax.jit
+def _choose(u: jax.Array, value: jax.Array, settled: jax.Array) -> Modes:
+    """Pick from (n, s, p), (n, s), (n, s) the best mode of each patient, and the best different ones."""
+    patients = jnp.arange(u.shape[0])
+    best = jnp.argmin(value, axis=1)
+    top = u[patients, best]
+    centres, left = [top], value
+    for _ in range(CENTRES - 1):
+        # A mode within half an SD of one that was chosen is the same for a proposal.
+        same = jnp.abs(u - centres[-1][:, None]).max(-1) < 0.5
+        left = jnp.where(same, jnp.inf, left)
+        following = jnp.argmin(left, axis=1)
+        other = left[patients, following] < value[patients, best] + WORTH_KEEPING
+        centres.append(jnp.where(other[:, None], u[patients, following], top))
+    return Modes(top, value[patients, best], settled[patients, best], jnp.stack(centres, axis=1))
 
 
 def conditional_modes(
-    problem: PooledProblem, x: NDArray[np.float64], *, known: jax.Array | None = None, thorough: bool = True
+    problem: PooledProblem, x: NDArray[np.float64], *, known: Modes | None = None, thorough: bool = True
 ) -> Modes:
     """Find every patient's mode at the flat vector ``x``; see `search`."""
     model = problem.model

@@ -15,7 +15,7 @@ from cellkinetics.fitting.pooled.modes import search
 
 def modes_of(problem, x):
     with jax.enable_x64(True):
-        return search(jnp.asarray(x), problem.samples, problem.model, problem.residual, problem.model.log_curve).u
+        return search(jnp.asarray(x), problem.samples, problem.model, problem.residual, problem.model.log_curve)
 
 
 def quadrature(x: np.ndarray, kind: str) -> float:

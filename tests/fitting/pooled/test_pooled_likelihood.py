@@ -63,7 +63,7 @@ def test_the_exact_gradient_agrees_with_finite_differences_of_searched_objective
     for k in range(len(x)):
         shift = np.zeros_like(x)
         shift[k] = step
-        up, down = (objective(problem, x + s, known=modes.u)[0] for s in (shift, -shift))
+        up, down = (objective(problem, x + s, known=modes)[0] for s in (shift, -shift))
         assert gradient[k] == pytest.approx((up - down) / (2 * step), rel=2e-5, abs=2e-5), problem.labels[k]
 
 

@@ -104,6 +104,15 @@ Method = Annotated[
         rich_help_panel=ANALYSIS,
     ),
 ]
+Fix = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fix",
+        help="Typical value that the population fit keeps, such as foldx=3900. Repeat it for several.",
+        metavar="NAME=VALUE",
+        rich_help_panel=ANALYSIS,
+    ),
+]
 Analyte = Annotated[
     str | None,
     typer.Option(help="Analyte of the population fit, where the data hold several.", rich_help_panel=ANALYSIS),

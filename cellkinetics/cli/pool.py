@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from cellkinetics.cli import options as o
+from cellkinetics.cli.pairs import parse_pairs
+from cellkinetics.errors import SettingsError
 
 if TYPE_CHECKING:
     from cellkinetics.cli.session import Session
@@ -21,6 +24,7 @@ def pool(
     out: o.Out = o.DEFAULT_OUT,
     model: o.ModelName = "ecp",
     method: o.Method = "importance",
+    fix: o.Fix = None,
     analyte: o.Analyte = None,
     seed: o.Seed = 0,
     dialect: o.Dialect = "auto",
@@ -47,11 +51,32 @@ def pool(
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
         cohort = read_input(session, data, given)
         with session.stage("pool"):
-            write_population(session, cohort, model, method, analyte, seed)
+            write_population(session, cohort, model, method, analyte, seed, fixed_values(fix))
         tell_files(session)
 
 
-def write_population(session: Session, cohort: Cohort, model: str, method: str, analyte: str | None, seed: int) -> None:
+def fixed_values(items: Sequence[str] | None) -> dict[str, float]:
+    """Return the typical values of ``--fix`` by parameter.
+
+    Raises:
+        SettingsError: for an item that is not NAME=NUMBER.
+    """
+    pairs = parse_pairs("--fix", items, form="NAME=VALUE", example="foldx=3900")
+    try:
+        return {name: float(value) for name, value in pairs.items()}
+    except ValueError:
+        raise SettingsError(f"--fix {' '.join(items or [])}: the value must be a number, as in foldx=3900") from None
+
+
+def write_population(
+    session: Session,
+    cohort: Cohort,
+    model: str,
+    method: str,
+    analyte: str | None,
+    seed: int,
+    fix: Mapping[str, float],
+) -> None:
     """Fit the population of one analyte, write its files, and show its parameters."""
     from cellkinetics.errors import FitError
     from cellkinetics.fitting.pooled.estimation import pool as pool_all
@@ -65,7 +90,7 @@ def write_population(session: Session, cohort: Cohort, model: str, method: str, 
         )
     given: Any = method
     with session.screen.progress("Population fit") as progress:
-        result = pool_all(cohort, model=model, method=given, seed=seed, progress=progress)
+        result = pool_all(cohort, model=model, method=given, fix=fix, seed=seed, progress=progress)
     session.folder.write_json("population.json", result.to_dict())
     session.folder.write_table("population.csv", result.table)
     session.folder.write_table("individual_effects.csv", result.individual)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cellkinetics.errors import SettingsError
+from cellkinetics.cli.pairs import parse_pairs
 
 if TYPE_CHECKING:
     from cellkinetics.cli.session import Session
@@ -29,14 +29,7 @@ def reading_options(
     Raises:
         SettingsError: for a ``--map`` that is not ROLE=COLUMN, or names a role twice.
     """
-    roles: dict[str, str] = {}
-    for item in mapping or []:
-        role, separator, column = item.partition("=")
-        if not (separator and role.strip() and column.strip()):
-            raise SettingsError(f"--map {item}: write ROLE=COLUMN, for example subject=PATIENT")
-        if role.strip() in roles:
-            raise SettingsError(f"--map names the role {role.strip()} twice")
-        roles[role.strip()] = column.strip()
+    roles = parse_pairs("--map", mapping, form="ROLE=COLUMN", example="subject=PATIENT")
     return {
         "dialect": dialect,
         "mapping": roles or None,

@@ -24,6 +24,7 @@ def run(
     by: o.By = "group",
     model: o.ModelName = "ecp",
     method: o.Method = "importance",
+    fix: o.Fix = None,
     analyte: o.Analyte = None,
     seed: o.Seed = 0,
     dialect: o.Dialect = "auto",
@@ -79,13 +80,16 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
             given["time_unit"],
             given["value_unit"],
         )
+        fixed = pool.fixed_values(given["fix"])
         cohort = read_input(session, Path(given["data"]), reading)
         with session.stage("nca", alone=False):
             nca.write_nca(session, cohort, rules, given["parameters"], given["by"])
         with session.stage("fit", alone=False):
             fit.write_fits(session, cohort, given["model"])
         with session.stage("pool", alone=False):
-            pool.write_population(session, cohort, given["model"], given["method"], given["analyte"], given["seed"])
+            pool.write_population(
+                session, cohort, given["model"], given["method"], given["analyte"], given["seed"], fixed
+            )
         session.write_manifest()
         with session.stage("report", alone=False):
             build_report(session)

@@ -97,7 +97,8 @@ def _extra(module: str, extra: str, what: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise SettingsError(f"reading {what} needs an extra: pip install 'cellkinetics[{extra}]'") from error
+        package = module.replace("_", "-")
+        raise SettingsError(f"reading {what} needs {package}, the extra '{extra}': pip install {package}") from error
 
 
 def _from_workbook(data: bytes, name: str, log: FaultLog) -> Cells:

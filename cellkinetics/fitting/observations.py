@@ -19,7 +19,7 @@ from cellkinetics.data.cohort import (
 REASONS = {
     "blq_without_lloq": "below quantification without an LLOQ",
     "alq_without_uloq": "above quantification without a ULOQ",
-    "before_infusion": "taken before infusion",
+    "before_infusion": "taken at or before infusion",
     "not_positive": "quantified, but not a positive number",
 }
 """Reason code of a sample that is left out, and what it says."""
@@ -60,7 +60,7 @@ def observations(cohort: Cohort) -> Observations:
         >>> cohort = Cohort.from_arrays([[0, 7, 14, 28]], [[0, 0, 900, 400]], lloq=[[50, 50, 50, 50]])
         >>> chosen = observations(cohort)
         >>> chosen.used.tolist(), chosen.left_out(0)
-        ([[False, True, True, True]], 'left out: 1 taken before infusion')
+        ([[False, True, True, True]], 'left out: 1 taken at or before infusion')
     """
     flag = cohort.censored
     y = np.select([flag == LEFT_CENSORED, flag == RIGHT_CENSORED], [cohort.lloq, cohort.uloq], cohort.value)

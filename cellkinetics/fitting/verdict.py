@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -176,7 +176,7 @@ def _unidentified(
                 f"{n_quantified} quantified samples for {n_searched} parameters: "
                 "the curve runs through all of them and no residual is left to judge it by",
             )
-        elif se[k] > WEAK_SE:
+        elif not se[k] <= WEAK_SE:  # NaN as well
             why[name] = Why("flat_likelihood", f"the likelihood hardly changes with {name}")
     return why
 
@@ -207,7 +207,7 @@ def _derived_rows(
         if blamed:
             sentence = f"depends on {', '.join(blamed)}: {why[blamed[0]].sentence}"
             rows.append(_unknown(quantity.name, unit, Why(why[blamed[0]].code, sentence)))
-        elif not np.isfinite(log_number) or se > WEAK_SE:
+        elif not (np.isfinite(log_number) and se <= WEAK_SE):
             sentence = f"the likelihood hardly changes with {quantity.name}"
             rows.append(_unknown(quantity.name, unit, Why("flat_likelihood", sentence)))
         else:
@@ -225,12 +225,13 @@ def _derived_rows(
 
 
 def _statistics(search: Search, counts: tuple[int, int], left_out: str) -> list[Estimate]:
+    numbers = {"minus2ll": search.minus2ll, "aic": search.aic, "bic": search.bic}
+    numbers |= {"n_samples": float(counts[0]), "n_blq": float(counts[1])}
+    exact = "a statistic of the fit: it has no standard error"
+    rows = [Estimate(name, "", number, reason=exact, reason_code="statistic") for name, number in numbers.items()]
     return [
-        Estimate("minus2ll", "", search.minus2ll),
-        Estimate("aic", "", search.aic),
-        Estimate("bic", "", search.bic),
-        Estimate("n_samples", "", float(counts[0]), reason=left_out),
-        Estimate("n_blq", "", float(counts[1])),
+        replace(row, reason=f"{exact}; {left_out}") if left_out and row.parameter == "n_samples" else row
+        for row in rows
     ]
 
 

@@ -134,11 +134,13 @@ class OutputFolder:
         another input or to other reading options: then every earlier result goes (``force``) or stays.
 
         Raises:
-            OutputError: if the folder holds another reading and ``force`` is off.
+            OutputError: if the folder holds results of another reading and ``force`` is off.
         """
         tables = dict(zip(READING, (csv_bytes(samples), csv_bytes(faults)), strict=True))
         differs = [name for name, data in tables.items() if self._differs(name, data)]
-        if differs and not self.force:
+        # A folder that holds nothing but a reading has nothing to lose: the table was put right and is read anew.
+        only_read = set(previous_outputs(self.path)) == set(READING)
+        if differs and not (self.force or only_read):
             raise OutputError(
                 f"{self.path} holds results of another input, or of other reading options "
                 f"({_listed(differs)} would change); replace them with --force, or give another folder with --out"

@@ -222,3 +222,34 @@ def test_models_lists_parameters_and_sources(cli: Callable) -> None:
     assert done.code == 0
     for word in ("ecp", "cmax", "foldx", "10.1002/psp4.12388", "residual SD"):
         assert word in done.out
+
+
+def test_a_table_that_was_put_right_is_checked_again_without_force(cli: Callable, trial: Path) -> None:
+    good = trial.read_text()
+    trial.write_text(good.replace("A,low,3,180,50", "A,low,3,abc,50"))
+    assert cli("check", trial).code == 1
+    trial.write_text(good)
+    assert cli("check", trial).code == 0
+    assert cli("nca", trial, "--quiet").code == 0
+    trial.write_text(good.replace("A,low,3,180,50", "A,low,3,190,50"))
+    assert "another input" in cli("check", trial).err
+
+
+def test_typical_values_can_be_fixed_from_the_command_line_and_from_settings(
+    cli: Callable, trial: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def pool(*_args: object, **options: object) -> None:
+        seen.append(options["fix"])
+        raise FitError("enough")
+
+    monkeypatch.setattr("cellkinetics.fitting.pooled.estimation.pool", pool)
+    cli("pool", trial, "--fix", "foldx=3900", "--fix", "beta = 0.0032")
+    settings = trial.with_name("analysis.toml")
+    settings.write_text("[fix]\nfoldx = 3900\n")
+    cli("pool", trial, "--settings", settings, "--out", "other")
+    assert seen == [{"foldx": 3900.0, "beta": 0.0032}, {"foldx": 3900.0}]
+    wrong = cli("pool", trial, "--fix", "foldx=many", "--out", "third")
+    assert wrong.code == 2
+    assert "must be a number" in wrong.err

@@ -29,7 +29,7 @@ def test_each_kind_of_sample_is_used_or_left_out_with_its_reason() -> None:
     # The limit stands in for the value of a censored sample.
     assert chosen.y[0, 2] == 50.0
     assert chosen.left_out(0) == (
-        "left out: 1 above quantification without a ULOQ, 2 taken before infusion, "
+        "left out: 1 above quantification without a ULOQ, 2 taken at or before infusion, "
         "1 below quantification without an LLOQ, 1 quantified, but not a positive number"
     )
 

@@ -66,7 +66,7 @@ def estimate_marginal(
     modes: Modes,
     *,
     seed: int,
-    target_se: float = 0.2,
+    target_se: float = 0.4,
     max_iterations: int = 60,
     on_iteration: Callable[[int, float], None] | None = None,
 ) -> MarginalEstimate:

@@ -22,7 +22,8 @@ PRIOR_SHARE = 0.1
 LEAST_WEIGHT = 0.05
 ADAPT_ROUNDS = 4
 ADAPT_DRAWS = 400
-PATIENTS_AT_ONCE = 16
+PATIENTS_AT_ONCE = 8
+"""Keeps what one pass allocates within the processor's cache."""
 _JITTER = 1e-8
 
 

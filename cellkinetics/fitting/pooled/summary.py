@@ -177,12 +177,10 @@ def _warnings(
     method: str,
 ) -> tuple[str, ...]:
     found = [f"{subject} is left out: {reason}" for subject, reason in problem.left_out.items()]
-    if problem.left_out_samples:
-        some = "; ".join(f"{subject}: {text}" for subject, text in list(problem.left_out_samples.items())[:5])
-        more = len(problem.left_out_samples) - 5
-        found.append(
-            f"samples left out of the likelihood: {some}" + (f"; and {more} more patients" if more > 0 else "")
-        )
+    alike: dict[str, list[str]] = {}
+    for subject, text in problem.left_out_samples.items():
+        alike.setdefault(text, []).append(subject)
+    found += [f"samples of {_some(subjects)}: {text}" for text, subjects in alike.items()]
     found += [
         f"{row.parameter} is weakly determined: RSE {row.rse_percent:.0f} %"
         for row in estimates
@@ -192,7 +190,7 @@ def _warnings(
     thin = np.flatnonzero(likelihood.effective < SMALL_SAMPLE)
     if len(thin):
         found.append(
-            f"the likelihood of {', '.join(problem.subjects[i] for i in thin[:5])} rests on few effective draws "
+            f"the likelihood of {_some([problem.subjects[i] for i in thin])} rests on few effective draws "
             f"(under {SMALL_SAMPLE:.0f}): repeat with another seed and compare -2LL"
         )
     if likelihood.mc_se > 0.5:
@@ -206,6 +204,11 @@ def _warnings(
             "never by the FOCEI objective"
         )
     return tuple(found)
+
+
+def _some(subjects: list[str]) -> str:
+    more = len(subjects) - 3
+    return ", ".join(subjects[:3]) + (f" and {more} more" if more > 0 else "")
 
 
 def _status(settled: bool, method: str, have_errors: bool, blame: str, expected: float) -> str:

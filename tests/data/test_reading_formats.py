@@ -220,5 +220,5 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib, "import_module", absent)
     from cellkinetics.data.reading import read
 
-    with pytest.raises(SettingsError, match="needs python-calamine, the extra .excel.: pip install python-calamine"):
+    with pytest.raises(SettingsError, match=r"needs python-calamine, the extra .excel.: pip install python-calamine"):
         read(write(tmp_path, b"PK\x03\x04"))

@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cellkinetics.drawing import Drawable
 from cellkinetics.errors import DataError, Fault
 from cellkinetics.units import DEFAULT_TIME_UNIT, DEFAULT_VALUE_UNIT
 
@@ -115,7 +116,7 @@ class Profile:
 
 
 @dataclass(frozen=True, eq=False)
-class Cohort:
+class Cohort(Drawable):
     """A trial's samples: ``n`` profiles of at most ``m`` samples, padded, in order of time.
 
     One profile is one subject, analyte and occasion. Arrays ``time, value, lloq, uloq,

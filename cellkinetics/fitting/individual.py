@@ -88,7 +88,7 @@ def fit(
             fits.append(_fit_profile(cohort, profile, i, samples, chosen, given))
             if progress is not None:
                 progress(i + 1, len(cohort))
-    return IndividualFits(tuple(fits), chosen.name, chosen.names, seed)
+    return IndividualFits(tuple(fits), chosen.name, chosen.names, seed, cohort)
 
 
 def _checked_starts(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from cellkinetics.data.cohort import FloatArray
+from cellkinetics.data.cohort import Cohort, FloatArray
+from cellkinetics.drawing import Drawable
 from cellkinetics.errors import FitError
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, eq=False)
-class IndividualFits:
+class IndividualFits(Drawable):
     """The fits of a cohort, one a profile, in the cohort's order.
 
     ``fits["P01"]`` is the fit of a subject with one profile; ``fits["P01", "CAR", "1"]`` names analyte
@@ -134,6 +135,7 @@ class IndividualFits:
     model: str
     parameters: tuple[str, ...]
     seed: int
+    cohort: Cohort = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.fits)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cellkinetics.data.cohort import Cohort
+from cellkinetics.drawing import Drawable
 from cellkinetics.errors import SettingsError
 from cellkinetics.nca.column import Column, Key
 from cellkinetics.nca.options import NCAOptions
@@ -25,7 +26,7 @@ _SHOWN = 10  # profiles that a printed result lists
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class NCAResult:
+class NCAResult(Drawable):
     """Parameters of every profile of a cohort, with reasons and marks.
 
     Attributes:

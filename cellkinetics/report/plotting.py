@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 Plottable = Cohort | NCAResult | IndividualFits | PopulationFit
 
 
-def plot(
-    result: Plottable, cohort: Cohort | None = None, *, subject: str | None = None, analyte: str | None = None
-) -> Figure:
+def plot(result: Plottable, *, subject: str | None = None, analyte: str | None = None) -> Figure:
     """Return the figure that belongs to a result, as a matplotlib `Figure` without pyplot.
 
     ==================  =================================================================
@@ -38,12 +36,11 @@ def plot(
 
     Args:
         result: a cohort, or what `noncompartmental`, `fit` or `pool` returned.
-        cohort: the samples that were fitted; needed for fits.
         subject: draw this subject's first profile alone.
         analyte: of several, the one to draw; by default the first.
 
     Raises:
-        SettingsError: for a result that has no figure, fits without their cohort, or an unknown subject.
+        SettingsError: for a result that has no figure, or an unknown subject.
         DataError: for an unknown analyte.
 
     Example:
@@ -56,11 +53,9 @@ def plot(
         wide = wide[wide["analyte"] == (analyte or wide["analyte"].iloc[0])]
         names = box_parameters(wide)
         return parameter_figure(wide, names, labels=box_titles(result.table, str(wide["analyte"].iloc[0]), names))
-    samples = result if isinstance(result, Cohort) else result.cohort if isinstance(result, NCAResult) else cohort
     if not isinstance(result, Plottable):
         raise SettingsError(f"there is no figure of a {type(result).__name__}")
-    if samples is None:
-        raise SettingsError("give the samples that were fitted as well: plot(fits, cohort)")
+    samples = result if isinstance(result, Cohort) else result.cohort
     profiles = _profiles(samples.select(analyte=analyte or samples.analytes[0]))
     if isinstance(result, IndividualFits):
         profiles = replace(profiles, curves=result.curves, breaks=_breaks(result.table))

@@ -132,11 +132,12 @@ def test_a_result_can_be_plotted(make: Callable, panels: int) -> None:
     assert save_png(figure, dpi=40).startswith(b"\x89PNG")
 
 
-def test_plotting_fits_needs_their_samples() -> None:
+def test_results_draw_themselves() -> None:
     fits = ck.fit(COHORT)
-    with pytest.raises(SettingsError, match="plot\\(fits, cohort\\)"):
-        ck.plot(fits)
-    assert len(ck.plot(fits, COHORT).axes) == 2
+    assert len(fits.plot().axes) == 2
+    assert fits.plot(subject="P02").axes[0].get_title(loc="left").startswith("P02")
+    assert len(COHORT.plot().axes) == len(plot(COHORT).axes)
+    assert ck.noncompartmental(COHORT, windows=[(0, 28)]).plot().axes
 
 
 def test_plotting_an_unknown_subject_or_thing_is_told() -> None:

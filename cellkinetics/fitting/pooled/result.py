@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cellkinetics.data.cohort import FloatArray
+from cellkinetics.data.cohort import Cohort, FloatArray
+from cellkinetics.drawing import Drawable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +72,7 @@ class Objective:
 
 
 @dataclass(frozen=True, eq=False)
-class PopulationFit:
+class PopulationFit(Drawable):
     """A population fit.
 
     Attributes:
@@ -84,6 +85,7 @@ class PopulationFit:
         uncertainty: where the standard errors come from.
         effects: one entry a patient and parameter.
         work: counts of the work done (iterations, evaluations); they repeat, seconds would not.
+        cohort: what was fitted.
     """
 
     model: str
@@ -106,6 +108,7 @@ class PopulationFit:
     bic: float
     bicc: float
     work: Mapping[str, int]
+    cohort: Cohort = field(repr=False)
     curve_parts: tuple[tuple[str, str, str, FloatArray, FloatArray, FloatArray], ...] = field(repr=False, default=())
 
     def __getitem__(self, parameter: str) -> PopulationEstimate:

@@ -106,6 +106,7 @@ def summarise(
         + (k - residual_parameters) * float(np.log(n))
         + residual_parameters * float(np.log(problem.n_observations)),
         work=dict(work),
+        cohort=cohort,
         curve_parts=_curves(problem, cohort, x, u),
     )
 

@@ -15,7 +15,10 @@ from cellkinetics.data.cohort import (
     Cohort,
     FloatArray,
 )
+from cellkinetics.errors import FitError
 
+DAY_UNITS = ("day", "days", "d")
+"""Labels of a time unit that a fit accepts: bounds and starting values of the models are in days."""
 REASONS = {
     "blq_without_lloq": "below quantification without an LLOQ",
     "alq_without_uloq": "above quantification without a ULOQ",
@@ -80,3 +83,16 @@ def observations(cohort: Cohort) -> Observations:
         default="",
     )
     return Observations(used=cohort.mask & (code == ""), y=y, code=code)
+
+
+def require_days(cohort: Cohort) -> None:
+    """Raise FitError unless the cohort's times are in days, in which bounds and starting values are.
+
+    Example:
+        >>> require_days(Cohort.from_arrays([[7.0]], [[900.0]]))
+    """
+    if cohort.time_unit.strip().lower() not in DAY_UNITS:
+        raise FitError(
+            f"a fit needs times in days, and these are in {cohort.time_unit}: convert the times to days "
+            "(time unit day), or use the noncompartmental analysis, which works in any unit"
+        )

@@ -47,7 +47,8 @@ class Model:
         area: JAX function of ``theta`` (p,), start, end -> exact AUC over the interval, or None.
         derived: quantities computed from ``theta``: name -> (function, unit kind, meaning).
         search_curve: a smooth twin of ``log_curve`` for optimisers that expand around a mode, or
-            None where ``log_curve`` is smooth itself. What is reported always uses ``log_curve``.
+            None where ``log_curve`` is smooth itself. Conditional modes are those of the twin; the
+            likelihood that is reported is that of ``log_curve``.
         source: where the equations come from.
 
     Example (a model of one's own, mono-exponential decline):
@@ -97,6 +98,29 @@ class Model:
             )
         return np.array([float(values[name]) for name in self.names])
 
+    def check_values(self, values: Mapping[str, float]) -> None:
+        """Check that named values, all parameters or some, lie on the scale of their transform.
+
+            log:       0 < x < inf
+            logit:     0 < x < 1
+            identity:  -inf < x < inf
+
+        Raises:
+            ModelError: for a name that is no parameter, or a value out of its range, naming both.
+
+        Example:
+            >>> from cellkinetics.models.ecp import ECP
+            >>> ECP.check_values({"fb": 1.5})
+            Traceback (most recent call last):
+            ...
+            cellkinetics.errors.ModelError: fb of model ecp must be a number between 0 and 1, exclusive, not 1.5
+        """
+        for name, value in values.items():
+            (low, high), words = _RANGE[self[name].transform]
+            is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+            if not (is_number and low < value < high):
+                raise ModelError(f"{name} of model {self.name} must be {words}, not {value!r}")
+
     def predict(self, values: Mapping[str, float], time: object) -> NDArray[np.float64]:
         """Return C(t) on the natural scale for named parameter values, shape of ``time``, float64."""
         with jax.enable_x64(True):
@@ -143,6 +167,11 @@ def _identity(x: jax.Array) -> jax.Array:
     return x
 
 
+_RANGE: dict[str, tuple[tuple[float, float], str]] = {
+    "log": ((0.0, np.inf), "a finite number above 0"),
+    "logit": ((0.0, 1.0), "a number between 0 and 1, exclusive"),
+    "identity": ((-np.inf, np.inf), "a finite number"),
+}
 _FORWARD: dict[str, Callable[[jax.Array], jax.Array]] = {"log": jnp.log, "logit": _logit, "identity": _identity}
 _INVERSE: dict[str, Callable[[jax.Array], jax.Array]] = {
     "log": jnp.exp,

@@ -1,10 +1,14 @@
 """Which samples enter a likelihood."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from numpy.testing import assert_array_equal
 
 from cellkinetics.data.cohort import Cohort
-from cellkinetics.fitting.observations import REASONS, observations
+from cellkinetics.errors import FitError
+from cellkinetics.fitting.observations import REASONS, observations, require_days
 
 
 def test_each_kind_of_sample_is_used_or_left_out_with_its_reason() -> None:
@@ -38,3 +42,11 @@ def test_a_quantified_sample_at_time_zero_is_used_and_padding_is_not() -> None:
     chosen = observations(Cohort.from_arrays([[0.0, 7.0], [7.0]], [[60.0, 900.0], [100.0]]))
     assert_array_equal(chosen.used, [[True, True], [True, False]])
     assert chosen.left_out(1) == ""
+
+
+def test_times_in_days_are_accepted_by_each_of_their_names_and_other_units_are_refused() -> None:
+    cohort = Cohort.from_arrays([[7.0]], [[100.0]])
+    for unit in ("day", "days", "d", "Days"):
+        require_days(replace(cohort, time_unit=unit))
+    with pytest.raises(FitError, match="these are in h: convert the times to days"):
+        require_days(replace(cohort, time_unit="h"))

@@ -31,6 +31,27 @@ def test_named_values_must_be_the_parameters() -> None:
         ECP["lag"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("cmax", -5.0, "cmax of model ecp must be a finite number above 0, not -5.0"),
+        ("tmax", float("inf"), "tmax of model ecp must be a finite number above 0, not inf"),
+        ("fb", 1.0, "fb of model ecp must be a number between 0 and 1, exclusive, not 1.0"),
+        ("beta", float("nan"), "beta of model ecp must be a finite number above 0, not nan"),
+        ("alpha", "0.2", "alpha of model ecp must be a finite number above 0, not '0.2'"),
+        ("alpha", True, "alpha of model ecp must be a finite number above 0, not True"),
+        ("lag", 1.0, "model ecp has no parameter 'lag'"),
+    ],
+)
+def test_values_off_the_scale_of_their_parameter_are_refused_by_name(name: str, value: float, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        ECP.check_values({"foldx": 10.0, name: value})
+
+
+def test_values_on_the_scale_of_their_parameter_are_accepted() -> None:
+    ECP.check_values({"cmax": np.float32(10), "tmax": 9, "fb": 0.5})
+
+
 def test_a_model_without_a_closed_area_says_so() -> None:
     flat = Model(
         "flat", "constant", (Parameter("c", "log", "value", 1, 2, "level"),), lambda theta, t: 0 * t + theta[0]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import log_ndtr
 
-_LOG_2PI = 1.8378770664093453
+LOG_2PI = 1.8378770664093453
 
 
 def normal_nll(y: jax.Array, prediction: jax.Array, sd: jax.Array, censored: jax.Array) -> jax.Array:
@@ -25,7 +25,7 @@ def normal_nll(y: jax.Array, prediction: jax.Array, sd: jax.Array, censored: jax
     Source: Beal SL. J Pharmacokinet Pharmacodyn 2001;28:481-504, doi:10.1023/A:1012299115260 (M3).
     """
     z = (y - prediction) / sd
-    quantified = jnp.log(sd) + 0.5 * _LOG_2PI + 0.5 * z**2
+    quantified = jnp.log(sd) + 0.5 * LOG_2PI + 0.5 * z**2
     # The sign of the flag turns the tail round, so one log_ndtr serves both ends.
     limited = -log_ndtr(jnp.where(censored < 0, -z, z))
     return jnp.where(censored == 0, quantified, limited)
@@ -41,6 +41,6 @@ def normal_curvature(y: jax.Array, prediction: jax.Array, sd: jax.Array, censore
     """
     z = (y - prediction) / sd
     z = jnp.where(censored < 0, -z, z)
-    ratio = jnp.exp(-0.5 * z**2 - 0.5 * _LOG_2PI - log_ndtr(z))
+    ratio = jnp.exp(-0.5 * z**2 - 0.5 * LOG_2PI - log_ndtr(z))
     limited = jnp.clip(ratio * (ratio + z), 0.0, 1.0)
     return jnp.where(censored == 0, 1.0, limited) / sd**2

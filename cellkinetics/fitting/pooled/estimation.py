@@ -85,6 +85,8 @@ def pool(
     """
     if method not in get_args(Method):
         raise SettingsError(f"method {method!r} does not exist; choose one of {', '.join(get_args(Method))}")
+    if seed < 0:
+        raise SettingsError(f"seed {seed} is negative; give a whole number from 0")
     use_compilation_cache()
     problem = PooledProblem.from_cohort(cohort, get_model(model), fix=fix)
     if problem.n_real < MIN_PATIENTS:
@@ -125,7 +127,7 @@ def pool(
 
     modes = conditional_modes(problem, x, known=approximate.modes)
     # Fresh draws: the draws that a maximum was found with flatter it.
-    likelihood = importance_sample(problem, x, modes, seed=seed + 1, target_se=target_se)
+    likelihood = importance_sample(problem, x, modes, seed=seed, stream=1, target_se=target_se)
     work["importance_draws_per_patient"] = likelihood.draws
     result = summarise(
         problem,

@@ -17,7 +17,6 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from cellkinetics.fitting.pooled.likelihood import LOG_2PI
 from cellkinetics.fitting.pooled.modes import Modes
 from cellkinetics.fitting.pooled.problem import PooledProblem, Samples, unpack
 from cellkinetics.fitting.pooled.proposal import (
@@ -31,6 +30,7 @@ from cellkinetics.fitting.pooled.proposal import (
     standard_noise,
 )
 from cellkinetics.models.base import Model
+from cellkinetics.models.censoring import LOG_2PI
 from cellkinetics.models.residual import Residual
 
 FloatArray = NDArray[np.float64]
@@ -41,9 +41,9 @@ TIGHT_OMEGA = 0.15
 SMALL_SAMPLE = 100.0
 """An effective sample size below this leaves a patient's contribution in doubt."""
 POOR_SHARE = 0.02
-MAX_RESTARTS = 3
 """When fewer than this share of a patient's draws are effective, its proposal has missed a region: it gets
-the draw of greatest weight as one more centre, and sampling starts over, so many times at most."""
+the draw of greatest weight as one more centre, and sampling starts over."""
+MAX_RESTARTS = 3
 
 
 class _Moments(NamedTuple):
@@ -160,6 +160,7 @@ def importance_sample(
     modes: Modes,
     *,
     seed: int,
+    stream: int = 0,
     target_se: float = 0.2,
     max_draws: int = 40_000,
 ) -> ImportanceResult:
@@ -170,6 +171,7 @@ def importance_sample(
         x: flat vector (d,).
         modes: conditional modes at ``x``, around which the proposals begin.
         seed: of the draws.
+        stream: independent draws of one seed.
         target_se: of -2 ln L.
         max_draws: a patient; then the error is what it is, and reported.
 
@@ -187,13 +189,15 @@ def importance_sample(
     with jax.enable_x64(True):
         flat = jnp.asarray(x)
         for restart in range(MAX_RESTARTS + 1):
-            noise = standard_noise((seed, restart, 0), padded, ADAPT_ROUNDS * ADAPT_DRAWS, p)
+            noise = standard_noise((seed, stream, restart, 0), padded, ADAPT_ROUNDS * ADAPT_DRAWS, p)
             proposal = adapt(noise, flat, jnp.asarray(centres), *rest)
             total: _Moments | None = None
             draws = 0
             while True:
                 draws += DRAWS
-                part = _round(standard_noise((seed, restart, draws), padded, DRAWS, p), flat, proposal, *rest, tight)
+                part = _round(
+                    standard_noise((seed, stream, restart, draws), padded, DRAWS, p), flat, proposal, *rest, tight
+                )
                 fresh = _Moments(*(np.asarray(a)[:n] for a in part))
                 total = fresh if total is None else _merge(total, fresh)
                 effective = total.w**2 / total.w2

@@ -15,8 +15,6 @@ from cellkinetics.fitting.pooled.problem import Population, Samples, unpack
 from cellkinetics.models.base import LogCurve, Model
 from cellkinetics.models.residual import Residual
 
-LOG_2PI = 1.8378770664093453
-
 
 def predictions(
     u: jax.Array, population: Population, time: jax.Array, model: Model, residual: Residual, curve: LogCurve

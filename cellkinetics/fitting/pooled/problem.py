@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellkinetics.data.cohort import LEFT_CENSORED, NOT_CENSORED, Cohort
-from cellkinetics.errors import FitError, ModelError
-from cellkinetics.fitting.observations import observations
+from cellkinetics.errors import FitError
+from cellkinetics.fitting.observations import observations, require_days
 from cellkinetics.models.base import Model
 from cellkinetics.models.residual import LOG_CONSTANT, Residual
 
@@ -51,7 +51,7 @@ class PooledProblem:
     Attributes:
         subjects: profiles that take part, in the cohort's order.
         index: their places in the cohort.
-        left_out: subject to reason, for the profiles that cannot take part.
+        left_out: place of a profile in the cohort to the reason why it cannot take part.
         left_out_samples: subject to a count with reasons, where some samples cannot enter.
         n_real: number of real patients; the arrays are padded beyond it with empty ones.
         fixed: names of typical values that are not estimated.
@@ -62,7 +62,7 @@ class PooledProblem:
     samples: Samples
     subjects: tuple[str, ...]
     index: tuple[int, ...]
-    left_out: Mapping[str, str]
+    left_out: Mapping[int, str]
     n_real: int
     n_observations: int
     n_censored: int
@@ -83,8 +83,9 @@ class PooledProblem:
         Which samples enter, and as what, is decided by `cellkinetics.fitting.observations.observations`.
 
         Raises:
-            FitError: if the cohort holds several analytes, or no patient has a usable sample.
-            ModelError: if ``fix`` names a parameter that the model does not have.
+            FitError: if the cohort holds several analytes, units or occasions, times that are not days, or
+                no patient with a usable sample.
+            ModelError: if ``fix`` holds a parameter that the model does not have, or a value off its scale.
         """
         if len(cohort.analytes) > 1:
             raise FitError(
@@ -92,22 +93,16 @@ class PooledProblem:
                 "choose one with cohort.select(analyte=...) or --analyte"
             )
         fixed = dict(fix or {})
-        for name, at in fixed.items():
-            parameter = model[name]
-            inside = at > 0 and (parameter.transform != "logit" or at < 1)
-            if parameter.transform != "identity" and not inside:
-                raise ModelError(
-                    f"{name} cannot be fixed at {at:g}: outside the range of its {parameter.transform} scale"
-                )
-
+        model.check_values(fixed)
+        require_days(cohort)
         chosen = observations(cohort)
         subjects, index, left_out = [], [], {}
         for i, subject in enumerate(cohort.subject):
             fault = cohort.unusable[i]
             if fault is not None:
-                left_out[subject] = fault.message
+                left_out[i] = fault.message
             elif not (chosen.used[i] & (cohort.censored[i] == NOT_CENSORED)).any():
-                left_out[subject] = "no quantified sample that a likelihood can take"
+                left_out[i] = "no quantified sample that a likelihood can take"
             else:
                 subjects.append(subject)
                 index.append(i)
@@ -118,6 +113,13 @@ class PooledProblem:
             raise FitError(
                 f"subject {repeated[0]} has several occasions; a population fit takes one profile a subject: "
                 "keep one occasion of each"
+            )
+
+        units = sorted({cohort.value_unit[i] for i in index})
+        if len(units) > 1:
+            raise FitError(
+                f"the patients' values are in different units ({', '.join(units)}), which one fit cannot take: "
+                "keep the profiles of one unit, or give one of them as an analyte of its own"
             )
 
         rows = [np.flatnonzero(chosen.used[i]) for i in index]

@@ -11,9 +11,10 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import gammaln, logsumexp
 
-from cellkinetics.fitting.pooled.likelihood import LOG_2PI, data_nll, gauss_newton
+from cellkinetics.fitting.pooled.likelihood import data_nll, gauss_newton
 from cellkinetics.fitting.pooled.problem import Population, Samples, unpack
 from cellkinetics.models.base import Model
+from cellkinetics.models.censoring import LOG_2PI
 from cellkinetics.models.residual import Residual
 
 DEGREES_OF_FREEDOM = 5

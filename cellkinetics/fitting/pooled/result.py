@@ -11,6 +11,7 @@ import numpy as np
 
 from cellkinetics.data.cohort import Cohort, FloatArray
 from cellkinetics.drawing import Drawable
+from cellkinetics.errors import FitError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +49,8 @@ class IndividualEffect:
     """One patient's random effect: mode (eta), conditional mean and SD, and the EBE on the natural scale."""
 
     subject: str
+    analyte: str
+    occasion: str
     parameter: str
     unit: str
     eta: float | None = None
@@ -115,7 +118,7 @@ class PopulationFit(Drawable):
         for row in self.estimates:
             if row.parameter == parameter:
                 return row
-        raise KeyError(f"no parameter {parameter!r}; there are {', '.join(row.parameter for row in self.estimates)}")
+        raise FitError(f"the fit has no row {parameter!r}; it has {', '.join(row.parameter for row in self.estimates)}")
 
     @property
     def typical(self) -> dict[str, float]:
@@ -140,7 +143,19 @@ class PopulationFit(Drawable):
         """One row a patient and parameter: the file ``individual_effects.csv``."""
         import pandas as pd
 
-        columns = ["subject", "parameter", "eta", "eta_mean", "eta_sd", "ebe", "unit", "status", "reason"]
+        columns = [
+            "subject",
+            "analyte",
+            "occasion",
+            "parameter",
+            "eta",
+            "eta_mean",
+            "eta_sd",
+            "ebe",
+            "unit",
+            "status",
+            "reason",
+        ]
         numbers = ["eta", "eta_mean", "eta_sd", "ebe"]
         frame = pd.DataFrame([vars(effect) for effect in self.effects], columns=columns)
         return frame.astype(dict.fromkeys(numbers, float))

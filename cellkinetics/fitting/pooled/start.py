@@ -35,13 +35,13 @@ def population_start(problem: PooledProblem, cohort: Cohort, given: Mapping[str,
         given: typical values on the natural scale by parameter; all of them for a model other than (A).
 
     Raises:
-        ModelError: if a model without a rule for its starts is not given all typical values.
+        ModelError: for a given value that is unknown or off its scale, or if a model without a rule for its
+            starts is not given all typical values.
         FitError: if no patient says anything about a parameter and none was given.
     """
     model = problem.model
     known = {**(given or {}), **problem.fixed}
-    for name in known:
-        model[name]  # an unknown name is an error, with the names that exist
+    model.check_values(known)
     omega = dict.fromkeys(model.names, 0.5)
     if set(known) == set(model.names):
         return problem.pack(known, omega, (SIGMA_START,) * len(problem.residual.names))

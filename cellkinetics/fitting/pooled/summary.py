@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.fitting.curve_grid import curve_times
 from cellkinetics.fitting.pooled.focei import OMEGA_BOUNDS, FoceiEstimate
-from cellkinetics.fitting.pooled.importance import SMALL_SAMPLE, ImportanceResult
+from cellkinetics.fitting.pooled.importance import SMALL_SAMPLE, TIGHT_OMEGA, ImportanceResult
 from cellkinetics.fitting.pooled.modes import Modes
 from cellkinetics.fitting.pooled.problem import PooledProblem
 from cellkinetics.fitting.pooled.result import IndividualEffect, Objective, PopulationEstimate, PopulationFit
@@ -50,7 +50,7 @@ def summarise(
     floored[p : 2 * p] = x[p : 2 * p] <= OMEGA_BOUNDS[0] + 1e-6
     covariance, weakest = _covariance(likelihood.information, searched & ~floored)
     # An SD on its way to zero has no information on its log scale: it counts as zero, the others keep theirs.
-    while covariance is None and p <= weakest < 2 * p:
+    while covariance is None and p <= weakest < 2 * p and x[weakest] < np.log(TIGHT_OMEGA):
         floored[weakest] = True
         covariance, weakest = _covariance(likelihood.information, searched & ~floored)
     searched &= ~floored
@@ -70,7 +70,7 @@ def summarise(
     omega = np.exp(x[p : 2 * p])
     shrinkage = 100 * (1 - u.std(axis=0, ddof=1))
     estimates = _estimates(problem, cohort, x, se, shrinkage, floored, blame)
-    warnings = _warnings(problem, estimates, likelihood, modes, floored, method)
+    warnings = _warnings(problem, cohort, estimates, likelihood, modes, floored, method)
     k = int(problem.free.sum())
     residual_parameters = len(problem.residual.names)
     minus2ll = likelihood.minus2ll
@@ -133,7 +133,7 @@ def _estimates(
     value_unit = cohort.value_unit[problem.index[0]]
     rows = []
     for j, label in enumerate(problem.labels):
-        reason = blame
+        reason, note = blame, ""
         iiv = shrunk = None
         if j < p:
             parameter = problem.model.parameters[j]
@@ -147,8 +147,10 @@ def _estimates(
                 shrunk = float(shrinkage[j - p])
                 if problem.model.parameters[j - p].transform == "log":
                     iiv = 100 * float(np.sqrt(np.expm1(value**2)))
+                else:
+                    note = "IIV as a CV is defined for log-normal parameters"
                 if floored[j]:
-                    reason = "no variability between patients could be seen: the SD cannot be told from zero"
+                    note = reason = "no variability between patients could be seen: the SD cannot be told from zero"
         precision = interval(transform, value, float(se[j])) if np.isfinite(se[j]) else None
         rows.append(
             PopulationEstimate(
@@ -163,7 +165,7 @@ def _estimates(
                 ci_high=precision.ci_high if precision else None,
                 iiv_cv_percent=iiv,
                 shrinkage_percent=shrunk,
-                reason="" if precision else reason,
+                reason=note if precision else reason,
             )
         )
     return tuple(rows)
@@ -171,13 +173,14 @@ def _estimates(
 
 def _warnings(
     problem: PooledProblem,
+    cohort: Cohort,
     estimates: tuple[PopulationEstimate, ...],
     likelihood: ImportanceResult,
     modes: Modes,
     floored: NDArray[np.bool_],
     method: str,
 ) -> tuple[str, ...]:
-    found = [f"{subject} is left out: {reason}" for subject, reason in problem.left_out.items()]
+    found = [f"{_profile_name(cohort, i)} is left out: {reason}" for i, reason in problem.left_out.items()]
     alike: dict[str, list[str]] = {}
     for subject, text in problem.left_out_samples.items():
         alike.setdefault(text, []).append(subject)
@@ -205,6 +208,11 @@ def _warnings(
             "never by the FOCEI objective"
         )
     return tuple(found)
+
+
+def _profile_name(cohort: Cohort, i: int) -> str:
+    occasion = f", occasion {cohort.occasion[i]}" if cohort.subject.count(cohort.subject[i]) > 1 else ""
+    return cohort.subject[i] + occasion
 
 
 def _some(subjects: list[str]) -> str:
@@ -236,24 +244,22 @@ def _effects(
     p = problem.n_parameters
     with jax.enable_x64(True):
         theta = np.asarray(problem.model.to_natural(jnp.asarray(x[:p] + omega * u)))
-    place = {subject: k for k, subject in enumerate(problem.subjects)}
+    place = {i: k for k, i in enumerate(problem.index)}
     rows = []
-    for subject, value_unit in zip(cohort.subject, cohort.value_unit, strict=True):
+    for i, names in enumerate(zip(cohort.subject, cohort.analyte, cohort.occasion, strict=True)):
         for j, parameter in enumerate(problem.model.parameters):
-            unit = unit_label(parameter.unit, time=cohort.time_unit, value=value_unit)
-            k = place.get(subject)
+            who = (
+                *names,
+                parameter.name,
+                unit_label(parameter.unit, time=cohort.time_unit, value=cohort.value_unit[i]),
+            )
+            k = place.get(i)
             if k is None:
-                rows.append(
-                    IndividualEffect(
-                        subject, parameter.name, unit, status="not_calculated", reason=problem.left_out[subject]
-                    )
-                )
+                rows.append(IndividualEffect(*who, status="not_calculated", reason=problem.left_out[i]))
                 continue
             rows.append(
                 IndividualEffect(
-                    subject,
-                    parameter.name,
-                    unit,
+                    *who,
                     eta=float(omega[j] * u[k, j]),
                     eta_mean=float(omega[j] * likelihood.mean[k, j]),
                     eta_sd=float(omega[j] * np.sqrt(likelihood.covariance[k, j, j])),

@@ -75,7 +75,9 @@ def test_every_subject_stands_in_the_effects_and_every_empty_value_has_a_reason(
     assert (empty["reason"] != "").all()
     assert fit.warnings[0].startswith(f"{cohort.subject[-1]} is left out: no quantified sample")
     population = fit.table
-    assert ((population["se"].isna()) == (population["reason"] != "")).all()
+    assert (population.loc[population["se"].isna(), "reason"] != "").all()
+    omegas = population[population["kind"] == "omega"]
+    assert (omegas.loc[omegas["iiv_cv_percent"].isna(), "reason"] != "").all()
 
 
 def test_modes_and_conditional_means_agree_where_a_patient_is_informative(fit):
@@ -137,13 +139,38 @@ def test_what_cannot_be_fitted_is_said(cohort):
         pool(cohort.take([24]))
     with pytest.raises(SettingsError, match="choose one of importance, focei"):
         pool(cohort, method="saemix")  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="seed -1 is negative"):
+        pool(cohort, seed=-1)
+    with pytest.raises(FitError, match="no row 'kel'"):
+        pool(cohort, method="focei")["kel"]
     with pytest.raises(ModelError, match="has no parameter 'kel'"):
         pool(cohort, fix={"kel": 1.0})
-    with pytest.raises(ModelError, match="fb cannot be fixed at 2"):
+    with pytest.raises(ModelError, match="fb of model ecp must be a number between 0 and 1"):
         pool(cohort, fix={"fb": 2.0})
+    with pytest.raises(ModelError, match="cmax of model ecp must be"):
+        pool(cohort, start={"cmax": -5.0})
+    with pytest.raises(FitError, match="times in days, and these are in h"):
+        pool(replace(cohort, time_unit="h"))
     two = replace(cohort, analyte=("CAR",) * 10 + ("flow",) * 15)
     with pytest.raises(FitError, match="one analyte, the cohort has CAR, flow"):
         pool(two)
+
+
+def test_profiles_in_different_units_are_not_pooled(cohort):
+    mixed = replace(cohort, value_unit=("copies/ug",) * 20 + ("cells/uL",) * 5)
+    with pytest.raises(FitError, match=r"different units .cells/uL, copies/ug."):
+        pool(mixed)
+
+
+def test_a_second_occasion_without_samples_is_left_out_by_its_own_name(cohort):
+    again = cohort.take([*range(24), 24])
+    names = (*again.subject[:24], again.subject[0])
+    twice = replace(again, subject=names, occasion=("1",) * 24 + ("2",))
+    result = pool(twice, method="focei")
+    assert result.warnings[0].startswith(f"{names[0]}, occasion 2 is left out")
+    effects = result.individual[result.individual["subject"] == names[0]]
+    assert effects["occasion"].tolist() == ["1"] * 6 + ["2"] * 6
+    assert effects["eta"].isna().tolist() == [False] * 6 + [True] * 6
 
 
 def test_progress_never_goes_back_and_ends_at_its_total(cohort):

@@ -5,8 +5,33 @@ from __future__ import annotations
 DEFAULT_TIME_UNIT = "day"
 DEFAULT_VALUE_UNIT = "copies/ug"
 
+TIME_UNITS = {
+    spelling: unit
+    for unit, spellings in {
+        "second": "s sec secs second seconds",
+        "minute": "min mins minute minutes",
+        "hour": "h hr hrs hour hours",
+        "day": "d day days",
+        "week": "wk wks week weeks",
+        "month": "month months",
+        "year": "yr yrs year years",
+    }.items()
+    for spelling in spellings.split()
+}
+"""Ways to write a unit of time, in lower case, and what they mean."""
+
 UnitKind = str
 """One of ``value``, ``time``, ``rate``, ``area``, ``moment``, ``percent``, ``count``, ``none``."""
+
+
+def is_day(unit: str) -> bool:
+    """Tell whether a unit of time is the day, in which models and the credible Tmax are stated.
+
+    Example:
+        >>> is_day("Days"), is_day("h")
+        (True, False)
+    """
+    return TIME_UNITS.get(unit.strip().lower()) == "day"
 
 
 def unit_label(kind: UnitKind, *, time: str = DEFAULT_TIME_UNIT, value: str = DEFAULT_VALUE_UNIT) -> str:

@@ -16,9 +16,8 @@ from cellkinetics.data.cohort import (
     FloatArray,
 )
 from cellkinetics.errors import FitError
+from cellkinetics.units import is_day
 
-DAY_UNITS = ("day", "days", "d")
-"""Labels of a time unit that a fit accepts: bounds and starting values of the models are in days."""
 REASONS = {
     "blq_without_lloq": "below quantification without an LLOQ",
     "alq_without_uloq": "above quantification without a ULOQ",
@@ -91,7 +90,7 @@ def require_days(cohort: Cohort) -> None:
     Example:
         >>> require_days(Cohort.from_arrays([[7.0]], [[900.0]]))
     """
-    if cohort.time_unit.strip().lower() not in DAY_UNITS:
+    if not is_day(cohort.time_unit):
         raise FitError(
             f"a fit needs times in days, and these are in {cohort.time_unit}: convert the times to days "
             "(time unit day), or use the noncompartmental analysis, which works in any unit"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,8 +166,13 @@ class Cohort(Drawable):
             object.__setattr__(self, "unusable", (None,) * n)
         if not self.value_unit:
             object.__setattr__(self, "value_unit", (DEFAULT_VALUE_UNIT,) * n)
-        for array in (self.time, self.value, self.censored, self.lloq, self.uloq, self.mask, self.row, self.dose):
+        for array in (
+            *(self.time, self.value, self.censored, self.lloq, self.uloq, self.nominal_time),
+            *(self.mask, self.row, self.dose),
+        ):
             array.flags.writeable = False
+        covariates = {name: _read_only(array) for name, array in self.covariates.items()}
+        object.__setattr__(self, "covariates", MappingProxyType(covariates))
 
     @classmethod
     def from_arrays(
@@ -183,20 +189,28 @@ class Cohort(Drawable):
         """Build a cohort from ragged lists; a value of zero, or below the LLOQ, is below quantification.
 
         Args:
-            time: one sequence of days a patient, in order of time.
+            time: one sequence of days a patient; samples are put in order of time, and ``row`` counts
+                them as they were given.
             value: same shape as ``time``.
             lloq: one number for all, or same shape as ``time``.
-            censored: same shape as ``time``; by default from ``value`` and ``lloq``.
+            censored: same shape as ``time``, 0, 1 or -1; by default from ``value`` and ``lloq``.
             subject: names; by default 1, 2, 3, ...
             group: one label a patient.
             dose: one number a patient.
 
         Raises:
-            DataError: if the lengths of time and value differ.
+            DataError: if an argument has not one entry a patient, or not one a sample; if ``censored``
+                holds another number.
         """
         n = len(time)
-        if len(value) != n or any(len(a) != len(b) for a, b in zip(time, value, strict=True)):
-            raise DataError("time and value must have the same number of samples in every profile")
+        limit_for_all = isinstance(lloq, numbers.Real)
+        for name, rows in (("value", value), ("lloq", None if limit_for_all else lloq), ("censored", censored)):
+            if rows is not None:
+                _check_shape(name, cast("Sequence[Sequence[float]]", rows), time)
+        for name, labels in (("subject", subject), ("group", group), ("dose", dose)):
+            if labels is not None and (isinstance(labels, str) or len(labels) != n):
+                found = "a text" if isinstance(labels, str) else f"{len(labels)}"
+                raise DataError(f"{name} must have one entry a profile, {n}, and has {found}")
         m = max((len(row) for row in time), default=0)
 
         def pad(rows: Sequence[Sequence[float]], fill: float = np.nan) -> FloatArray:
@@ -209,15 +223,23 @@ class Cohort(Drawable):
         mask = ~np.isnan(pad([[0.0] * len(row) for row in time]))
         if lloq is None:
             limits = np.full((n, m), np.nan)
-        elif isinstance(lloq, (int, float)):
-            limits = np.where(mask, float(lloq), np.nan)
+        elif limit_for_all:
+            limits = np.where(mask, float(cast("float", lloq)), np.nan)
         else:
-            limits = pad(lloq)
+            limits = pad(cast("Sequence[Sequence[float]]", lloq))
         if censored is None:
             flags = ((values <= 0) | (values < limits)).astype(np.int64)
         else:
-            flags = pad(censored, 0.0).astype(np.int64)
+            given = pad(censored, 0.0)
+            if not np.isin(given, (NOT_CENSORED, LEFT_CENSORED, RIGHT_CENSORED)).all():
+                raise DataError("censored must be 0 (quantified), 1 (below the LLOQ) or -1 (above the ULOQ)")
+            flags = given.astype(np.int64)
         row = np.where(mask, np.cumsum(mask).reshape(n, m) + 1, -1)
+        # A missing time is sorted behind the others, and padding stands behind both.
+        order = np.lexsort((times, ~mask))
+        times, values, limits, flags, row = (
+            np.take_along_axis(array, order, axis=1) for array in (times, values, limits, flags, row)
+        )
         return cls(
             subject=tuple(subject) if subject is not None else tuple(str(i + 1) for i in range(n)),
             analyte=("",) * n,
@@ -231,7 +253,7 @@ class Cohort(Drawable):
             nominal_time=np.full((n, m), np.nan),
             mask=mask,
             row=row,
-            dose=np.asarray(dose, float) if dose is not None else np.full(n, np.nan),
+            dose=np.array(dose, float) if dose is not None else np.full(n, np.nan),
             source=Source(rows=int(mask.sum())),
         )
 
@@ -260,9 +282,16 @@ class Cohort(Drawable):
             fault=self.unusable[i],
         )
 
-    def take(self, indices: Sequence[int] | IntArray) -> Cohort:
-        """Return the cohort of the given profiles, in the given order; faults stay as they are."""
-        index = np.asarray(indices, dtype=np.int64)
+    def take(self, indices: Sequence[int] | Sequence[bool] | IntArray | BoolArray) -> Cohort:
+        """Return the cohort of the given profiles, in the given order; faults stay as they are.
+
+        Args:
+            indices: numbers of profiles, negative ones counted from the end; or a mask, one entry a profile.
+
+        Raises:
+            DataError: for a number that no profile has, or a mask of another length.
+        """
+        index = _numbers(indices, len(self))
 
         def pick(values: Sequence[_T]) -> tuple[_T, ...]:
             return tuple(values[i] for i in index)
@@ -321,3 +350,36 @@ class Cohort(Drawable):
             f"Cohort: {subjects} subjects, {len(self)} profiles, {self.n_samples} samples, "
             f"{self.n_blq} below quantification, {unusable} profiles unusable"
         )
+
+
+def _read_only(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _check_shape(name: str, rows: Sequence[Sequence[float]], time: Sequence[Sequence[float]]) -> None:
+    if len(rows) != len(time):
+        raise DataError(f"{name} must have one sequence a profile, {len(time)}, and has {len(rows)}")
+    for i, (given, times) in enumerate(zip(rows, time, strict=True)):
+        if len(given) != len(times):
+            raise DataError(
+                f"{name} must have one number a sample; profile {i} (counted from 0) has {len(times)} times, "
+                f"and {len(given)} here"
+            )
+
+
+def _numbers(indices: Any, n: int) -> IntArray:
+    """Return profile numbers from 0 to ``n - 1`` for numbers, also negative ones, or for a mask."""
+    index = np.asarray(indices)
+    if index.dtype == bool:
+        if index.shape != (n,):
+            raise DataError(f"a mask must have one entry a profile, {n}, and has the shape {index.shape}")
+        return np.flatnonzero(index)
+    if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
+        raise DataError("profiles are taken by a list of whole numbers, or by a mask")
+    index = index.astype(np.int64)
+    wrong = index[(index < -n) | (index >= n)]
+    if wrong.size:
+        raise DataError(f"there is no profile number {wrong[0]}; the cohort has {n}, counted from 0")
+    return np.where(index < 0, index + n, index)

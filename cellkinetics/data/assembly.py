@@ -29,7 +29,7 @@ from cellkinetics.data.records import row_records
 from cellkinetics.data.rowcheck import RowCheck
 from cellkinetics.data.tables import Table
 from cellkinetics.errors import Fault
-from cellkinetics.units import DEFAULT_TIME_UNIT, DEFAULT_VALUE_UNIT
+from cellkinetics.units import DEFAULT_TIME_UNIT, DEFAULT_VALUE_UNIT, TIME_UNITS, is_day
 
 
 def assemble(
@@ -39,7 +39,7 @@ def assemble(
     duplicates: str = "error",
     negative_is_blq: bool = False,
     lloq: float | None = None,
-    time_unit: str = DEFAULT_TIME_UNIT,
+    time_unit: str | None = None,
     value_unit: str | None = None,
 ) -> Cohort:
     """Return the cohort of a table; the arguments are those of `cellkinetics.data.reading.read`.
@@ -83,7 +83,7 @@ def assemble(
     duplicate_faults(resolved, duplicates, profile_names, line, roles["time"], log, unusable)
     units = _units(table, keys.profile, check.out < 0, profile_names, value_unit, log, unusable)
     profile_notes(resolved.samples, profile_names, roles["value"], log, unusable)
-    _time_unit_note(roles["time"], time_unit, log)
+    unit_of_time = _time_unit(roles["time"], time_unit, log)
 
     others = list(table.others)
     dose = np.full(n, np.nan)
@@ -105,7 +105,7 @@ def assemble(
         covariates=found,
         unusable=tuple(unusable),
         faults=log.faults(),
-        time_unit=time_unit,
+        time_unit=unit_of_time,
         value_unit=units,
         source=table.source,
         records=row_records(check, everything, line, resolved, duplicates),
@@ -236,14 +236,29 @@ def _units(
     if column is None:
         return (fallback,) * len(unusable)
     units = mixed_units(column, np.where(used, profile, -1), names, table.line, log, unusable)
-    return tuple(unit or fallback for unit in units)
+    others = [unit for unit in dict.fromkeys(units) if unit and unit != value_unit]
+    if value_unit and others:
+        message = f"the column says {', '.join(others)}, the results will say {value_unit}; nothing is converted"
+        action = "leave the value unit away to keep the column's"
+        log.add(Fault("value_unit", message, action, "note", column=column.name))
+    return tuple(value_unit or unit or fallback for unit in units)
 
 
-def _time_unit_note(column: Column, time_unit: str, log: FaultLog) -> None:
+def _time_unit(column: Column, given: str | None, log: FaultLog) -> str:
+    """Return the unit of time: the one given, else the one in the column's name, else the day."""
     said = unit_in_name(column.name)
-    if said and said[0].lower() != time_unit[:1].lower():
-        message = f"the column's name says {said}, the results will say {time_unit}"
+    if said.lower() not in TIME_UNITS:
+        said = ""
+    if given is None:
+        unit = DEFAULT_TIME_UNIT if not said or is_day(said) else said
+        if not is_day(unit):
+            message = f"times are in {unit}, as the column's name says; fits need them in days"
+            log.add(Fault("time_unit", message, "give time_unit if this is wrong", "note", 1, column=column.name))
+        return unit
+    if said and TIME_UNITS[said.lower()] != TIME_UNITS.get(given.strip().lower()):
+        message = f"the column's name says {said}, the results will say {given}; nothing is converted"
         log.add(Fault("time_unit", message, f"give time_unit={said!r}", "note", 1, column=column.name))
+    return given
 
 
 def _padded(samples: Samples, n: int, line: IntArray) -> dict[str, NDArray[Any]]:

@@ -167,9 +167,28 @@ def quantify(
         "give the ULOQ in a column uloq, or write >ULOQ with its number",
         column,
     )
+    _note_intervals(columns.get("limit"), censored, check)
     value = np.where((side != 0) & np.isnan(value), cells.limit, value)
     value = np.where((censored == RIGHT_CENSORED) & np.isnan(value), right, value)
     return Quantified(value=value, censored=censored.astype(np.int64), lloq=left, uloq=right)
+
+
+def _note_intervals(column: Column | None, censored: IntArray, check: RowCheck) -> None:
+    """Note the samples that Monolix' LIMIT bounds on their other side too: they are read as bounded on one.
+
+    A LIMIT of zero below quantification adds nothing, since no value is negative.
+    """
+    if column is None:
+        return
+    nothing = column.missing | ((censored == LEFT_CENSORED) & (column.numbers == 0))
+    for side, word in ((LEFT_CENSORED, "below"), (RIGHT_CENSORED, "above")):
+        check.note(
+            (censored == side) & ~nothing,
+            "limit_not_used",
+            f"the other end of the interval, LIMIT {{cell}}, is not used; the sample is read as {word} its limit",
+            "no need to act if that is near enough",
+            column,
+        )
 
 
 def _first_number(*choices: FloatArray) -> FloatArray:

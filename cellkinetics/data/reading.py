@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 from collections.abc import Mapping
 from typing import Literal
@@ -16,7 +17,6 @@ from cellkinetics.data.duplicates import DUPLICATE_RULES
 from cellkinetics.data.faultlog import FaultLog
 from cellkinetics.data.tables import load_table
 from cellkinetics.errors import SettingsError
-from cellkinetics.units import DEFAULT_TIME_UNIT
 
 
 def read(
@@ -27,7 +27,7 @@ def read(
     duplicates: Literal["error", "first", "mean", "max"] = "error",
     negative: Literal["error", "blq"] = "error",
     lloq: float | None = None,
-    time_unit: str = DEFAULT_TIME_UNIT,
+    time_unit: str | None = None,
     value_unit: str | None = None,
 ) -> Cohort:
     """Read a long table, one row a sample, from CSV, Excel, Parquet or a data frame.
@@ -51,9 +51,11 @@ def read(
         negative: ``error`` makes the profile of a negative value unusable; ``blq`` takes it as below
             quantification.
         lloq: LLOQ of rows that do not state one, in the unit of the values.
-        time_unit: unit of time, a label.
+        time_unit: unit of time, a label; by default what stands in brackets behind the time column's
+            name, if that is a unit of time, else ``day``.
         value_unit: unit of the values, a label; by default the column ``unit``, or what stands in
-            brackets behind the value column's name.
+            brackets behind the value column's name. A label given here holds for all, and a note
+            says so where the column says something else; nothing is converted.
 
     Returns:
         The cohort. ``faults`` holds every fault and note with its line, ``unusable`` the fault of
@@ -76,8 +78,8 @@ def read(
         raise SettingsError(f"duplicates {duplicates!r} does not exist; take {', '.join(DUPLICATE_RULES)}")
     if negative not in ("error", "blq"):
         raise SettingsError(f"negative {negative!r} does not exist; take error or blq")
-    if lloq is not None and not (np.isfinite(lloq) and lloq > 0):
-        raise SettingsError(f"the LLOQ must be a positive number, not {lloq}")
+    if lloq is not None and not _is_positive(lloq):
+        raise SettingsError(f"the LLOQ must be a positive number, not {lloq!r}")
     log = FaultLog()
     table = load_table(source, Layout(dialect, dict(mapping or {})), log)
     return assemble(
@@ -89,3 +91,7 @@ def read(
         time_unit=time_unit,
         value_unit=value_unit,
     )
+
+
+def _is_positive(number: object) -> bool:
+    return isinstance(number, numbers.Real) and bool(np.isfinite(number)) and number > 0

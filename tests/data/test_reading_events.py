@@ -112,6 +112,15 @@ def test_monolix_flags_left_and_right_censoring(tmp_path):
     assert cohort.uloq[0, 2] == 100000.0
 
 
+def test_the_other_end_of_a_monolix_interval_is_noted_where_it_is_lost(tmp_path):
+    rows = "1,0,50,1,0\n1,3,50,1,10\n1,5,50,1,.\n1,7,900,0,.\n1,9,100000,-1,200000\n"
+    cohort = read_text(tmp_path, f"ID,TIME,Y,CENS,LIMIT\n{rows}")
+    noted = [fault for fault in cohort.faults if fault.code == "limit_not_used"]
+    assert [(fault.row, fault.effect, fault.column) for fault in noted] == [(3, "note", "LIMIT"), (6, "note", "LIMIT")]
+    assert "LIMIT 10, is not used; the sample is read as below" in noted[0].message
+    assert cohort.lloq[0].tolist()[:3] == [50.0] * 3
+
+
 def test_a_dialect_can_be_given(tmp_path):
     text = "ID,TIME,DV,MDV\n1,0,5,1\n1,1,6,0\n"
     assert read_text(tmp_path, text).n_samples == 1

@@ -207,8 +207,42 @@ def test_units_come_from_the_argument_or_the_column_name(tmp_path):
     text = "subject,time (h),value [cells/uL]\nA,0,1\n"
     assert read_text(tmp_path, text).value_unit == ("cells/uL",)
     assert read_text(tmp_path, text, value_unit="x").value_unit == ("x",)
-    assert only(read_text(tmp_path, text), "time_unit").column == "time (h)"
-    assert "time_unit" not in [fault.code for fault in read_text(tmp_path, text, time_unit="hour").faults]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "unit", "noted"),
+    [
+        ("time (h)", None, "h", True),
+        ("TIME [Hours]", None, "Hours", True),
+        ("time (days)", None, "day", False),
+        ("time (from infusion)", None, "day", False),
+        ("time", None, "day", False),
+        ("time (h)", "hour", "hour", False),
+        ("time (h)", "day", "day", True),
+        ("time (min)", "month", "month", True),
+        ("time", "h", "h", False),
+    ],
+)
+def test_the_time_unit_is_the_one_given_or_the_one_in_the_column_name(tmp_path, name, given, unit, noted):
+    cohort = read_text(tmp_path, f"subject,{name},value\nA,0,1\n", time_unit=given)
+    assert cohort.time_unit == unit
+    assert [fault.column for fault in cohort.faults if fault.code == "time_unit"] == [name] * noted
+
+
+def test_a_value_unit_that_is_given_holds_against_the_column_and_that_is_noted(tmp_path):
+    text = "subject,time,value,unit\nA,0,1,copies/mL\nB,0,1,\n"
+    cohort = read_text(tmp_path, text, value_unit="copies/ug")
+    assert cohort.value_unit == ("copies/ug", "copies/ug")
+    assert "says copies/mL, the results will say copies/ug" in only(cohort, "value_unit").message
+    same = read_text(tmp_path, text, value_unit="copies/mL")
+    assert same.value_unit == ("copies/mL", "copies/mL")
+    assert "value_unit" not in [fault.code for fault in same.faults]
+
+
+@pytest.mark.parametrize("lloq", ["5", [5.0], 0, -1.0, float("inf")])
+def test_an_lloq_that_is_no_positive_number_is_a_settings_error(tmp_path, lloq):
+    with pytest.raises(SettingsError, match="LLOQ must be a positive number"):
+        read_text(tmp_path, "subject,time,value\nA,0,1\n", lloq=lloq)
 
 
 def test_covariates_are_numbers_or_text_and_constant_within_a_subject(tmp_path):

@@ -76,6 +76,7 @@ def test_columns_of_a_population_fit_are_documented() -> None:
         bic=0.0,
         bicc=0.0,
         work={},
+        cohort=ck.Cohort.from_arrays([[7.0]], [[900.0]]),
     )
     assert documented("population.csv") == list(population.table.columns)
     assert documented("individual_effects.csv") == list(population.individual.columns)

@@ -18,7 +18,7 @@ from cellkinetics.nca.column import Column, Key
 from cellkinetics.nca.options import NCAOptions
 from cellkinetics.nca.parameters import BY_CODE
 from cellkinetics.nca.reasons import Why
-from cellkinetics.nca.summary import STATISTICS, describe
+from cellkinetics.nca.summary import SUMMARY_COLUMNS, describe, gaps
 from cellkinetics.nca.tables import long_table, point_table, wide_table
 from cellkinetics.units import unit_label
 
@@ -94,8 +94,8 @@ class NCAResult(Drawable):
         Returns:
             One row a group and parameter: ``analyte``, the columns of ``by``, ``interval_start,
             interval_end, parameter, unit`` and the statistics of `cellkinetics.nca.summary.describe`
-            (flagged values take part), with ``n_flagged`` and ``missing_reasons``, a text such as
-            ``"no_quantifiable: 2"``.
+            (flagged values take part), with ``n_flagged``, ``missing_reasons``, a text such as
+            ``"no_quantifiable: 2"``, and ``reason``, why a statistic is empty.
 
         Raises:
             SettingsError: for a column that the cohort does not have.
@@ -108,6 +108,7 @@ class NCAResult(Drawable):
             index = part.index.to_numpy()
             analyte, value_unit, *others = part.iloc[0]
             for key, column in self.columns.items():
+                statistics = describe(column.value[index])
                 rows.append(
                     {
                         "analyte": analyte,
@@ -116,12 +117,13 @@ class NCAResult(Drawable):
                         "interval_end": np.nan if key.end is None else key.end,
                         "parameter": key.code,
                         "unit": unit_label(BY_CODE[key.code].unit_kind, time=self.cohort.time_unit, value=value_unit),
-                        **describe(column.value[index]),
+                        **statistics,
                         **self._losses(column, index),
+                        "reason": gaps(statistics),
                     }
                 )
         head = ["analyte", *names, "interval_start", "interval_end", "parameter", "unit"]
-        table = pd.DataFrame(rows, columns=[*head, *STATISTICS, "n_flagged", "missing_reasons"])
+        table = pd.DataFrame(rows, columns=[*head, *SUMMARY_COLUMNS])
         counts = ["n", "n_missing", "n_geometric", "n_flagged"]
         return table.astype(dict.fromkeys(counts, "int64"))
 

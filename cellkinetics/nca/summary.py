@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from cellkinetics.data.cohort import FloatArray
 
@@ -26,6 +27,11 @@ STATISTICS = (
     "ci_low",
     "ci_high",
 )
+SUMMARY_COLUMNS = (*STATISTICS, "n_flagged", "missing_reasons", "reason")
+"""Columns of a summary behind those that say of what it is."""
+
+_SPREAD = ("sd", "cv_percent", "ci_low", "ci_high")
+_GEOMETRIC_SPREAD = ("geometric_sd", "geometric_cv_percent")
 
 
 def describe(values: NDArray[np.float64], *, confidence: float = 0.95) -> dict[str, float]:
@@ -61,6 +67,9 @@ def describe(values: NDArray[np.float64], *, confidence: float = 0.95) -> dict[s
         out["cv_percent"] = 100.0 * sd / mean if mean else float("nan")
         out["q1"], out["median"], out["q3"] = (float(q) for q in np.quantile(x, [0.25, 0.5, 0.75]))
         if len(x) > 1:
+            # Not above: the import takes longer than most analyses.
+            from scipy.special import stdtrit
+
             half = float(stdtrit(len(x) - 1, 0.5 + confidence / 2)) * sd / np.sqrt(len(x))
             out.update(ci_low=mean - half, ci_high=mean + half)
         if len(positive):
@@ -69,6 +78,33 @@ def describe(values: NDArray[np.float64], *, confidence: float = 0.95) -> dict[s
             out["geometric_sd"] = float(np.exp(s))
             out["geometric_cv_percent"] = float(100.0 * np.sqrt(np.expm1(s * s)))
     return {name: value if np.isfinite(value) else float("nan") for name, value in out.items()}
+
+
+def gaps(statistics: Mapping[str, float]) -> str:
+    """Say why statistics of `describe` are missing, in words; empty if none is.
+
+    Example:
+        >>> gaps(describe(np.array([5.0, np.nan])))
+        'one value: no spread and no interval'
+    """
+    n, positive = statistics["n"], statistics["n_geometric"]
+    if not n:
+        return "no value"
+    reasons = []
+    if n == 1:
+        reasons.append("one value: no spread and no interval")
+    elif statistics["mean"] == 0:
+        reasons.append("the mean is zero: no CV")
+    if not positive:
+        reasons.append("no value above zero: no geometric mean")
+    elif positive == 1 < n:
+        reasons.append("one value above zero: no geometric spread")
+    known = {"n_missing", *(_SPREAD if n == 1 else ()), *(("cv_percent",) if statistics["mean"] == 0 else ())}
+    known |= {"geometric_mean", *_GEOMETRIC_SPREAD} if not positive else set()
+    known |= set(_GEOMETRIC_SPREAD) if positive == 1 else set()
+    if any(np.isnan(statistics[name]) for name in STATISTICS if name not in known):
+        reasons.append("what is empty besides leaves the range of double-precision numbers")
+    return "; ".join(reasons)
 
 
 def _mean_sd(x: FloatArray) -> tuple[float, float]:

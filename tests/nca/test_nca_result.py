@@ -15,7 +15,7 @@ from cellkinetics.data.cohort import Cohort
 from cellkinetics.errors import SettingsError
 from cellkinetics.nca.engine import noncompartmental
 from cellkinetics.nca.result import NCAResult
-from cellkinetics.nca.summary import describe
+from cellkinetics.nca.summary import STATISTICS, describe, gaps
 
 DAYS = [0.0, 2.0, 7.0, 14.0, 21.0, 28.0, 42.0, 56.0]
 VALUES = [0.0, 100.0, 800.0, 400.0, 200.0, 100.0, 0.0, 0.0]
@@ -147,6 +147,33 @@ def test_summary_groups_by_covariates_and_refuses_what_it_does_not_know(result: 
         result.summary(by="age")
 
 
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([1.0, 2.0], ""),
+        ([], "no value"),
+        ([5.0], "one value: no spread and no interval"),
+        ([0.0], "one value: no spread and no interval; no value above zero: no geometric mean"),
+        ([0.0, 0.0], "the mean is zero: no CV; no value above zero: no geometric mean"),
+        ([0.0, 5.0], "one value above zero: no geometric spread"),
+        ([-1.0, -2.0], "no value above zero: no geometric mean"),
+        ([1e308, 1.5e308], "what is empty besides leaves the range of double-precision numbers"),
+    ],
+)
+def test_an_empty_statistic_has_its_reason(values: list[float], reason: str) -> None:
+    numbers = describe(np.array(values))
+    assert gaps(numbers) == reason
+    assert any(math.isnan(value) for value in numbers.values()) == bool(reason)
+
+
+def test_every_row_of_a_summary_with_an_empty_statistic_has_a_reason(result: NCAResult) -> None:
+    summary = result.summary(by="group")
+    assert summary.columns[-1] == "reason"
+    empty = summary[list(STATISTICS)].isna().any(axis=1)
+    assert empty.any()
+    assert ((summary["reason"] != "") == empty).all()
+
+
 def test_flagged_values_stay_and_are_counted() -> None:
     result = noncompartmental(Cohort.from_arrays([[0.0, 0.5, 7.0]], [[0.0, 900.0, 400.0]]), parameters="CMAX")
     assert result.table[["value", "status"]].to_numpy().tolist() == [[900.0, "flagged"]]
@@ -180,6 +207,12 @@ def test_public_names() -> None:
     assert ck.noncompartmental is noncompartmental
     assert ck.NCAResult is NCAResult
     assert ck.NCAOptions().route == "cells"
+
+
+def test_importing_the_analysis_loads_no_scipy() -> None:
+    script = "import sys, cellkinetics.nca.engine; print('scipy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_the_analysis_loads_nothing_heavy() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,11 +16,13 @@ FlagArray = NDArray[np.int16]
 
 
 class Key(NamedTuple):
-    """A parameter, and for a windowed one its window.
+    """A parameter, and for a windowed one its window; as in a table, NaN for the times says none.
 
     Example:
         >>> Key("AUCINT", 0.0, 28.0).column, Key("CMAX").column
         ('AUCINT_0_28', 'CMAX')
+        >>> Key("TMAX", float("nan"), float("nan")).column
+        'TMAX'
     """
 
     code: str
@@ -29,7 +32,9 @@ class Key(NamedTuple):
     @property
     def column(self) -> str:
         """The parameter's column in a wide table."""
-        return self.code if self.start is None else f"{self.code}_{self.start:.12g}_{self.end:.12g}"
+        if self.start is None or math.isnan(self.start):
+            return self.code
+        return f"{self.code}_{self.start:.12g}_{self.end:.12g}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 from cellkinetics.data.assembly import assemble
@@ -94,4 +93,4 @@ def read(
 
 
 def _is_positive(number: object) -> bool:
-    return isinstance(number, numbers.Real) and bool(np.isfinite(number)) and number > 0
+    return isinstance(number, numbers.Real) and 0 < float(number) < float("inf")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import IntFlag
 
 import numpy as np
@@ -40,8 +40,11 @@ def sentence(flag: Flag, options: NCAOptions) -> str:
         Flag.R2ADJ_LOW: f"adjusted R2 of the terminal line is below {limits.r2adj_min}",
         Flag.SPAN_SHORT: f"terminal points span fewer than {limits.span_min} half-lives",
         Flag.EXTRAPOLATED_HIGH: f"more than {limits.extrapolated_max} % of the area is extrapolated",
-        Flag.TMAX_EARLY: f"Tmax is before {limits.tmax_min}: the peak may come from the infusion catheter",
-        Flag.ABOVE_ULOQ: "a sample is above the upper limit of quantification, so that the value is a lower bound",
+        Flag.TMAX_EARLY: f"Tmax is before day {limits.tmax_min}: the peak may come from the infusion catheter",
+        Flag.ABOVE_ULOQ: (
+            "it rests on a sample above the upper limit of quantification, whose true value is higher; "
+            "Cmax and the areas that are not extrapolated are lower bounds"
+        ),
     }[flag]
 
 
@@ -80,15 +83,15 @@ def flag(
     terminal: FlagArray,
     tmax: FloatArray,
     extrapolated: dict[Key, FloatArray],
-    above_uloq: BoolArray,
+    above: Mapping[Key, BoolArray],
     options: NCAOptions,
 ) -> dict[Key, FlagArray]:
     """Mark every result that a missed threshold touches.
 
     A mark of the terminal line touches whatever depends on lambda_z, windows apart: a line with a
     mark is not used for those. A large extrapolated part touches the area, its moment and mean time;
-    an early Tmax touches the peak; a value above the upper limit touches the peak, the areas, the
-    moments and mean times.
+    an early Tmax touches the peak; for values above the upper limit see
+    `cellkinetics.nca.aboveuloq.rests_above`.
 
     Args:
         keys: results to mark.
@@ -97,7 +100,7 @@ def flag(
         tmax: ``(n,)``.
         extrapolated: percent extrapolated, ``(n,)``, of the areas to infinity (by the key AUCPEO or
             AUCPEP) and of the windows (by the key of the AUCINT).
-        above_uloq: ``(n,)``, profiles with such a value.
+        above: by key, the profiles ``(n,)`` whose result rests on such a value.
         options: thresholds and route.
     """
     limits = options.acceptance
@@ -108,16 +111,15 @@ def flag(
     for key in keys:
         marks = np.zeros(len(tmax), np.int16)
         needs = required([key])
-        parameter = BY_CODE[key.code]
-        if "LAMZ" in needs and not parameter.windowed:
+        if "LAMZ" in needs and not BY_CODE[key.code].windowed:
             marks |= terminal
         percent = _extrapolated(key, needs, extrapolated)
         if percent is not None and limits.extrapolated_max is not None:
             marks[below(-percent, -limits.extrapolated_max)] |= Flag.EXTRAPOLATED_HIGH
         if key.code in _PEAK:
             marks[early] |= Flag.TMAX_EARLY
-        if key.code in _PEAK or parameter.unit_kind in {"area", "moment"} or "AUMCLST" in needs:
-            marks[above_uloq] |= Flag.ABOVE_ULOQ
+        if key in above:
+            marks[above[key]] |= Flag.ABOVE_ULOQ
         marks[np.isnan(value[key])] = 0
         flags[key] = marks
     return flags

@@ -79,7 +79,8 @@ class Curve:
         end: ``(n,)``, the time of the last of these, quantifiable or not.
         before_first: ``(n,)``, time of the sample before the first quantifiable one, imputed ones
             included; 0 if that one is at time zero; NaN if there is none.
-        above_uloq: ``(n,)``, whether a value above the upper limit was used.
+        above: ``(m + 1, n)``, those above the upper limit; an imputed value that is had from such a
+            sample counts too.
         fault: ``(n,)``, a `Why` for profiles of which nothing can be calculated.
         order: ``(m, n)``, the position in the data of each sorted sample.
         role: ``(m, n)``, a `Role` of each sorted sample.
@@ -94,7 +95,7 @@ class Curve:
     n_samples: IntArray
     end: FloatArray
     before_first: FloatArray
-    above_uloq: BoolArray
+    above: BoolArray
     fault: NDArray[np.int8]
     order: IntArray
     role: NDArray[np.int8]
@@ -149,8 +150,11 @@ def arrange(samples: Samples, options: NCAOptions) -> Curve:
     fault[n_samples == 0] = Why.NO_SAMPLES
 
     counts = (role == Role.QUANTIFIED) | (role == Role.SUBSTITUTED)
-    t, c, used, measured = _pack(key, level, counts, quantified)
+    t, c, used, measured, over = _pack(key, level, counts, quantified, above & quantified)
     t[0], c[0], used[0] = _time_zero(t, c, used, n_samples, options)
+    if options.time_zero_rule in {"first", "c0"}:
+        sources = 1 if options.time_zero_rule == "first" else 2
+        over[0] = used[0] & over[1 : 1 + sources].any(axis=0)
     before = np.maximum(first, 1) - 1
     at_zero = has & (first == 0) & (used[0] | (key[0] == 0))
     return Curve(
@@ -162,7 +166,7 @@ def arrange(samples: Samples, options: NCAOptions) -> Curve:
         n_samples=n_samples,
         end=key[np.maximum(n_samples, 1) - 1, profiles],
         before_first=np.where(has & (first > 0), key[before, profiles], np.where(at_zero, 0.0, np.nan)),
-        above_uloq=(above & valid).any(axis=0),
+        above=over,
         fault=fault,
         order=order,
         role=role,
@@ -216,22 +220,22 @@ def _substitute(
 
 
 def _pack(
-    time: FloatArray, level: FloatArray, counts: BoolArray, quantified: BoolArray
-) -> tuple[FloatArray, FloatArray, BoolArray, BoolArray]:
+    time: FloatArray, level: FloatArray, counts: BoolArray, quantified: BoolArray, above: BoolArray
+) -> tuple[FloatArray, FloatArray, BoolArray, BoolArray, BoolArray]:
     """Copy what counts to positions 1, 2, ... without gaps; position 0 stays unused."""
     m, n = time.shape
     t, c = np.full((m + 1, n), np.inf), np.zeros((m + 1, n))
-    used, measured = np.zeros((m + 1, n), bool), np.zeros((m + 1, n), bool)
+    used, measured, over = (np.zeros((m + 1, n), bool) for _ in range(3))
     np.copyto(t[1:], time, where=counts)
     np.copyto(c[1:], level, where=counts)
-    used[1:], measured[1:] = counts, quantified
+    used[1:], measured[1:], over[1:] = counts, quantified, above
     gap = np.flatnonzero((counts[1:] & ~counts[:-1]).any(axis=0))
     if gap.size:
         order = 1 + np.argsort(~counts[:, gap], axis=0, kind="stable")
-        for array in (t, c, used, measured):
+        for array in (t, c, used, measured, over):
             array[1:, gap] = array[order, gap]
     t[0] = -np.inf
-    return t, c, used, measured
+    return t, c, used, measured, over
 
 
 def _time_zero(

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cellkinetics.data.cohort import BoolArray, Cohort, FloatArray
 from cellkinetics.nca import acceptance, integrate
+from cellkinetics.nca.aboveuloq import rests_above
 from cellkinetics.nca.column import Column, FlagArray, Key, ReasonArray
 from cellkinetics.nca.curve import Curve, Samples, arrange
-from cellkinetics.nca.options import NCAOptions, Window, parse_windows
+from cellkinetics.nca.options import NCAOptions, Window
 from cellkinetics.nca.parameters import BY_CODE, required, select
 from cellkinetics.nca.peak import Landmarks, landmarks
 from cellkinetics.nca.reasons import Why
 from cellkinetics.nca.result import NCAResult
 from cellkinetics.nca.terminal import Terminal, candidates, terminal_line
 from cellkinetics.nca.window import Segments, extrapolated_area, observed_area
+from cellkinetics.units import is_day
 
 BLOCK = 4096  # profiles at a time: the arrays of one block stay in the processor's cache
 
@@ -79,7 +81,8 @@ def _compute(curve: Curve, options: NCAOptions, keys: Sequence[Key]) -> dict[Key
             extrapolated |= _put_windows(parts, tuple(windows), curve, segments, marks, line, missed == 0, options)
     if "AUMCLST" in needs:
         _put_moments(parts, segments, marks, line, options)
-    return _finish(parts, extrapolated, keys, curve, missed, marks.tmax, options)
+    above = rests_above(keys, curve, marks, line, extrapolated)
+    return _finish(parts, extrapolated, keys, curve, missed, marks.tmax, above, options)
 
 
 def _put_samples(parts: Parts, curve: Curve, marks: Landmarks) -> None:
@@ -108,7 +111,8 @@ def _put_areas(parts: Parts, curve: Curve, segments: Segments, marks: Landmarks)
     to_last = _to_last(segments, marks)
     for code, which in (("AUCLST", to_last), ("AUCALL", segments.exists)):
         spans = np.where(marks.has, which.any(axis=0), curve.end > 0)
-        parts[Key(code)] = _Part(_sum(segments.area, which), _because(len(spans), (~spans, Why.NO_INTERVAL)))
+        area = np.where(marks.has, _sum(segments.area, which), 0.0)
+        parts[Key(code)] = _Part(area, _because(len(spans), (~spans, Why.NO_INTERVAL)))
 
 
 def _to_last(segments: Segments, marks: Landmarks) -> BoolArray:
@@ -208,7 +212,7 @@ def _put_windows(
         by_line = beyond & has_line & accepted & extrapolates
         area = observed_area(segments, start, np.where(by_line, np.minimum(marks.tlast, end), end))
         tail = np.where(by_line, extrapolated_area(height, line.lambda_z, marks.tlast, start, end), 0.0)
-        area += tail
+        area = np.where(marks.has, area + tail, 0.0)
         lost = beyond & ~by_line & (options.window_end != "zero")
         why = _because(
             n,
@@ -262,6 +266,7 @@ def _finish(
     curve: Curve,
     missed: FlagArray,
     tmax: FloatArray,
+    above: dict[Key, BoolArray],
     options: NCAOptions,
 ) -> dict[Key, Column]:
     """Let every value be finite or have a reason, then mark what misses a threshold."""
@@ -282,7 +287,7 @@ def _finish(
         terminal=missed,
         tmax=tmax,
         extrapolated=extrapolated,
-        above_uloq=curve.above_uloq,
+        above=above,
         options=options,
     )
     return {key: Column(values[key], reasons[key], flags[key]) for key in keys}
@@ -303,7 +308,8 @@ def noncompartmental(
     Args:
         cohort: the samples.
         windows: partial areas, as pairs or as ``"0-28,0-84"``; instead of those of ``options``.
-        options: the rules; `NCAOptions` by default.
+        options: the rules; `NCAOptions` by default. The credible Tmax is in days, and is not looked at
+            where the cohort's time unit is another.
         parameters: ``core`` (default), ``all``, or codes; see `cellkinetics.nca.parameters.select`.
         progress: called as ``progress(done, total)`` with numbers of profiles.
 
@@ -311,7 +317,7 @@ def noncompartmental(
         An `NCAResult` with ``.table``, ``.wide``, ``.points`` and ``.summary()``.
 
     Raises:
-        SettingsError: for an option or a parameter that does not exist.
+        SettingsError: for an option or a parameter that does not exist, or windows that are none.
 
     Example:
         >>> cohort = Cohort.from_arrays([[0.0, 7.0, 14.0, 28.0]], [[0.0, 900.0, 400.0, 100.0]])
@@ -319,10 +325,7 @@ def noncompartmental(
         >>> result.wide[["CMAX", "TMAX", "AUCINT_0_28"]].round(1).to_dict("records")
         [{'CMAX': 900.0, 'TMAX': 7.0, 'AUCINT_0_28': 10495.7}]
     """
-    options = NCAOptions() if options is None else options
-    if windows is not None:
-        parsed = parse_windows(windows) if isinstance(windows, str) else tuple(windows)
-        options = NCAOptions(**{**options.model_dump(), "windows": parsed})
+    options = _resolved(NCAOptions() if options is None else options, windows, cohort.time_unit)
     keys = select(parameters, options)
     samples = Samples.of(cohort)
     n = len(cohort)
@@ -344,3 +347,14 @@ def noncompartmental(
     for column in columns.values():
         column.why[unusable], column.flags[unusable] = Why.UNUSABLE_PROFILE, 0
     return NCAResult(cohort=cohort, options=options, columns=columns)
+
+
+def _resolved(options: NCAOptions, windows: Any, time_unit: str) -> NCAOptions:
+    """Return the options as they are followed, and recorded, for data in this unit of time."""
+    changed: dict[str, object] = {}
+    if windows is not None:
+        listed = isinstance(windows, str) or not isinstance(windows, Iterable)
+        changed["windows"] = windows if listed else tuple(windows)
+    if not is_day(time_unit):
+        changed["acceptance"] = {**options.acceptance.model_dump(), "tmax_min": None}
+    return NCAOptions(**{**options.model_dump(), **changed}) if changed else options

@@ -83,8 +83,8 @@ class Acceptance(_Settings):
         r2adj_min: smallest adjusted R2 of the terminal line.
         span_min: smallest span of the terminal points, in half-lives.
         extrapolated_max: largest extrapolated part of an area, percent.
-        tmax_min: earliest credible Tmax in the time unit of the data, for the route ``cells`` only:
-            an earlier peak may come from the catheter through which the cells were given.
+        tmax_min: earliest credible Tmax in days, for the route ``cells`` and data in days only: an
+            earlier peak may come from the catheter through which the cells were given.
 
     Example:
         >>> Acceptance(r2adj_min=0.8).span_min

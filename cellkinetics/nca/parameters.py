@@ -163,7 +163,10 @@ def select(parameters: str | Iterable[str] | None, options: NCAOptions) -> tuple
         (Key(code='CMAX', start=None, end=None), Key(code='AUCINT', start=0.0, end=28.0))
     """
     names = parameters if parameters is not None else "core"
-    wanted = [name.strip() for name in (names.split(",") if isinstance(names, str) else names)]
+    try:
+        wanted = [name.strip() for name in (names.split(",") if isinstance(names, str) else names)]
+    except (TypeError, AttributeError):
+        raise SettingsError(f"parameters are names, such as 'CMAX,TMAX' or ['CMAX'], not {parameters!r}") from None
     codes: set[str] = set()
     for name in wanted:
         if name.lower() in GROUPS:

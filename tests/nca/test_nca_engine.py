@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cellkinetics.data.cohort import Cohort
-from cellkinetics.errors import Fault
+from cellkinetics.errors import Fault, SettingsError
+from cellkinetics.nca import acceptance
 from cellkinetics.nca.engine import noncompartmental
 from cellkinetics.nca.options import Acceptance, NCAOptions
 from cellkinetics.nca.result import NCAResult
@@ -230,12 +231,75 @@ def test_an_early_peak_is_flagged_for_cells_only() -> None:
     assert status(analyse(days, values, route="extravascular"), "CMAX") == ("ok", "")
 
 
-def test_a_value_above_the_upper_limit_flags_peak_and_areas() -> None:
-    cohort = Cohort.from_arrays([DAYS], [VALUES], censored=[[1, 0, -1, 0, 0, 0, 1, 1]])
-    table = noncompartmental(cohort).table.set_index("parameter")
-    assert table.loc["CMAX", "reason_code"] == "above_uloq"
-    assert table.loc["AUCLST", "status"] == "flagged"
-    assert table.loc["TLST", "status"] == "ok"
+@pytest.mark.parametrize(("unit", "flag"), [("day", "flagged"), ("Days", "flagged"), ("d", "flagged"), ("h", "ok")])
+def test_an_early_peak_is_early_in_days_only(unit: str, flag: str) -> None:
+    cohort = replace(Cohort.from_arrays([[0.0, 0.5, 7.0]], [[0.0, 900.0, 400.0]]), time_unit=unit)
+    result = noncompartmental(cohort)
+    assert status(result, "TMAX")[0] == flag
+    assert result.options.acceptance.tmax_min == (1.0 if flag == "flagged" else None)
+    assert result.options.acceptance.span_min == 2.0
+
+
+PEAK = {"CMAX", "TMAX"}
+LINE = {"LAMZ", "LAMZHL", "LAMZNPT", "LAMZLL", "LAMZUL", "LAMZSPN", "LAMZICPT", "R2", "R2ADJ", "CORRXY"}
+WHOLE = {
+    *("AUCLST", "AUCALL", "AUMCLST", "AUCIFO", "AUCIFP", "AUCPEO", "AUCPEP", "AUMCIFO", "AUMCIFP", "AUMCPEO"),
+    *("AUMCPEP", "MRTIBLST", "MRTIBIFO", "MRTIBIFP"),
+}
+
+
+@pytest.mark.parametrize(
+    ("day", "flagged"),
+    [
+        # windows 0-2, 2-7, 14-21, 28-56 and 0-84, of which the last is extrapolated beyond day 56
+        (7, {"AUCINT_2_7", "AUCINT_0_84", "AUCINTPE_0_84"}),
+        (14, {"AUCINT_14_21", "AUCINT_0_84", "AUCINTPE_0_84", *LINE}),
+        (28, {"AUCINT_28_56", "AUCINT_0_84", "AUCINTPE_0_84", "CLST", *LINE}),
+    ],
+)
+def test_what_rests_on_a_sample_above_the_upper_limit_is_flagged(day: float, flagged: set[str]) -> None:
+    above = [-1 if time == day else int(value == 0) for time, value in zip(DAYS, VALUES, strict=True)]
+    cohort = Cohort.from_arrays([DAYS, DAYS], [VALUES, VALUES], censored=[above, [0] * 8])
+    result = noncompartmental(cohort, windows="0-2,2-7,14-21,28-56,0-84", parameters="all")
+    mark = acceptance.Flag.ABOVE_ULOQ
+    assert {key.column for key, column in result.columns.items() if column.flags[0] & mark} == PEAK | WHOLE | flagged
+    assert not any(column.flags[1] & mark for column in result.columns.values())
+
+
+@pytest.mark.parametrize(("day", "flagged"), [(7, False), (14, True), (35, True)])
+def test_an_extrapolated_part_rests_on_its_line_and_last_sample(day: float, flagged: bool) -> None:
+    days, values = [0.0, 7.0, 14.0, 21.0, 28.0, 35.0], [0.0, 800.0, 400.0, 200.0, 100.0, 50.0]
+    above = [-1 if time == day else 0 for time in days]
+    table = noncompartmental(Cohort.from_arrays([days], [values], censored=[above]), windows="42-56").table
+    share = table[table["parameter"].isin(["AUCINT", "AUCINTPE"])]
+    assert ["above_uloq" in code for code in share["reason_code"]] == [flagged, flagged]
+
+
+@pytest.mark.parametrize(("place", "flagged"), [(0, True), (1, True), (2, False)])
+def test_an_extrapolated_start_rests_on_the_first_two_samples(place: int, flagged: bool) -> None:
+    above = [-1 if k == place else 0 for k in range(4)]
+    cohort = Cohort.from_arrays([[1.0, 2.0, 3.0, 4.0]], [[80.0, 40.0, 20.0, 10.0]], censored=[above])
+    result = noncompartmental(cohort, options=NCAOptions(route="bolus"), windows=[(0, 1)])
+    assert (status(result, "C0")[0] == "flagged") == flagged
+    assert ("above_uloq" in status(result, "AUCINT")[1]) == flagged
+
+
+def test_a_profile_without_a_quantified_sample_has_area_zero_by_every_rule() -> None:
+    cohort = Cohort.from_arrays([[0.0, 7.0, 14.0]], [[0.0, 0.0, 0.0]], lloq=50.0)
+    result = noncompartmental(cohort, options=NCAOptions(blq="half-lloq"), windows="0-14,7-10")
+    assert [only(result, column) for column in ("AUCLST", "AUCALL", "AUCINT_0_14", "AUCINT_7_10")] == [0.0] * 4
+    assert only(result, "AUCINTPE_0_14") == 0
+
+
+@pytest.mark.parametrize("wrong", [{"windows": 5}, {"windows": [5]}, {"windows": [(0, "x")]}, {"parameters": 5}])
+def test_what_is_no_window_or_name_is_a_settings_error(wrong: dict[str, object]) -> None:
+    with pytest.raises(SettingsError, match=next(iter(wrong))):
+        noncompartmental(Cohort.from_arrays([DAYS], [VALUES]), **wrong)  # type: ignore[arg-type]
+
+
+def test_windows_may_come_from_any_iterable() -> None:
+    result = noncompartmental(Cohort.from_arrays([DAYS], [VALUES]), windows=((0, end) for end in (7, 14)))
+    assert result.options.windows == ((0.0, 7.0), (0.0, 14.0))
 
 
 def test_an_unusable_profile_is_a_row_with_its_fault() -> None:

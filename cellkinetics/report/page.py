@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jinja2
@@ -98,12 +98,25 @@ def render(results: Results, sections: list[Section]) -> str:
 
 def write_figures(results: Results, folder: OutputFolder) -> None:
     """Write the overview and pages of twelve profiles as PNG files into ``figures/``."""
-    for i, (analyte, profiles) in enumerate(profiles_by_analyte(results).items()):
-        name = f"_{_file_name(analyte) or i + 1}" if analyte else ""
+    analytes = profiles_by_analyte(results)
+    for name, profiles in zip(file_names(list(analytes)), analytes.values(), strict=True):
         folder.write_bytes(f"{FIGURES}/overview{name}.png", save_png(overview_figure(profiles)))
         for page, figure in enumerate(profile_pages(profiles, most=MOST_PANELS), start=1):
             folder.write_bytes(f"{FIGURES}/profiles{name}_{page:02d}.png", save_png(figure))
 
 
-def _file_name(text: str) -> str:
-    return "".join(c if c.isascii() and c.isalnum() else "_" for c in text).strip("_").lower()
+def file_names(analytes: Sequence[str]) -> list[str]:
+    """Return what the names of each analyte's figures carry: ASCII, and no two the same.
+
+    Example:
+        >>> file_names(["", "A/B", "A B", "µ"])
+        ['', '_a_b', '_a_b_3', '_4']
+    """
+    names: list[str] = []
+    for i, analyte in enumerate(analytes, start=1):
+        plain = "".join(c if c.isascii() and c.isalnum() else "_" for c in analyte).strip("_").lower()
+        name = f"_{plain or i}" if analyte else ""
+        while name in names:
+            name += f"_{i}"
+        names.append(name)
+    return names

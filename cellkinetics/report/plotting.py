@@ -48,15 +48,18 @@ def plot(result: Plottable, *, subject: str | None = None, analyte: str | None =
         >>> len(plot(cohort).axes), plot(cohort, subject="P01").axes[0].get_title(loc="left")
         (1, 'P01')
     """
-    if isinstance(result, NCAResult) and subject is None:
-        wide = result.wide
-        wide = wide[wide["analyte"] == (analyte or wide["analyte"].iloc[0])]
-        names = box_parameters(wide)
-        return parameter_figure(wide, names, labels=box_titles(result.table, str(wide["analyte"].iloc[0]), names))
     if not isinstance(result, Plottable):
         raise SettingsError(f"there is no figure of a {type(result).__name__}")
     samples = result if isinstance(result, Cohort) else result.cohort
-    profiles = _profiles(samples.select(analyte=analyte or samples.analytes[0]))
+    if not len(samples):
+        raise SettingsError("there is nothing to draw: the cohort has no profile")
+    samples = samples.select(analyte=samples.analytes[0] if analyte is None else analyte)
+    if isinstance(result, NCAResult) and subject is None:
+        wide = result.wide
+        wide = wide[wide["analyte"] == samples.analytes[0]]
+        names = box_parameters(wide)
+        return parameter_figure(wide, names, labels=box_titles(result.table, samples.analytes[0], names))
+    profiles = _profiles(samples)
     if isinstance(result, IndividualFits):
         profiles = replace(profiles, curves=result.curves, breaks=_breaks(result.table))
     elif isinstance(result, PopulationFit):

@@ -61,7 +61,7 @@ def number(value: object, digits: int = 3) -> str:
         return "0"
     if size >= 1e7 or size < 1e-3:
         mantissa, exponent = f"{number:.{digits - 1}e}".split("e")
-        return _minus(f"{mantissa}×10{str(int(exponent)).translate(_SUPERSCRIPT)}")
+        return _minus(f"{mantissa}×10{superscript(int(exponent))}")
     if size >= 1000:
         rounded = float(f"{number:.{digits}e}")
         return _minus(f"{rounded:,.0f}")
@@ -69,6 +69,16 @@ def number(value: object, digits: int = 3) -> str:
         return _minus(f"{number:.0f}")
     decimals = max(0, digits - 1 - math.floor(math.log10(float(f"{size:.{digits - 1}e}"))))
     return _minus(f"{number:.{decimals}f}")
+
+
+def superscript(exponent: int) -> str:
+    """Return a whole number in superscript digits.
+
+    Example:
+        >>> superscript(-12)
+        '⁻¹²'
+    """
+    return str(exponent).translate(_SUPERSCRIPT)
 
 
 def percent(value: object) -> str:
@@ -95,6 +105,26 @@ def unit_text(unit: str) -> str:
     """
     text = unit.replace("day2*", "day²·").replace("*", "·")
     return text.replace("/ug", "/µg").replace("/uL", "/µL")
+
+
+def window_text(column: str) -> str:
+    """Return a column of a partial area as it is printed.
+
+    Example:
+        >>> window_text("AUCINT_0_28")
+        'AUC0-28'
+    """
+    return "AUC" + column.removeprefix("AUCINT_").replace("_", "-")
+
+
+def time_plural(unit: str) -> str:
+    """Return a unit of time as it follows a number; a symbol has no plural.
+
+    Example:
+        >>> time_plural("day"), time_plural("h"), time_plural("days")
+        ('days', 'h', 'days')
+    """
+    return unit if len(unit) < 3 or unit.endswith("s") else f"{unit}s"
 
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:

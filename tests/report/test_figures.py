@@ -8,7 +8,7 @@ import pytest
 import cellkinetics as ck
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.data.samples import sample_table
-from cellkinetics.errors import SettingsError
+from cellkinetics.errors import DataError, SettingsError
 from cellkinetics.report.figures import Profiles, overview_figure, parameter_figure, profile_figure, save_png, svg_text
 from cellkinetics.report.figures.profiles import profile_pages
 from cellkinetics.report.plotting import plot
@@ -132,6 +132,23 @@ def test_a_result_can_be_plotted(make: Callable, panels: int) -> None:
     assert save_png(figure, dpi=40).startswith(b"\x89PNG")
 
 
+HARD_NAMES = ["A$\\frac$", "$x^2$", "李雷", '#1d2530 id="q" url(#x)']
+
+
+@pytest.mark.parametrize("name", HARD_NAMES)
+def test_any_name_can_be_drawn_and_stands_in_the_figure_as_it_is(name: str) -> None:
+    cohort = Cohort.from_arrays([[0, 7, 14]] * 2, [[0, 900, 400]] * 2, lloq=50, subject=[name, "b"], group=[name, "b"])
+    profiles = Profiles(sample_table(cohort).assign(analyte=name), value_unit=name)
+    wide = pd.DataFrame({"group": [name, "b"], "CMAX": [1.0, 2.0]})
+    for figure in (
+        profile_figure(profiles, profiles.keys[0]),
+        overview_figure(profiles),
+        parameter_figure(wide, ["CMAX"], labels={"CMAX": name}),
+    ):
+        assert f">{name}" in svg_text(figure, "p")
+        assert save_png(figure, dpi=40).startswith(b"\x89PNG")
+
+
 def test_results_draw_themselves() -> None:
     fits = ck.fit(COHORT)
     assert len(fits.plot().axes) == 2
@@ -143,5 +160,10 @@ def test_results_draw_themselves() -> None:
 def test_plotting_an_unknown_subject_or_thing_is_told() -> None:
     with pytest.raises(SettingsError, match="P01, P02"):
         plot(COHORT, subject="P09")
+    for result in (COHORT, ck.noncompartmental(COHORT)):
+        with pytest.raises(DataError, match="no profile of analyte 'zzz'"):
+            plot(result, analyte="zzz")
+    with pytest.raises(SettingsError, match="no profile"):
+        plot(ck.noncompartmental(COHORT.take([])))
     with pytest.raises(SettingsError, match="no figure of a int"):
         plot(3)  # type: ignore[arg-type]

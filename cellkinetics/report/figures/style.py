@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -15,6 +17,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
+
+from cellkinetics.report.tables import superscript
 
 INK = "#1d2530"
 MUTED = "#6b7685"
@@ -41,6 +45,8 @@ _RC: Any = {
     "axes.titleweight": "bold",
     "axes.titlecolor": INK,
     "text.color": INK,
+    # Names come from the data: a dollar sign in one is no formula.
+    "text.parse_math": False,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "xtick.labelsize": 8.0,
@@ -53,7 +59,6 @@ _RC: Any = {
     "svg.hashsalt": "cellkinetics",
 }
 
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _DAYS = (0, 7, 14, 28, 56, 84, 168, 365, 730, 1095, 1825, 3650)
 
 
@@ -84,7 +89,7 @@ def decade(value: float, _position: int = 0) -> str:
         ('10⁴', '10')
     """
     exponent = round(np.log10(value))
-    return {0: "1", 1: "10"}.get(exponent, "10" + str(exponent).translate(_SUPERSCRIPT))
+    return {0: "1", 1: "10"}.get(exponent, "10" + superscript(exponent))
 
 
 def plain(value: float, _position: int = 0) -> str:
@@ -159,9 +164,18 @@ def group_colours(groups: Sequence[str]) -> dict[str, str]:
 def save_png(figure: Figure, dpi: int = 150) -> bytes:
     """Return a figure as PNG on a white ground, the same bytes for the same figure."""
     buffer = io.BytesIO()
-    with style():
+    with style(), _any_script():
         figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def _any_script() -> Iterator[None]:
+    """Draw names in scripts that matplotlib's font lacks without a warning; a page has the reader's fonts."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
+        warnings.filterwarnings("ignore", message=r"Matplotlib currently does not support", category=UserWarning)
+        yield
 
 
 def themed(colour: str) -> str:
@@ -177,20 +191,25 @@ def svg_text(figure: Figure, prefix: str) -> str:
         prefix: put before every id, so that several figures can stand in one page.
     """
     buffer = io.StringIO()
-    with style():
+    with style(), _any_script():
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     # Its one rule (round joins) would hold for the whole page; the page's style sheet says it for figures.
     text = re.sub(r"<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)
-    text = re.sub(r'\bid="', f'id="{prefix}-', text)
-    text = re.sub(r"url\(#", f"url(#{prefix}-", text)
-    text = re.sub(r'href="#', f'href="#{prefix}-', text)
-    # The size comes from the page; the viewBox keeps the shape.
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--font)", text)
+    # Only tags are rewritten: what stands between them is text of the data, in which < is escaped.
+    return re.sub(r"<[^>]*>", lambda tag: _page_tag(tag[0], prefix), text)
+
+
+def _page_tag(tag: str, prefix: str) -> str:
+    """Return a tag of a figure as it stands in a page."""
+    if tag.startswith("<svg"):
+        # The size comes from the page; the viewBox keeps the shape.
+        tag = re.sub(r' (?:width|height)="[^"]*"', "", tag)
+    tag = re.sub(r'\bid="', f'id="{prefix}-', tag)
+    tag = tag.replace("url(#", f"url(#{prefix}-").replace('href="#', f'href="#{prefix}-')
+    tag = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--font)", tag)
     for colour in _THEMED:
-        text = text.replace(colour, themed(colour))
-    return text
+        tag = tag.replace(colour, themed(colour))
+    return tag

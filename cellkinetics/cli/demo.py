@@ -17,6 +17,7 @@ def demo(
     out: o.Out = DEMO_OUT,
     method: o.Method = "importance",
     seed: o.Seed = 0,
+    settings: o.Settings = None,
     force: o.Force = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -27,7 +28,7 @@ def demo(
     import importlib.resources
 
     from cellkinetics.cli.run import run_all
-    from cellkinetics.report.output import read_manifest
+    from cellkinetics.report.recorded import read_manifest
 
     # The demo's own folder holds nothing that is worth keeping.
     own = read_manifest(out).get("command") == "demo"

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import cellkinetics
-from cellkinetics.report.output import MANIFEST, OutputFolder, read_manifest
+from cellkinetics.report.output import OutputFolder
+from cellkinetics.report.recorded import MANIFEST, read_manifest
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellkinetics.errors import OutputError
+from cellkinetics.report.recorded import MANIFEST, read_manifest
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MANIFEST = "manifest.json"
 READING = ("samples.csv", "check.csv")
 """Files that every command on data writes; commands on one input may share a folder."""
 
@@ -45,18 +45,22 @@ class OutputFolder:
     written: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def create(cls, path: str | Path, *, planned: Iterable[str] = (), force: bool = False) -> OutputFolder:
+    def create(
+        cls, path: str | Path, *, planned: Iterable[str] = (), force: bool = False, source: str | Path | None = None
+    ) -> OutputFolder:
         """Make the folder, prove that it can be written to, and refuse to overwrite results.
 
         Args:
             path: the folder; it and its parents are made if they do not exist.
             planned: names that the command is going to write.
             force: allow existing files of these names to be replaced.
+            source: the user's input, which no result may replace.
 
         Raises:
-            OutputError: if the folder cannot be made or written to, or holds planned files.
+            OutputError: if the folder cannot be made or written to, or holds planned files; if the
+                input is among the files that would be written or removed, even with ``force``.
         """
-        path = Path(path)
+        path, planned = Path(path), tuple(planned)
         try:
             path.mkdir(parents=True, exist_ok=True)
             handle, probe = tempfile.mkstemp(prefix=".cellkinetics-", dir=path)
@@ -70,6 +74,8 @@ class OutputFolder:
             raise OutputError(
                 f"cannot write to {path}: {error.strerror or error}; give another folder with --out"
             ) from error
+        if source is not None:
+            _refuse_to_replace(Path(source), path, planned)
         present = [name for name in planned if (path / name).exists()]
         if present and not force:
             raise OutputError(
@@ -159,18 +165,22 @@ class OutputFolder:
             raise OutputError(f"cannot read {self.path / name}: {error.strerror or error}") from error
 
 
+def _refuse_to_replace(source: Path, folder: Path, planned: Iterable[str]) -> None:
+    """Refuse a folder in which the input itself would be written over, or removed as an earlier result."""
+    for name in (*planned, *READING, MANIFEST, *previous_outputs(folder)):
+        target = folder / name
+        same = target.resolve() == source.resolve()
+        with contextlib.suppress(OSError):
+            same = same or target.samefile(source)
+        if same:
+            raise OutputError(
+                f"{source} is the input, and results in {folder} would replace it; give another folder with --out"
+            )
+
+
 def csv_bytes(table: pd.DataFrame) -> bytes:
     """Return a table as the bytes of its CSV file."""
     return table.to_csv(index=False, lineterminator="\n").encode("utf-8")
-
-
-def read_manifest(path: str | Path) -> dict[str, Any]:
-    """Return the manifest of a folder, or an empty mapping where there is none that can be read."""
-    try:
-        content = json.loads((Path(path) / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def previous_outputs(path: str | Path) -> list[str]:

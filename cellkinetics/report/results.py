@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from cellkinetics.errors import OutputError
-from cellkinetics.report.output import read_manifest
+from cellkinetics.report.recorded import checked_manifest, checked_population
 
 _TEXT = (
     "subject",
@@ -109,13 +108,9 @@ def read_results(path: str | Path) -> Results:
             problems.append(f"{file.name} has no column {', '.join(missing)}, so it is left out.")
         else:
             tables[name] = table
-    population: dict[str, Any] = {}
-    if (path / "population.json").exists():
-        try:
-            population = json.loads((path / "population.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            problems.append(f"population.json cannot be read: {error}")
-    manifest = read_manifest(path)
+    population, of_population = checked_population(path)
+    manifest, of_manifest = checked_manifest(path)
+    problems += [*of_population, *of_manifest]
     if not (tables or population or manifest):
         raise OutputError(
             f"{path} holds no results of cellkinetics; give a folder that a command wrote, such as results/demo"

@@ -77,3 +77,13 @@ def test_json_holds_numbers_and_null_only(tmp_path: Path) -> None:
     assert jsonable(content) == {"a": 1.5, "b": None, "c": [1, 2], "d": "x", "e": [None]}
     path = OutputFolder.create(tmp_path).write_json("j.json", content)
     assert json.loads(path.read_text())["e"] == [None]
+
+
+@pytest.mark.parametrize("name", ["samples.csv", "nca.csv", "manifest.json", "old.csv"])
+def test_the_input_is_never_among_the_files_that_are_written_or_removed(tmp_path: Path, name: str) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps({"outputs": {"old.csv": {}}}))
+    source = tmp_path / name
+    source.touch()
+    with pytest.raises(OutputError, match=r"is the input.*--out"):
+        OutputFolder.create(tmp_path, planned=["nca.csv"], force=True, source=source)
+    OutputFolder.create(tmp_path, planned=["nca.csv"], force=True, source=tmp_path / "mine.csv")

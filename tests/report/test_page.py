@@ -8,7 +8,14 @@ import pytest
 from handmade_results import write_results
 
 from cellkinetics.errors import OutputError
+from cellkinetics.nca.options import NCAOptions
+from cellkinetics.report.blocks import Folded, Text
 from cellkinetics.report.page import write_report
+from cellkinetics.report.results import read_results
+from cellkinetics.report.sections.nca import nca_section
+from cellkinetics.report.sections.population import population_section
+from cellkinetics.report.sections.record import method_section
+from cellkinetics.report.tables import Table
 
 SECTIONS = ["summary", "data", "profiles", "nca", "individual", "population", "method", "record"]
 
@@ -126,7 +133,9 @@ def test_figures_are_written_as_files(folder: Path) -> None:
 
 def test_names_from_the_data_cannot_break_the_page(results: Path) -> None:
     samples = pd.read_csv(results / "samples.csv")
-    samples["subject"] = samples["subject"].replace({"P01": "<script>alert(1)</script>", "P02": '$x^2$ & "y"'})
+    samples["subject"] = samples["subject"].replace(
+        {"P01": "<script>alert(1)</script>", "P02": '$x^2$ & "y"', "P03": "A$\\frac$"}
+    )
     samples.to_csv(results / "samples.csv", index=False)
     write_report(results)
     text = (results / "report.html").read_text(encoding="utf-8")
@@ -157,6 +166,113 @@ def test_a_damaged_file_is_named_and_the_others_are_reported(results: Path) -> N
     text = Page((results / "report.html").read_text(encoding="utf-8")).text
     assert "nca.csv has no column" in text
     assert "population.json cannot be read" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("cohort", []),
+        ("cohort", {"value_unit": ["copies/ug"]}),
+        ("rows", {"read": "many"}),
+        ("stages", [{"name": "nca"}]),
+        ("options", {"nca_options": {"acceptance": {"r2adj_min": "low"}}}),
+        ("earlier", [{"outputs": []}]),
+        ("outputs", {"nca.csv": "abc"}),
+        ("input", "trial.csv"),
+    ],
+)
+def test_a_damaged_manifest_is_named_and_the_rest_is_reported(results: Path, name: str, content: object) -> None:
+    manifest = json.loads((results / "manifest.json").read_text())
+    (results / "manifest.json").write_text(json.dumps({**manifest, name: content}))
+    write_report(results)
+    text = Page((results / "report.html").read_text(encoding="utf-8")).text
+    assert f"manifest.json: {name} not as a command writes it" in text
+    assert "2026-01-05" in text
+
+
+@pytest.mark.parametrize("content", ["[]", '{"objective": []}', '{"aic": "low"}', '{"residual": {"sd": "x"}}'])
+def test_a_damaged_population_file_is_named(results: Path, content: str) -> None:
+    (results / "population.json").write_text(content)
+    write_report(results)
+    text = Page((results / "report.html").read_text(encoding="utf-8")).text
+    assert re.search(r"population\.json(: \w+ not as a command writes it| holds no named entries)", text)
+
+
+def test_effects_of_several_profiles_of_a_patient_are_rows_of_their_own(results: Path) -> None:
+    effects = pd.read_csv(results / "individual_effects.csv")
+    assert not {"analyte", "occasion"} & set(effects)  # as older versions wrote them
+    assert len(_effect_rows(results)) == 5
+    again = effects[effects["subject"] == "P01"].assign(ebe=7.25)
+    both = pd.concat([effects.assign(occasion="1"), again.assign(occasion="2")]).assign(analyte="")
+    both.to_csv(results / "individual_effects.csv", index=False)
+    rows = _effect_rows(results)
+    assert len(rows) == 6
+    assert [cell.text for cell in rows[0]][:3] == ["P01", "1", "4,000"]
+    assert [cell.text for cell in rows[-1]] == ["P01", "2", *["7.25"] * 6]
+
+
+def _effect_rows(results: Path) -> list:
+    section = population_section(read_results(results))
+    assert section is not None
+    (folded,) = [block for block in section.blocks if isinstance(block, Folded)]
+    return list(folded.blocks[0].rows)
+
+
+@pytest.mark.parametrize(
+    ("options", "said", "unsaid"),
+    [
+        ({}, ["none of them Cmax", "the last 3 or more", "Windows: AUC0-28, AUC0-84 and AUC0-168", "accepted"], []),
+        ({"route": "bolus"}, ["Cmax may be one of them"], ["none of them Cmax"]),
+        ({"lambda_z_min_points": 4}, ["the last 4 or more"], []),
+        ({"windows": "0-1234567", "window_end": "zero"}, ["AUC0-1234567.", "counts as zero"], ["extrapolated with"]),
+        ({"window_end": "missing"}, ["after the last sample is empty"], ["extrapolated with"]),
+        ({"window_end": "predicted"}, ["terminal line's value at Tlast"], []),
+    ],
+)
+def test_the_methods_are_those_of_the_recorded_options(
+    results: Path, options: dict, said: list[str], unsaid: list[str]
+) -> None:
+    manifest = json.loads((results / "manifest.json").read_text())
+    manifest["options"]["nca_options"] = NCAOptions(**options).model_dump(mode="json")
+    (results / "manifest.json").write_text(json.dumps(manifest))
+    text = _method_text(results)
+    assert [words for words in said if words not in text] == []
+    assert [words for words in unsaid if words in text] == []
+
+
+def test_the_methods_claim_nothing_that_was_not_recorded(results: Path) -> None:
+    text = _method_text(results)
+    assert "were not recorded" in text
+    assert "from the noncompartmental analysis" not in text
+
+
+def _method_text(results: Path) -> str:
+    section = method_section(read_results(results))
+    assert section is not None
+    return " ".join(block.text for block in section.blocks if isinstance(block, Text))
+
+
+def test_a_flag_of_a_window_of_many_days_marks_its_column(results: Path) -> None:
+    nca, wide = pd.read_csv(results / "nca.csv"), pd.read_csv(results / "nca_wide.csv")
+    rows = nca["parameter"] == "AUCINT"
+    nca.loc[rows, "interval_end"] = 1234567.0
+    nca.loc[rows & nca["value"].notna(), ["status", "reason"]] = ["flagged", "extrapolated"]
+    nca.to_csv(results / "nca.csv", index=False)
+    wide.rename(columns={"AUCINT_0_28": "AUCINT_0_1234567"}).to_csv(results / "nca_wide.csv", index=False)
+    section = nca_section(read_results(results))
+    assert section is not None
+    (table,) = [b for b in section.blocks if isinstance(b, Table) and "AUC0-1234567" in [c.label for c in b.columns]]
+    column = [c.label for c in table.columns].index("AUC0-1234567")
+    assert [row[column].text.endswith("†") for row in table.rows] == [False, True, True, True, True]
+
+
+def test_figures_of_analytes_with_alike_names_do_not_replace_each_other(results: Path) -> None:
+    samples = pd.read_csv(results / "samples.csv")
+    pd.concat([samples.assign(analyte=name) for name in ("A/B", "A B")]).to_csv(results / "samples.csv", index=False)
+    write_report(results)
+    assert sorted(p.name for p in (results / "figures").iterdir()) == [
+        "overview_a_b.png", "overview_a_b_2.png", "profiles_a_b_01.png", "profiles_a_b_2_01.png",
+    ]  # fmt: skip
 
 
 def test_the_reason_stands_in_place_of_a_population_fit_that_was_not_possible(results: Path) -> None:

@@ -17,6 +17,7 @@ from cellkinetics.report.tables import (
     plural,
     sentence,
     text_cell,
+    time_plural,
     unit_text,
 )
 
@@ -217,4 +218,4 @@ def units_sentence(results: Results) -> str:
     """Return the units of the analytes as a sentence, or an empty text."""
     units = results.manifest.get("cohort", {}).get("value_unit", {})
     named = [f"{name or 'values'} in {unit_text(unit)}" for name, unit in units.items() if unit]
-    return f"{listed(named)}; time in {results.time_unit}s from infusion." if named else ""
+    return f"{listed(named)}; time in {time_plural(results.time_unit)} from infusion." if named else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from cellkinetics.fitting.pooled.summary import WEAK_RSE
 from cellkinetics.report.blocks import Block, Heading, Notes, Section, Text
 from cellkinetics.report.results import Results
 from cellkinetics.report.tables import (
@@ -25,7 +26,6 @@ Key = tuple[str, str, str]
 MOST_PROFILES = 300
 _HEADINGS = {"cmax": "Cmax", "tmax": "Tmax", "foldx": "fold", "fb": "FB", "sigma": "σ"}
 _STATUS = {"ok": "ok", "remark": "remark", "not_identifiable": "in part", "failed": "no fit"}
-RSE_WARNING = 50.0
 
 
 def individual_section(results: Results) -> Section | None:
@@ -105,7 +105,7 @@ def _patient_table(fits: list[tuple[Key, pd.DataFrame]], names: list[str]) -> Ta
         )
     note = (
         "Estimate (relative standard error); σ: residual SD. n.i.: not identifiable from this patient's samples; "
-        f"with ‡, the value is one of many that fit as well. Amber: relative standard error above {RSE_WARNING:.0f} %. "
+        f"with ‡, the value is one of many that fit as well. Amber: relative standard error above {WEAK_RSE:.0f} %. "
         "Derived quantities and intervals stand in individual.csv."
     )
     if len(fits) > MOST_PROFILES:
@@ -125,7 +125,7 @@ def _estimate(by_name: pd.DataFrame, name: str) -> Cell:
     if number(rse) == "–":
         return Cell(text)
     shown = percent(rse) if float(rse) < 1000 else ">1,000 %"  # type: ignore[arg-type]
-    return Cell(f"{text} ({shown})", tone="warn" if float(rse) > RSE_WARNING else "")  # type: ignore[arg-type]
+    return Cell(f"{text} ({shown})", tone="warn" if float(rse) > WEAK_RSE else "")  # type: ignore[arg-type]
 
 
 def _reasons(table: pd.DataFrame) -> list[Block]:

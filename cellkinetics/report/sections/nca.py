@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from cellkinetics.nca.column import Key
+from cellkinetics.nca.summary import STATISTICS
 from cellkinetics.report.blocks import Block, Heading, Picture, Section, Text
 from cellkinetics.report.figures.parameters import parameter_figure
 from cellkinetics.report.figures.style import svg_text
@@ -22,6 +24,7 @@ from cellkinetics.report.tables import (
     sentence,
     text_cell,
     unit_text,
+    window_text,
 )
 
 _LABELS = {
@@ -80,7 +83,7 @@ def label(parameter: str) -> str:
         ('AUC0-28', 't½ λz', 'XYZ')
     """
     if parameter.startswith("AUCINT_"):
-        return "AUC" + parameter.removeprefix("AUCINT_").replace("_", "-")
+        return window_text(parameter)
     return _LABELS.get(parameter, parameter)
 
 
@@ -139,7 +142,8 @@ def box_titles(nca: pd.DataFrame | None, analyte: str, names: Sequence[str]) -> 
 
 def summary_table(summary: pd.DataFrame) -> Table:
     """Return the summary by group in the three styles of labels; times have a median only."""
-    grouping = [c for c in summary.columns if c not in _STATISTICS and summary[c].astype(str).str.len().gt(0).any()]
+    own = {*_SUMMARY_COLUMNS, *STATISTICS}
+    grouping = [c for c in summary.columns if c not in own and summary[c].astype(str).str.len().gt(0).any()]
     columns = [
         Column("Parameter", numeric=False),
         *(Column(name.capitalize(), numeric=False) for name in grouping),
@@ -181,20 +185,15 @@ def summary_table(summary: pd.DataFrame) -> Table:
     )
 
 
-_STATISTICS = frozenset(
-    [
-        "parameter", "interval_start", "interval_end", "unit", "n", "n_missing", "n_total", "mean", "sd", "cv_percent",
-        "geometric_mean", "geometric_cv_percent", "geometric_sd", "median", "q1", "q3", "min", "max", "ci_low",
-        "ci_high", "reason", "reasons", "missing_reasons", "label", "n_flagged", "n_zero", "n_nonpositive",
-        "n_geometric", "mean_ci_low", "mean_ci_high", "geometric_mean_ci_low", "geometric_mean_ci_high",
-    ]
+_SUMMARY_COLUMNS = (
+    "interval_start", "interval_end", "parameter", "unit", "n_flagged", "missing_reasons", "reason",
 )  # fmt: skip
 
 
 def _interval_name(row: Mapping[Any, Any]) -> str:
     parameter = str(row["parameter"])
     if parameter == "AUCINT" and number(row.get("interval_end")) != "–":
-        return f"AUC{float(row['interval_start']):g}-{float(row['interval_end']):g}"
+        return label(Key(parameter, float(row["interval_start"]), float(row["interval_end"])).column)
     return label(parameter)
 
 
@@ -258,7 +257,7 @@ def _wide_names(rows: pd.DataFrame) -> list[str]:
     if "interval_end" not in rows:
         return [str(name) for name in rows["parameter"]]
     return [
-        f"AUCINT_{start:g}_{end:g}" if name == "AUCINT" and end == end else str(name)
+        Key("AUCINT", start, end).column if name == "AUCINT" and end == end else str(name)
         for name, start, end in zip(rows["parameter"], rows["interval_start"], rows["interval_end"], strict=True)
     ]
 

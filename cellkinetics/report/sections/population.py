@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from cellkinetics.fitting.pooled.summary import WEAK_RSE
 from cellkinetics.report.blocks import Block, Facts, Folded, Heading, Notes, Section, Text
 from cellkinetics.report.results import Results
 from cellkinetics.report.tables import (
@@ -22,7 +23,6 @@ from cellkinetics.report.tables import (
     unit_text,
 )
 
-RSE_WARNING = 50.0
 SHRINKAGE_WARNING = 30.0
 _TRANSFORMS = {"log": "log-normal", "logit": "logit-normal", "identity": "normal"}
 
@@ -151,7 +151,7 @@ def _precision(row: Mapping[Any, Any]) -> list[Cell]:
     return [
         number_cell(row["estimate"]),
         number_cell(row.get("se")),
-        _percent_cell(row.get("rse_percent"), RSE_WARNING),
+        _percent_cell(row.get("rse_percent"), WEAK_RSE),
         _interval(row),
     ]
 
@@ -171,9 +171,9 @@ def _interval(row: Mapping[Any, Any]) -> Cell:
 def _warnings(fit: Mapping[str, Any], table: pd.DataFrame) -> list[Block]:
     items = [sentence(str(text)) for text in fit.get("warnings", [])]
     if not items and "rse_percent" in table:
-        weak = [str(name) for name in table.loc[table["rse_percent"] > RSE_WARNING, "parameter"]]
+        weak = [str(name) for name in table.loc[table["rse_percent"] > WEAK_RSE, "parameter"]]
         if weak:
-            items.append(f"Estimated with a relative standard error above {RSE_WARNING:.0f} %: {listed(weak)}.")
+            items.append(f"Estimated with a relative standard error above {WEAK_RSE:.0f} %: {listed(weak)}.")
     if "shrinkage_percent" in table:
         shrunk = table.loc[table["shrinkage_percent"] > SHRINKAGE_WARNING, "parameter"]
         if len(shrunk):
@@ -212,13 +212,24 @@ def _likelihood(fit: Mapping[str, Any]) -> list[Block]:
 
 
 def _effects_table(effects: pd.DataFrame) -> Table:
-    """Return EBEs, a row a patient and a column a parameter."""
+    """Return EBEs, a row a profile and a column a parameter.
+
+    Older files have no columns ``analyte`` and ``occasion``: in them a subject is a profile.
+    """
     names = list(dict.fromkeys(effects["parameter"]))
     units = effects.drop_duplicates("parameter").set_index("parameter")
-    columns = [Column("Patient", numeric=False)]
+    titles = {"analyte": "Analyte", "occasion": "Occasion"}
+    keys = ["subject", *(key for key in titles if key in effects)]
+    shown = [key for key in keys if key == "subject" or len(effects[key].unique()) > 1]
+    columns = [Column(titles.get(key, "Patient"), numeric=False) for key in shown]
     columns += [Column(name, unit_text(str(units["unit"].get(name, ""))) if "unit" in units else "") for name in names]
-    wide = effects.pivot_table(index="subject", columns="parameter", values="ebe", sort=False, dropna=False)
-    rows = [
-        [text_cell(subject), *(number_cell(values.get(name)) for name in names)] for subject, values in wide.iterrows()
-    ]
+    rows = []
+    for _, part in effects.groupby(keys, sort=False):
+        values = dict(zip(part["parameter"], part["ebe"], strict=True))
+        rows.append(
+            [
+                *(text_cell(part[key].iloc[0]) for key in shown),
+                *(number_cell(values.get(name)) for name in names),
+            ]
+        )
     return Table(columns, rows, note="Empirical Bayes estimates: the most likely values given the patient's samples.")

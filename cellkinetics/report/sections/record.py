@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cellkinetics.nca.column import Key
 from cellkinetics.report.blocks import Block, Folded, Heading, Notes, Section, Text
 from cellkinetics.report.results import Results
 from cellkinetics.report.sections.data import units_sentence
-from cellkinetics.report.tables import Column, Table, text_cell
+from cellkinetics.report.tables import Column, Table, listed, text_cell, window_text
 
 _AUC = {
     "linear-up-log-down": "linear where the value rises, logarithmic where it falls",
     "linear": "linear throughout",
     "linear-log": "linear until Tmax, logarithmic after",
     "log": "logarithmic throughout",
+}
+
+_WINDOW_END = {
+    "observed": "is extrapolated with λz from the last quantified value where λz is accepted, and empty otherwise",
+    "predicted": "is extrapolated with λz from the terminal line's value at Tlast where λz is accepted, and empty "
+    "otherwise",
+    "zero": "counts as zero from there on",
+    "missing": "is empty",
 }
 
 
@@ -29,7 +38,8 @@ def method_section(results: Results) -> Section | None:
             Text(
                 "Each patient's samples alone, by maximum likelihood: a normal residual on ln C, samples below "
                 "quantification by the probability of lying below their LLOQ (method M3; a sample without an LLOQ is "
-                "left out). Several starts, the first from the noncompartmental analysis. Standard errors come from "
+                "left out). The search begins at several points, read off the samples around the observed peak, and "
+                "at typical published values where the samples say nothing. Standard errors come from "
                 "the curvature of the likelihood at its optimum; intervals are on each parameter's transformed scale."
             ),
         ]
@@ -47,12 +57,16 @@ def _nca_options(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _nca_method(options: Mapping[str, Any]) -> str:
+    if not options:
+        return "The rules of this analysis were not recorded in manifest.json."
     sentences = [
         f"Area: {_AUC.get(str(options.get('auc_method')), 'trapezoidal rule')}; actual sampling times.",
-        "λz: least squares on ln C from the last three quantifiable samples backwards, never with Cmax, the set with "
-        "the largest adjusted R² (more points where it is as good).",
-        "A window that ends after the last sample is extrapolated with λz where λz is accepted, and empty otherwise.",
+        _terminal_rule(options),
     ]
+    windows = options.get("windows") or []
+    if windows and (end := _WINDOW_END.get(str(options.get("window_end")))):
+        names = [window_text(Key("AUCINT", *window).column) for window in windows]
+        sentences.append(f"Windows: {listed(names)}. A window that ends after the last sample {end}.")
     rules = options.get("blq")
     if isinstance(rules, Mapping):
         words = {"zero": "0", "drop": "left out", "lloq": "the LLOQ", "lloq/2": "half the LLOQ"}
@@ -80,6 +94,17 @@ def _nca_method(options: Mapping[str, Any]) -> str:
         if told:
             sentences.append(f"Flagged, with the value kept: {'; '.join(told)}.")
     return " ".join(sentences)
+
+
+def _terminal_rule(options: Mapping[str, Any]) -> str:
+    # Only a bolus has its peak on the declining line.
+    peak = "Cmax may be one of them" if options.get("route") == "bolus" else "none of them Cmax"
+    tolerance = options.get("lambda_z_tolerance")
+    return (
+        f"λz: least squares on ln C through the last {options.get('lambda_z_min_points', 3)} or more quantifiable "
+        f"samples, {peak}, the set with the largest adjusted R²"
+        + (f" (more points where it is at most {tolerance:g} lower)." if tolerance else ".")
+    )
 
 
 def _pool_method(fit: Mapping[str, Any]) -> str:
@@ -112,7 +137,7 @@ def record_section(results: Results) -> Section | None:
     blocks.append(Folded("Versions", [_pairs("Package", "Version", _flat(manifest.get("packages", {})))]))
     outputs: dict[str, str] = {}
     for entry in [*manifest.get("earlier", []), manifest]:
-        outputs.update({name: value["sha256"] for name, value in entry.get("outputs", {}).items()})
+        outputs.update({name: str(value.get("sha256", "")) for name, value in entry.get("outputs", {}).items()})
     if outputs:
         blocks.append(Folded("SHA-256 of the files", [_pairs("File", "SHA-256", outputs, mono=True)]))
     return Section("record", "Record", blocks)

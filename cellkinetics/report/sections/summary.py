@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 
+from cellkinetics.nca.summary import describe
 from cellkinetics.report.blocks import Block, Facts, Notes, Section, Text
 from cellkinetics.report.results import Results
 from cellkinetics.report.sections.individual import fit_status
 from cellkinetics.report.sections.population import method_name
-from cellkinetics.report.tables import number, percent, plural, unit_text
+from cellkinetics.report.tables import MISSING, number, percent, plural, time_plural, unit_text, window_text
 
 
 def summary_section(results: Results) -> Section:
@@ -47,7 +48,9 @@ def _facts(results: Results) -> list[tuple[str, str, str]]:
         (percent(100 * blq / len(used)) if len(used) else "–", "below quantification", plural(blq, "sample")),
     ]
     if len(times):
-        facts.append((number(times.max()), f"{results.time_unit}s of follow-up", "last sample of any patient"))
+        facts.append(
+            (number(times.max()), f"{time_plural(results.time_unit)} of follow-up", "last sample of any patient")
+        )
     return facts
 
 
@@ -63,15 +66,14 @@ def _nca_sentences(results: Results) -> list[str]:
         if "TMAX" in wide and wide["TMAX"].notna().any():
             t = wide["TMAX"].dropna()
             sentences[-1] += (
-                f", at a median Tmax of {number(t.median())} {unit.get('TMAX', '')}s "
+                f", at a median Tmax of {number(t.median())} {time_plural(unit.get('TMAX', ''))} "
                 f"[{number(t.min())}; {number(t.max())}]"
             )
         sentences[-1] += "."
     window = next((c for c in wide.columns if c.startswith("AUCINT_")), None)
     if window is not None and (area := _positive(wide[window])) is not None:
-        start, end = window.removeprefix("AUCINT_").split("_")
         sentences.append(
-            f"Geometric mean AUC{start}-{end} {_geometric(area)} {unit.get('AUCINT', '')} (n = {len(area)})."
+            f"Geometric mean {window_text(window)} {_geometric(area)} {unit.get('AUCINT', '')} (n = {len(area)})."
         )
     return sentences
 
@@ -82,13 +84,9 @@ def _positive(values: pd.Series) -> pd.Series | None:
 
 
 def _geometric(values: pd.Series) -> str:
-    import numpy as np
-
-    logs = np.log(values.to_numpy(float))
-    text = number(np.exp(logs.mean()))
-    if len(logs) > 1:
-        text += f" (CV {percent(100 * np.sqrt(np.expm1(min(logs.var(ddof=1), 300.0))))})"
-    return text
+    found = describe(values.to_numpy(float))
+    spread = percent(found["geometric_cv_percent"])
+    return number(found["geometric_mean"]) + ("" if spread == MISSING else f" (CV {spread})")
 
 
 def _fit_sentences(results: Results) -> list[str]:

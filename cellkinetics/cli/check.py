@@ -16,7 +16,7 @@ def check(
     lloq: o.LLOQ = None,
     duplicates: o.Duplicates = "error",
     negative: o.Negative = "error",
-    time_unit: o.TimeUnit = "day",
+    time_unit: o.TimeUnit = None,
     value_unit: o.ValueUnit = None,
     settings: o.Settings = None,
     force: o.Force = False,
@@ -29,7 +29,7 @@ def check(
     from cellkinetics.cli.reading import read_input, reading_options, tell_files
     from cellkinetics.cli.session import Session
 
-    with Session("check", ctx.params, out=out, planned=(), force=force, quiet=quiet) as session:
+    with Session("check", ctx.params, data=data, out=out, planned=(), force=force, quiet=quiet) as session:
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
         cohort = read_input(session, data, given)
         faults = [fault for fault in cohort.faults if fault.effect != "note"]

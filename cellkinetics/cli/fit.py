@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import typer
@@ -20,12 +21,13 @@ def fit(
     data: o.Data,
     out: o.Out = o.DEFAULT_OUT,
     model: o.ModelName = "ecp",
+    seed: o.FitSeed = 0,
     dialect: o.Dialect = "auto",
     mapping: o.Map = None,
     lloq: o.LLOQ = None,
     duplicates: o.Duplicates = "error",
     negative: o.Negative = "error",
-    time_unit: o.TimeUnit = "day",
+    time_unit: o.TimeUnit = None,
     value_unit: o.ValueUnit = None,
     settings: o.Settings = None,
     force: o.Force = False,
@@ -38,32 +40,32 @@ def fit(
     from cellkinetics.cli.reading import read_input, reading_options, tell_files
     from cellkinetics.cli.session import Session
 
-    with Session("fit", ctx.params, out=out, planned=FILES, force=force, quiet=quiet) as session:
+    with Session("fit", ctx.params, data=data, out=out, planned=FILES, force=force, quiet=quiet, seed=seed) as session:
         check_model(model)
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
         cohort = read_input(session, data, given)
         with session.stage("fit"):
-            write_fits(session, cohort, model)
+            write_fits(session, cohort, model, seed)
         tell_files(session)
 
 
-def check_model(model: str) -> None:
-    """Refuse an unknown model before anything is read.
+def check_model(model: str, fixed: Mapping[str, float] | None = None) -> None:
+    """Refuse an unknown model, and fixed values that are none of its parameters', before anything is read.
 
     Raises:
-        ModelError: for an unknown name.
+        ModelError: for an unknown name of a model or parameter, or a value out of the parameter's range.
     """
     from cellkinetics.models.registry import get_model
 
-    get_model(model)
+    get_model(model).check_values(fixed or {})
 
 
-def write_fits(session: Session, cohort: Cohort, model: str) -> None:
+def write_fits(session: Session, cohort: Cohort, model: str, seed: int) -> None:
     """Fit every profile, write the tables, and show how many fits can be used."""
     from cellkinetics.fitting.individual import fit as fit_each
 
     with session.screen.progress("Individual fits") as progress:
-        fits = fit_each(cohort, model=model, progress=progress)
+        fits = fit_each(cohort, model=model, seed=seed, progress=progress)
     session.folder.write_table("individual.csv", fits.table)
     session.folder.write_table("individual_curves.csv", fits.curves)
     session.screen.say(f"fit: {fits.status}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -32,7 +33,7 @@ def nca(
     lloq: o.LLOQ = None,
     duplicates: o.Duplicates = "error",
     negative: o.Negative = "error",
-    time_unit: o.TimeUnit = "day",
+    time_unit: o.TimeUnit = None,
     value_unit: o.ValueUnit = None,
     settings: o.Settings = None,
     force: o.Force = False,
@@ -45,12 +46,15 @@ def nca(
     from cellkinetics.cli.reading import read_input, reading_options, tell_files
     from cellkinetics.cli.session import Session
 
-    with Session("nca", ctx.params, out=out, planned=FILES, force=force, quiet=quiet) as session:
+    with Session("nca", ctx.params, data=data, out=out, planned=FILES, force=force, quiet=quiet) as session:
         rules = nca_options(windows, auc_method, blq, route, infusion_duration)
+        check_parameters(parameters, rules)
+        grouping = parse_grouping(by)
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
         cohort = read_input(session, data, given)
+        check_grouping(cohort, grouping)
         with session.stage("nca"):
-            write_nca(session, cohort, rules, parameters, by)
+            write_nca(session, cohort, rules, parameters, grouping)
         tell_files(session)
 
 
@@ -73,26 +77,62 @@ def nca_options(windows: str | None, auc_method: str, blq: str, route: str, infu
     return NCAOptions(**given)
 
 
-def write_nca(session: Session, cohort: Cohort, rules: NCAOptions, parameters: str, by: str) -> None:
+def check_parameters(parameters: str, rules: NCAOptions) -> None:
+    """Refuse an unknown parameter before anything is read.
+
+    Raises:
+        SettingsError: for a name that is neither a group nor a code.
+    """
+    from cellkinetics.nca.parameters import select
+
+    select(parameters, rules)
+
+
+def parse_grouping(by: str) -> list[str]:
+    """Return the columns of ``--by``, each once.
+
+    Example:
+        >>> parse_grouping("group, occasion,group"), parse_grouping("none")
+        (['group', 'occasion'], [])
+    """
+    names = dict.fromkeys(filter(None, (name.strip() for name in by.split(","))))
+    return [] if [name.lower() for name in names] == ["none"] else list(names)
+
+
+def check_grouping(cohort: Cohort, names: Sequence[str]) -> None:
+    """Refuse a column of ``--by`` that the data do not have before anything is calculated.
+
+    Raises:
+        SettingsError: for such a column.
+    """
+    from cellkinetics.nca.options import NCAOptions
+    from cellkinetics.nca.result import NCAResult
+
+    # The summary of an analysis without parameters is empty, and knows its columns all the same.
+    NCAResult(cohort=cohort, options=NCAOptions(), columns={}).summary(by=names)
+
+
+def write_nca(session: Session, cohort: Cohort, rules: NCAOptions, parameters: str, grouping: Sequence[str]) -> None:
     """Analyse a cohort, write the tables, and show the summary of the main parameters."""
     from cellkinetics.nca.engine import noncompartmental
 
     session.manifest.options = {**session.manifest.options, "nca_options": rules.model_dump(mode="json")}
     with session.screen.progress("Noncompartmental analysis") as progress:
         result = noncompartmental(cohort, options=rules, parameters=parameters, progress=progress)
-    folder = session.folder
-    folder.write_table("nca.csv", result.table)
-    folder.write_table("nca_wide.csv", result.wide)
-    folder.write_table("nca_points.csv", result.points)
-    names = [] if by.strip().lower() in {"", "none"} else [name.strip() for name in by.split(",")]
-    summary = result.summary(by=names or None)
-    folder.write_table("nca_summary.csv", summary)
-    _show(session, summary, names)
+    # The rules as they were followed: a threshold in days does not hold where time has another unit.
+    session.manifest.options = {**session.manifest.options, "nca_options": result.options.model_dump(mode="json")}
+    summary = result.summary(by=grouping)
+    # Every table is made before the first is written: a folder holds all of them or none.
+    tables = dict(zip(FILES, (result.table, result.wide, summary, result.points), strict=True))
+    for name, table in tables.items():
+        session.folder.write_table(name, table)
+    _show(session, summary, grouping)
     session.screen.say(f"nca: {result.status}")
 
 
-def _show(session: Session, summary: Any, names: list[str]) -> None:
-    from cellkinetics.report.tables import MISSING, number, percent, unit_text
+def _show(session: Session, summary: Any, names: Sequence[str]) -> None:
+    from cellkinetics.nca.column import Key
+    from cellkinetics.report.tables import MISSING, number, percent, unit_text, window_text
 
     several = len(summary["analyte"].unique()) > 1
     groups = [name for name in names if (summary[name].astype(str) != "").any()]
@@ -105,7 +145,7 @@ def _show(session: Session, summary: Any, names: list[str]) -> None:
             continue
         name = row["parameter"]
         if name == "AUCINT":
-            name = f"AUC{row['interval_start']:g}-{row['interval_end']:g}"
+            name = window_text(Key(name, row["interval_start"], row["interval_end"]).column)
         mean, spread = row["geometric_mean"], row["geometric_cv_percent"]
         rows.append(
             [

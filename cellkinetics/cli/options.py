@@ -51,7 +51,10 @@ Negative = Annotated[
     str,
     typer.Option(help="Negative values: error, or blq (below quantification).", rich_help_panel=READING),
 ]
-TimeUnit = Annotated[str, typer.Option(help="Unit of time, a label.", rich_help_panel=READING)]
+TimeUnit = Annotated[
+    str | None,
+    typer.Option(help="Unit of time, a label; by default as in the data, else day.", rich_help_panel=READING),
+]
 ValueUnit = Annotated[
     str | None, typer.Option(help="Unit of the values, a label; by default as in the data.", rich_help_panel=READING)
 ]
@@ -117,7 +120,16 @@ Analyte = Annotated[
     str | None,
     typer.Option(help="Analyte of the population fit, where the data hold several.", rich_help_panel=ANALYSIS),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.", rich_help_panel=ANALYSIS)]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.", rich_help_panel=ANALYSIS)]
+FitSeed = Annotated[
+    int,
+    typer.Option(
+        "--seed",
+        min=0,
+        help="Recorded with the results; the search for one patient draws no random numbers.",
+        rich_help_panel=ANALYSIS,
+    ),
+]
 
 Out = Annotated[
     Path, typer.Option("--out", "-o", help="Folder for the results.", rich_help_panel=OUTPUT, file_okay=True)

@@ -32,7 +32,7 @@ def pool(
     lloq: o.LLOQ = None,
     duplicates: o.Duplicates = "error",
     negative: o.Negative = "error",
-    time_unit: o.TimeUnit = "day",
+    time_unit: o.TimeUnit = None,
     value_unit: o.ValueUnit = None,
     settings: o.Settings = None,
     force: o.Force = False,
@@ -46,12 +46,14 @@ def pool(
     from cellkinetics.cli.reading import read_input, reading_options, tell_files
     from cellkinetics.cli.session import Session
 
-    with Session("pool", ctx.params, out=out, planned=FILES, force=force, quiet=quiet, seed=seed) as session:
-        check_model(model)
+    with Session("pool", ctx.params, data=data, out=out, planned=FILES, force=force, quiet=quiet, seed=seed) as session:
+        fixed = fixed_values(fix)
+        check_model(model, fixed)
+        check_method(method)
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
-        cohort = read_input(session, data, given)
+        cohort = one_analyte(read_input(session, data, given), analyte)
         with session.stage("pool"):
-            write_population(session, cohort, model, method, analyte, seed, fixed_values(fix))
+            write_population(session, cohort, model, method, seed, fixed)
         tell_files(session)
 
 
@@ -68,33 +70,54 @@ def fixed_values(items: Sequence[str] | None) -> dict[str, float]:
         raise SettingsError(f"--fix {' '.join(items or [])}: the value must be a number, as in foldx=3900") from None
 
 
+def check_method(method: str) -> None:
+    """Refuse an unknown method before anything is read.
+
+    Raises:
+        SettingsError: for such a method.
+    """
+    from typing import get_args
+
+    from cellkinetics.fitting.pooled.estimation import Method
+
+    if method not in get_args(Method):
+        raise SettingsError(f"--method {method} does not exist; choose one of {', '.join(get_args(Method))}")
+
+
+def one_analyte(cohort: Cohort, analyte: str | None) -> Cohort:
+    """Return the profiles of the analyte that a population fit takes.
+
+    Raises:
+        SettingsError: if the data do not have it, or have several and none is named.
+    """
+    known = cohort.analytes
+    if analyte is None:
+        if len(known) > 1:
+            raise SettingsError(
+                f"the data hold {len(known)} analytes ({', '.join(known)}), and a population fit takes one; "
+                "name it with --analyte"
+            )
+        return cohort
+    if analyte not in known:
+        raise SettingsError(
+            f"--analyte {analyte}: the data have {', '.join(filter(None, known)) or 'no column that names analytes'}"
+        )
+    return cohort.select(analyte=analyte)
+
+
 def write_population(
-    session: Session,
-    cohort: Cohort,
-    model: str,
-    method: str,
-    analyte: str | None,
-    seed: int,
-    fix: Mapping[str, float],
+    session: Session, cohort: Cohort, model: str, method: str, seed: int, fix: Mapping[str, float]
 ) -> None:
     """Fit the population of one analyte, write its files, and show its parameters."""
-    from cellkinetics.errors import FitError
     from cellkinetics.fitting.pooled.estimation import pool as pool_all
 
-    if analyte is not None:
-        cohort = cohort.select(analyte=analyte)
-    elif len(cohort.analytes) > 1:
-        raise FitError(
-            f"the data hold {len(cohort.analytes)} analytes ({', '.join(cohort.analytes)}), and a population fit "
-            "takes one; name it with --analyte"
-        )
     given: Any = method
     with session.screen.progress("Population fit") as progress:
         result = pool_all(cohort, model=model, method=given, fix=fix, seed=seed, progress=progress)
-    session.folder.write_json("population.json", result.to_dict())
-    session.folder.write_table("population.csv", result.table)
-    session.folder.write_table("individual_effects.csv", result.individual)
-    session.folder.write_table("population_curves.csv", result.curves)
+    content, tables = result.to_dict(), (result.table, result.individual, result.curves)
+    session.folder.write_json(FILES[0], content)
+    for name, table in zip(FILES[1:], tables, strict=True):
+        session.folder.write_table(name, table)
     _show(session, result)
 
 

@@ -21,7 +21,7 @@ def reading_options(
     lloq: float | None,
     duplicates: str,
     negative: str,
-    time_unit: str,
+    time_unit: str | None,
     value_unit: str | None,
 ) -> dict[str, Any]:
     """Return the arguments of `cellkinetics.data.reading.read` from those of the command line.

@@ -32,7 +32,7 @@ def run(
     lloq: o.LLOQ = None,
     duplicates: o.Duplicates = "error",
     negative: o.Negative = "error",
-    time_unit: o.TimeUnit = "day",
+    time_unit: o.TimeUnit = None,
     value_unit: o.ValueUnit = None,
     settings: o.Settings = None,
     force: o.Force = False,
@@ -61,6 +61,7 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
     with Session(
         command,
         given,
+        data=Path(given["data"]),
         out=Path(given["out"]),
         planned=planned,
         force=given["force"],
@@ -70,7 +71,11 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
         rules = nca.nca_options(
             given["windows"], given["auc_method"], given["blq"], given["route"], given["infusion_duration"]
         )
-        fit.check_model(given["model"])
+        nca.check_parameters(given["parameters"], rules)
+        grouping = nca.parse_grouping(given["by"])
+        fixed = pool.fixed_values(given["fix"])
+        fit.check_model(given["model"], fixed)
+        pool.check_method(given["method"])
         reading = reading_options(
             given["dialect"],
             given["mapping"],
@@ -80,16 +85,17 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
             given["time_unit"],
             given["value_unit"],
         )
-        fixed = pool.fixed_values(given["fix"])
         cohort = read_input(session, Path(given["data"]), reading)
+        nca.check_grouping(cohort, grouping)
+        if given["analyte"] is not None:
+            pool.one_analyte(cohort, given["analyte"])
         with session.stage("nca", alone=False):
-            nca.write_nca(session, cohort, rules, given["parameters"], given["by"])
+            nca.write_nca(session, cohort, rules, given["parameters"], grouping)
         with session.stage("fit", alone=False):
-            fit.write_fits(session, cohort, given["model"])
+            fit.write_fits(session, cohort, given["model"], given["seed"])
         with session.stage("pool", alone=False):
-            pool.write_population(
-                session, cohort, given["model"], given["method"], given["analyte"], given["seed"], fixed
-            )
+            chosen = pool.one_analyte(cohort, given["analyte"])
+            pool.write_population(session, chosen, given["model"], given["method"], given["seed"], fixed)
         session.write_manifest()
         with session.stage("report", alone=False):
             build_report(session)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import typer
 
 from cellkinetics.cli.screen import Screen
-from cellkinetics.errors import CellKineticsError, DataError, FitError, OutputError
+from cellkinetics.errors import CellKineticsError, DataError, FitError, OutputError, SettingsError
 from cellkinetics.report.manifest import Manifest, Stage, Status
 from cellkinetics.report.output import READING, OutputFolder
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cellkinetics.data.cohort import Cohort
 
 DONE, FAULTS, USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
+IN_MANIFEST = "manifest.json under stages"
 
 
 class Session:
@@ -39,6 +40,7 @@ class Session:
         command: str,
         options: Mapping[str, Any],
         *,
+        data: Path,
         out: Path,
         planned: Sequence[str],
         force: bool = False,
@@ -48,12 +50,12 @@ class Session:
         self.screen = Screen(quiet=quiet)
         self.manifest = Manifest(command=command, options=dict(options), seed=seed)
         self.code = DONE
-        self._out, self._planned, self._force = out, tuple(planned), force
+        self._data, self._out, self._planned, self._force = data, out, tuple(planned), force
         self._claimed = False
 
     def __enter__(self) -> Session:
         try:
-            self.folder = OutputFolder.create(self._out, planned=self._planned, force=self._force)
+            self.folder = OutputFolder.create(self._out, planned=self._planned, force=self._force, source=self._data)
         except OutputError as error:
             self.screen.error(str(error))
             raise typer.Exit(USAGE) from None
@@ -67,7 +69,7 @@ class Session:
         if error is not None:
             if not isinstance(error, (Exception, KeyboardInterrupt)):
                 return False
-            self.code, message = explain(error)
+            self.code, message = explain(error, trace=IN_MANIFEST if self._claimed else None)
             status = "interrupted" if self.code == INTERRUPTED else "failed"
             self._note_trace(error)
             self.screen.error(message)
@@ -117,13 +119,14 @@ class Session:
         try:
             yield stage
         except Exception as error:
-            code, stage.message = explain(error)
+            code, stage.message = explain(error, trace=IN_MANIFEST)
             stage.status = "not_possible" if isinstance(error, CellKineticsError) else "failed"
             if alone:
                 raise
             self._note_trace(error, stage)
-            # A population that cannot be fitted is a result; anything else shows in the exit code.
-            if not isinstance(error, FitError):
+            # A population that cannot be fitted, or is not chosen among several analytes, is a result;
+            # anything else shows in the exit code.
+            if not isinstance(error, (FitError, SettingsError)):
                 self.code = max(self.code, code)
             self.screen.warn(f"{name}: {stage.message}")
         except KeyboardInterrupt:
@@ -165,8 +168,13 @@ class Session:
         stage.detail = "".join(traceback.format_exception(error))
 
 
-def explain(error: BaseException) -> tuple[int, str]:
-    """Return the exit code of an error and the sentence that the user reads."""
+def explain(error: BaseException, *, trace: str | None = None) -> tuple[int, str]:
+    """Return the exit code of an error and the sentence that the user reads.
+
+    Args:
+        error: what went wrong.
+        trace: where the trace of a fault of the program is recorded; where it is not, a file is made for it.
+    """
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, "interrupted; what was written so far stays"
     if isinstance(error, (DataError, FitError)):
@@ -180,8 +188,20 @@ def explain(error: BaseException) -> tuple[int, str]:
         return USAGE, f"{where}{error.strerror or error}"
     return INTERNAL, (
         f"cellkinetics failed unexpectedly ({type(error).__name__}: {error}); this is a fault of the program, "
-        "its trace stands in manifest.json under stages; please report it"
+        f"its trace stands in {trace or _save_trace(error)}; please report it"
     )
+
+
+def _save_trace(error: BaseException) -> str:
+    """Write the trace of an error to a file outside the results, and return its path."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", prefix="cellkinetics-trace-", suffix=".txt", delete=False
+    ) as stream:
+        stream.write("".join(traceback.format_exception(error)))
+    return stream.name
 
 
 @contextlib.contextmanager

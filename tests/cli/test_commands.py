@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -253,3 +254,107 @@ def test_typical_values_can_be_fixed_from_the_command_line_and_from_settings(
     wrong = cli("pool", trial, "--fix", "foldx=many", "--out", "third")
     assert wrong.code == 2
     assert "must be a number" in wrong.err
+    outside = cli("pool", trial, "--fix", "fb=1.5", "--out", "fourth")
+    assert outside.code == 2
+    assert not (outside.folder / "samples.csv").exists()
+
+
+@pytest.mark.parametrize("command", ["check", "nca", "run"])
+def test_the_input_is_not_replaced_by_results_even_with_force(cli: Callable, trial: Path, command: str) -> None:
+    source = trial.rename(trial.with_name("samples.csv"))
+    before = source.read_bytes()
+    done = cli(command, source, "--out", ".", "--force")
+    assert done.code == 2
+    assert "is the input" in done.err
+    assert source.read_bytes() == before
+    assert [path.name for path in source.parent.iterdir()] == ["samples.csv"]
+
+
+def test_a_column_to_group_by_is_checked_first_and_the_corrected_command_runs(cli: Callable, trial: Path) -> None:
+    wrong = cli("nca", trial, "--by", "arm")
+    assert wrong.code == 2
+    assert not (wrong.folder / "nca.csv").exists()
+    assert cli("nca", trial, "--by", "group,group").code == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--method", "saem"), ("--analyte", "zz"), ("--by", "arm"), ("--parameters", "CMIN")]
+)
+def test_run_refuses_a_wrong_option_before_it_computes(
+    cli: Callable, trial: Path, no_models: None, option: str, value: str
+) -> None:
+    done = cli("run", trial, option, value)
+    assert done.code == 2
+    assert value in done.err
+    assert manifest(done.folder)["stages"] == [] if (done.folder / "manifest.json").exists() else True
+    assert not (done.folder / "nca.csv").exists()
+
+
+def test_pool_asks_for_one_analyte_and_run_does_the_rest_without(
+    cli: Callable, tmp_path: Path, no_models: None
+) -> None:
+    lines = [f"{line},{name}" for name in ("dna", "flow") for line in LINES[1:]]
+    trial = tmp_path / "two.csv"
+    trial.write_text("\n".join([LINES[0] + ",analyte", *lines]) + "\n")
+    for given in ([], ["--analyte", "zz"]):
+        done = cli("pool", trial, *given)
+        assert done.code == 2
+        assert "dna, flow" in done.err
+        assert manifest(done.folder)["stages"] == []
+    stages = {stage["name"]: stage for stage in manifest(cli("run", trial, "--out", "all").folder)["stages"]}
+    assert stages["pool"]["status"] == "not_possible"
+    assert "--analyte" in stages["pool"]["message"]
+    assert stages["nca"]["status"] == "done"
+
+
+@pytest.mark.parametrize("command", ["fit", "pool", "run"])
+def test_a_negative_seed_is_a_usage_error(cli: Callable, trial: Path, command: str) -> None:
+    done = cli(command, trial, "--seed", "-1")
+    assert done.code == 2
+    assert "--seed" in done.err
+    assert not done.folder.exists()
+
+
+def test_fit_records_its_seed_and_demo_takes_settings(
+    cli: Callable, trial: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def fit(*_args: object, **options: object) -> None:
+        seen.append(options["seed"])
+        raise FitError("enough")
+
+    monkeypatch.setattr("cellkinetics.fitting.individual.fit", fit)
+    monkeypatch.setattr("cellkinetics.fitting.pooled.estimation.pool", fit)
+    assert manifest(cli("fit", trial, "--seed", "7").folder)["seed"] == 7
+    (tmp_path / "a.toml").write_text("seed = 9\n")
+    assert manifest(cli("demo", "--settings", "a.toml", "--out", "demo").folder)["seed"] == 9
+    assert seen == [7, 9, 9]
+
+
+def test_an_error_without_a_manifest_says_where_its_trace_stands(
+    cli: Callable, trial: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_args: object, **_options: object) -> None:
+        raise KeyError("lost")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("cellkinetics.data.reading.read", broken)
+    monkeypatch.setattr("cellkinetics.report.results.read_results", broken)
+    for done in (cli("nca", trial), cli("report", "results")):
+        assert done.code == 3
+        assert "manifest.json" not in done.err
+        found = re.search(r"its trace stands in (\S+\.txt)", done.err)
+        assert found
+        assert "KeyError: 'lost'" in Path(found[1]).read_text()
+
+
+@pytest.mark.parametrize(("given", "unit"), [([], "h"), (["--time-unit", "hour"], "hour")])
+def test_the_unit_of_time_is_that_of_the_data_unless_given(
+    cli: Callable, trial: Path, given: list[str], unit: str
+) -> None:
+    trial.write_text(trial.read_text().replace("time", "time (h)", 1))
+    done = cli("nca", trial, *given)
+    assert done.code == 0, done.err
+    assert manifest(done.folder)["cohort"]["time_unit"] == unit
+    assert manifest(done.folder)["options"]["nca_options"]["acceptance"]["tmax_min"] is None

@@ -117,6 +117,13 @@ def test_lock_names_a_version_for_every_requirement() -> None:
         assert all(requirement.specifier.contains(version) for version in versions), str(requirement)
 
 
+def test_what_tests_import_is_named_by_the_extra_test() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    named = {canonicalize_name(Requirement(item).name) for item in extras["test"]}
+    assert {"packaging", "xlsxwriter"} <= named
+    assert "xlsxwriter" not in {Requirement(item).name for item in extras["excel"]}
+
+
 def test_changelog_names_this_version() -> None:
     headings = re.findall(r"^## \[([^]]+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert cellkinetics.__version__ in headings

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from cellkinetics.data.cohort import LEFT_CENSORED, NOT_CENSORED, Cohort, FloatArray, IntArray, Profile
 from cellkinetics.errors import SettingsError
-from cellkinetics.fitting.observations import Observations, observations
-from cellkinetics.fitting.precision import Data, Programs, covariance, programs
+from cellkinetics.fitting.observations import Observations, observations, require_days
+from cellkinetics.fitting.precision import Data, Programs, aicc, between_intervals, covariance, programs
 from cellkinetics.fitting.result import IndividualFit, IndividualFits
 from cellkinetics.fitting.start import Plan, faster_phase_first, plan_fit
 from cellkinetics.fitting.verdict import Search, failed_fit, judge
@@ -26,8 +26,6 @@ SIGMA_BOUNDS = (0.05, 3.0)
 """Bounds of the residual SD on ln C. A likelihood of one patient has no maximum as sigma goes to 0 when
 there are as many parameters as samples, hence the floor."""
 SIGMA_START = 0.4
-SIMPLER_COST = 0.5
-"""A phase that improves -2LL by less than this is left out: its parameters would be arbitrary."""
 _SIZES = 32  # padded length of a profile, doubled until it fits: few shapes, few compilations
 _KINK = 1e-3  # distance from a sampling time, in days, that counts as at it
 _AT_BOUND = 1e-4  # the same for a bound, as a fraction of the searched range on the transformed scale
@@ -64,6 +62,7 @@ def fit(
         progress: called as ``progress(done, total)``.
 
     Raises:
+        FitError: if the times are not in days.
         ModelError: for an unknown model, or starts that do not fit it.
         SettingsError: if ``starts`` is neither a mapping nor a sequence of mappings.
 
@@ -80,6 +79,7 @@ def fit(
     """
     chosen = get_model(model)
     given = _checked_starts(chosen, starts)
+    require_days(cohort)
     use_compilation_cache()
     samples = observations(cohort)
     fits = []
@@ -99,6 +99,7 @@ def _checked_starts(
         raise SettingsError("starts takes a mapping such as {'cmax': 1e4, ...}, or a sequence of them")
     for start in many:
         model.theta(start)
+        model.check_values(start)
     return many
 
 
@@ -224,9 +225,11 @@ def _search(model: Model, run: Programs, data: Data, plan: Plan) -> tuple[Search
         fewer = plan.simplified()
         start = np.where([name in plan.simpler for name in names], _transformed(model, plan.simpler), x)
         single = minimise(start, segment, fewer.held)
-        if single[0] < value + SIMPLER_COST:
-            return _settle(model, run, data, fewer, labels, single[2], single[1], low, high), fewer
-    return _settle(model, run, data, plan, labels, result, x, low, high), plan
+        n, k = int(np.asarray(data.mask).sum()), len(names) - len(plan.held)
+        if aicc(single[0], n, k - len(plan.simpler)) <= aicc(value, n, k):
+            plan = plan.one_phase()
+    others = [(end[0], faster_phase_first(model, end[1])) for number, end in ends.items() if number != best]
+    return _settle(model, run, data, plan, labels, result, x, others, low, high), plan
 
 
 def _transformed(model: Model, values: Mapping[str, float]) -> FloatArray:
@@ -252,10 +255,14 @@ def _settle(
     labels: tuple[str, ...],
     result: Any,
     x: FloatArray,
+    others: Sequence[tuple[float, FloatArray]],
     low: FloatArray,
     high: FloatArray,
 ) -> Search:
-    """See which parameters are at a bound or a kink, take the curvature of the others, and tell lmfit."""
+    """See which parameters are at a bound or a kink, measure how sure they are, and tell lmfit.
+
+    ``others`` are -2LL and the point where the search of each other interval of Tmax ended.
+    """
     names = (*model.names, "sigma")
     searched = np.array([name not in plan.held for name in names])
     at_bound = searched & ((x - low < _AT_BOUND * (high - low)) | (high - x < _AT_BOUND * (high - low)))
@@ -267,8 +274,11 @@ def _settle(
     value, gradient = run.value_and_gradient(jnp.asarray(x), data)
     interior = searched & ~at_bound & ~at_kink
     hessian = np.asarray(run.hessian(jnp.asarray(x), data))
-    quantified = int((np.asarray(data.mask) & (np.asarray(data.censored) == NOT_CENSORED)).sum())
-    covar = covariance(hessian, interior, quantified, int(searched[:-1].sum()))
+    quantified = np.asarray(data.mask) & (np.asarray(data.censored) == NOT_CENSORED)
+    # What ended at a bound is not known either: its curvature is passed on to the others.
+    uncertain, n, k = searched & ~at_kink, int(quantified.sum()), int(searched[:-1].sum())
+    covar = covariance(hessian, uncertain, n, k)
+    covar += between_intervals(x, float(value), others, uncertain, n, k)
     search = Search(
         names=names,
         x=x,
@@ -279,6 +289,7 @@ def _settle(
         at_kink=at_kink,
         covariance=covar,
         n=int(np.asarray(data.mask).sum()),
+        last_quantified=float(np.asarray(data.time)[quantified].max()),
         lmfit=result,
     )
     _tell_lmfit(model, labels, search, run, data)
@@ -289,6 +300,7 @@ def _tell_lmfit(model: Model, labels: tuple[str, ...], search: Search, run: Prog
     """Give lmfit's result our values, standard errors and statistics, so that its reports print them."""
     result, p = search.lmfit, len(model.parameters)
     se = np.sqrt(np.diag(search.covariance))
+    se[search.at_bound] = 0.0
     known = np.flatnonzero(se > 0).tolist()
     for k in np.flatnonzero(search.searched).tolist():
         parameter = result.params[labels[k]]

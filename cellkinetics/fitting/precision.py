@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -78,13 +78,15 @@ def covariance(hessian: FloatArray, free: NDArray[np.bool_], n: int, k: int) -> 
     The last factor is that of least squares: the maximum likelihood sigma is too small by its root, which
     matters with as few samples as one patient has.
 
+    A parameter at a bound is free in this sense: taken as known it would make the others too sure.
+
     Rows and columns that are not free are 0. A direction in which the likelihood is flat, or curved
     the wrong way, gets a very large variance, so that every parameter in it is seen to be undetermined
     and the others keep theirs.
 
     Args:
         hessian: of -2LL, shape ``(q, q)``.
-        free: elements that were searched and are not at a bound, shape ``(q,)``.
+        free: elements that were searched and are not at a kink, shape ``(q,)``.
         n: number of quantified samples.
         k: number of searched parameters without sigma; the factor is left out unless n > k.
     """
@@ -95,6 +97,51 @@ def covariance(hessian: FloatArray, free: NDArray[np.bool_], n: int, k: int) -> 
         values, vectors = np.linalg.eigh(0.5 * (block + block.T))
         out[np.ix_(index, index)] = (vectors / np.maximum(values, _FLAT)) @ vectors.T
     return out * (n / (n - k)) if n > k else out
+
+
+def between_intervals(
+    x: FloatArray,
+    minus2ll: float,
+    others: Sequence[tuple[float, FloatArray]],
+    free: NDArray[np.bool_],
+    n: int,
+    k: int,
+) -> FloatArray:
+    """Return the covariance that comes from Tmax lying, perhaps, in another sampling interval.
+
+        sum_s w_s (x_s - x)(x_s - x)^T / (1 + sum_s w_s),   w_s = exp(-(n - k)/n * (-2LL_s + 2LL) / 2)
+
+    The Hessian sees one interval; the optimum of another, little worse, may be elsewhere. This rule is
+    our own, in the manner of averaging over models.
+
+    Args:
+        x: the best point, shape ``(q,)``.
+        minus2ll: -2LL there.
+        others: -2LL and best point of every other interval searched.
+        free: elements that take part, shape ``(q,)``.
+        n: number of quantified samples.
+        k: number of searched parameters without sigma; the factor is left out unless n > k.
+    """
+    shrink = (n - k) / n if n > k else 1.0
+    total, out = 1.0, np.zeros((len(x), len(x)))
+    for other, end in others:
+        weight = float(np.exp(-0.5 * shrink * max(other - minus2ll, 0.0))) if np.isfinite(other) else 0.0
+        step = np.where(free, end - x, 0.0)
+        total += weight
+        out += weight * np.outer(step, step)
+    return out / total
+
+
+def aicc(minus2ll: float, n: int, k: int) -> float:
+    """Return -2LL + 2 k + 2 k (k + 1)/(n - k - 1), infinite without that many samples.
+
+    Source: Hurvich CM, Tsai CL. Biometrika 1989;76:297-307, doi:10.1093/biomet/76.2.297.
+
+    Example:
+        >>> aicc(20.0, 13, 5), aicc(5.0, 7, 6)
+        (38.57142857142857, inf)
+    """
+    return minus2ll + 2.0 * k + 2.0 * k * (k + 1) / (n - k - 1) if n > k + 1 else float("inf")
 
 
 class Interval(NamedTuple):
@@ -135,3 +182,20 @@ def interval(transform: str, estimate: float, se: float, df: float = np.inf) -> 
     natural = float(se * slope)
     relative = 100.0 * natural / abs(estimate) if estimate else float("nan")
     return Interval(natural, relative, float(low), float(high))
+
+
+def reach_down(ci: Interval, estimate: float, se: float, power: float, df: float) -> Interval:
+    """Widen an interval for a rate that may be 0, and whatever goes as ``rate**power``.
+
+        ends at most / at least at   estimate * max(0, 1 - t se)**power
+
+    with ``se`` that of ln rate. Near a plateau the samples are informed about the rate, not its
+    logarithm, so that an interval symmetric on the log scale stays too far from 0.
+
+    Example:
+        >>> reach_down(interval("log", 0.01, 0.2), 0.01, 0.2, 1.0, np.inf).ci_low < 0.0062
+        True
+    """
+    left = max(0.0, 1.0 - float(stdtrit(df, 0.975)) * se)
+    end = estimate * left**power if left > 0 or power > 0 else float("inf")
+    return ci._replace(ci_low=min(ci.ci_low, end), ci_high=max(ci.ci_high, end))

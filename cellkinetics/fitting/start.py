@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from cellkinetics.data.cohort import NOT_CENSORED, BoolArray, FloatArray, IntArray
+from cellkinetics.data.cohort import LEFT_CENSORED, RIGHT_CENSORED, BoolArray, FloatArray, IntArray
 from cellkinetics.errors import ModelError
 from cellkinetics.models.base import Model
+from cellkinetics.models.published import STEIN_2019
 
 CMAX_FACTOR = 5.0
 """Cmax is searched between the highest observation divided and multiplied by this."""
@@ -23,12 +24,9 @@ CONTRACTION_SAMPLES = 2
 """Quantifiable samples after the peak that contraction needs."""
 PERSISTENCE_SAMPLES = 4
 """Quantifiable samples after the peak that two phases of decline need."""
-DEFAULT_FOLDX = 3900.0
-DEFAULT_ALPHA = 0.16
-DEFAULT_FB = 0.0079
-DEFAULT_BETA = 0.0032
-"""Where the samples say nothing the typical values of Stein 2019 (doi:10.1002/psp4.12388) draw the curve."""
-ONE_PHASE = {"fb": 1e-7, "beta": DEFAULT_BETA}
+DEFAULT = STEIN_2019.typical
+"""Where the samples say nothing these typical values draw the curve."""
+ONE_PHASE = {"fb": 1e-7, "beta": DEFAULT["beta"]}
 """What switches persistence off."""
 
 
@@ -63,7 +61,9 @@ class Plan:
         bounds: parameter to lowest and highest value.
         held: parameters that are not searched, with their value.
         unidentified: parameters that the samples cannot determine, with the reason.
-        simpler: values that switch a phase off, tried after the search; taken if -2LL hardly rises.
+        simpler: values that switch a phase off, tried after the search; if AICc prefers them, the phase's
+            parameters are not reported.
+        may_vanish: rates that the samples may not tell from 0; their intervals reach down on the natural scale.
     """
 
     segments: tuple[Segment, ...]
@@ -72,17 +72,20 @@ class Plan:
     held: Mapping[str, float] = field(default_factory=dict)
     unidentified: Mapping[str, Why] = field(default_factory=dict)
     simpler: Mapping[str, float] = field(default_factory=dict)
+    may_vanish: tuple[str, ...] = ()
 
     def simplified(self) -> Plan:
-        """Return the plan with the phase switched off, and its parameters marked."""
+        """Return the plan with the phase switched off."""
+        return replace(self, held={**self.held, **self.simpler}, simpler={})
+
+    def one_phase(self) -> Plan:
+        """Return the plan with the parameters of the second phase marked; they stay in the search.
+
+        Held, they would count as known, and contraction would look surer than it is.
+        """
         names = " and ".join(self.simpler)
-        reason = Why("one_phase", f"the samples show one phase of decline, which says nothing of {names}")
-        return replace(
-            self,
-            held={**self.held, **self.simpler},
-            unidentified={**self.unidentified, **dict.fromkeys(self.simpler, reason)},
-            simpler={},
-        )
+        reason = Why("one_phase", f"AICc prefers one phase of decline to two, which says nothing of {names}")
+        return replace(self, unidentified={**self.unidentified, **dict.fromkeys(self.simpler, reason)})
 
 
 def plan_fit(
@@ -103,10 +106,11 @@ def plan_fit(
         starts: named starting values, searched from besides those found here.
 
     Raises:
-        ModelError: for another model without ``starts``, or starts that are not the model's parameters.
+        ModelError: for another model without ``starts``, starts that are not its parameters, or off their scale.
     """
     for start in starts:
         model.theta(start)
+        model.check_values(start)
     if model.name == "ecp":
         return _plan_expansion(model, time, y, censored, starts)
     if not starts:
@@ -121,19 +125,21 @@ def plan_fit(
 def _plan_expansion(
     model: Model, time: FloatArray, y: FloatArray, censored: IntArray, given: Sequence[Mapping[str, float]]
 ) -> Plan:
-    quantified = censored == NOT_CENSORED
-    peak = int(np.flatnonzero(quantified)[np.argmax(y[quantified])])
+    # A value above the ULOQ is at least its limit: it counts for the peak and on either side of it.
+    seen = censored != LEFT_CENSORED
+    peak = int(np.flatnonzero(seen)[np.argmax(y[seen])])
     highest, day = float(y[peak]), float(time[peak])
-    before, after = quantified & (time < day), quantified & (time > day)
+    before, after = seen & (time < day), seen & (time > day)
     bounds = {p.name: (p.lower, p.upper) for p in model.parameters}
-    bounds["cmax"] = (highest / CMAX_FACTOR, highest * CMAX_FACTOR)
+    above = censored == RIGHT_CENSORED
+    bounds["cmax"] = (highest / CMAX_FACTOR, bounds["cmax"][1] if above.any() else highest * CMAX_FACTOR)
 
     held, why = _structure(int(before.sum()), int(after.sum()))
     # Without any sample on one side, not even a censored one, nothing pulls at its parameter.
     if not (time < day).any():
-        held["foldx"] = DEFAULT_FOLDX
+        held["foldx"] = DEFAULT["foldx"]
     if not (time > day).any():
-        held["alpha"] = DEFAULT_ALPHA
+        held["alpha"] = DEFAULT["alpha"]
     low, high = bounds["tmax"]
     if "tmax" in why:
         held["tmax"] = float(np.clip(day, low, high))
@@ -142,19 +148,19 @@ def _plan_expansion(
         intervals, central = _intervals(np.unique(time), day, low, high)
         bounds["tmax"] = (intervals[0][0], intervals[-1][1])
 
-    declines = _declines(time, y, quantified & (time >= day), day, highest)
+    declines = _declines(time, y, seen & (time >= day), day, highest)
     if "fb" in held:
         declines = declines[:1]
-    rising = quantified & (time <= day)
+    rising = seen & (time <= day)
     slope = _slope(time[rising], y[rising])
     segments = []
     for interval in intervals:
         tmax = held.get("tmax", 0.5 * sum(interval))
-        foldx = DEFAULT_FOLDX if slope is None else float(np.exp(np.clip(slope * tmax, 0.7, 16.0)))
+        foldx = DEFAULT["foldx"] if slope is None else float(np.exp(np.clip(slope * tmax, 0.7, 16.0)))
         rise = {"cmax": 1.1 * highest, "tmax": tmax, "foldx": foldx}
         own = [{**start, **held} for start in given if "tmax" in held or interval[0] <= start["tmax"] <= interval[1]]
         segments.append(Segment(interval, (*({**rise, **decline, **held} for decline in declines), *own)))
-    return Plan(tuple(segments), central, bounds, held, why, {} if "fb" in held else ONE_PHASE)
+    return Plan(tuple(segments), central, bounds, held, why, {} if "fb" in held else ONE_PHASE, ("beta",))
 
 
 def _structure(n_before: int, n_after: int) -> tuple[dict[str, float], dict[str, Why]]:
@@ -214,14 +220,14 @@ def _declines(time: FloatArray, y: FloatArray, keep: BoolArray, day: float, high
     """Return starting values of the decline: two phases by halves, one phase, and a slow shallow one."""
     t, value = time[keep], y[keep]
     half = max(len(t) // 2, 2)
-    first = -(_slope(t[: half + 1], value[: half + 1]) or -DEFAULT_ALPHA)
-    last = -(_slope(t[-half:], value[-half:]) or -DEFAULT_BETA)
+    first = -(_slope(t[: half + 1], value[: half + 1]) or -DEFAULT["alpha"])
+    last = -(_slope(t[-half:], value[-half:]) or -DEFAULT["beta"])
     alpha = float(np.clip(first, 0.02, 2.0))
     beta = float(np.clip(last, 1e-4, 0.5 * alpha))
     level = float(np.mean(np.log(value[-half:]) + beta * (t[-half:] - day))) - np.log(highest)
     return [
         {"alpha": alpha, "fb": float(np.clip(np.exp(level), 1e-4, 0.5)), "beta": beta},
-        {"alpha": alpha, "fb": DEFAULT_FB, "beta": DEFAULT_BETA},
+        {"alpha": alpha, "fb": DEFAULT["fb"], "beta": DEFAULT["beta"]},
         {"alpha": min(2 * alpha, 3.0), "fb": 0.15, "beta": float(np.clip(0.15 * alpha, 1e-3, 0.3))},
     ]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from cellkinetics.data.cohort import BoolArray, FloatArray, Profile
 from cellkinetics.fitting.curve_grid import curve_times
-from cellkinetics.fitting.precision import WEAK_SE, Programs, interval
+from cellkinetics.fitting.precision import WEAK_SE, Programs, interval, reach_down
 from cellkinetics.fitting.result import Estimate, FitStatus, IndividualFit
 from cellkinetics.fitting.start import Plan, Why
 from cellkinetics.models.base import Model
@@ -20,6 +20,9 @@ STEEP = 0.05
 """Largest slope of -2LL on the transformed scale at which a search counts as ended."""
 SENSITIVE = 0.05
 """A derived quantity depends on a parameter if it changes by more than this percentage for 1 % of it."""
+FOLLOW_UP = 0.5
+"""Half-lives from the peak to the last quantified sample that a rate of persistence needs."""
+_PASSED_ON = {"flat_likelihood", "one_phase", "short_follow_up"}  # reasons that the covariance carries along
 _TMAX_HELD = Why("tmax_held", "given a peak on the day of the highest sample")
 _AREA_END = {"auc_0_28": 28.0}
 
@@ -35,8 +38,9 @@ class Search:
         searched: False where a value was held.
         at_bound: True where a parameter ended at a bound.
         at_kink: True for a Tmax that ended at a sampling time, where -2LL has no derivative.
-        covariance: ``(q, q)``, 0 for what is held, at a bound or at a kink.
+        covariance: ``(q, q)``, 0 for what is held or at a kink.
         n: number of samples.
+        last_quantified: day of the last quantified one.
         lmfit: lmfit's own result.
     """
 
@@ -49,6 +53,7 @@ class Search:
     at_kink: BoolArray
     covariance: FloatArray
     n: int
+    last_quantified: float
     lmfit: Any
 
     @property
@@ -100,9 +105,13 @@ def judge(
         else:
             spread = interval(transform, float(values[k]), float(se[k]), df)
             given = _TMAX_HELD if "tmax" in plan.held and name != "sigma" else Why("", "")
+            if name in plan.may_vanish:
+                spread = reach_down(spread, float(values[k]), float(se[k]), 1.0, df)
+                if spread.ci_low == 0.0:
+                    given = Why("may_be_zero", "the samples do not tell this rate from 0, a plateau")
             rows.append(Estimate(name, unit, float(values[k]), *spread, reason=given.sentence, reason_code=given.code))
     sigma_row = rows.pop()
-    rows += _derived_rows(model, units, search, run, why, df, last_day=float(days[-1]))
+    rows += _derived_rows(model, units, plan, search, run, why, df, last_day=float(days[-1]))
     rows += [sigma_row, *_statistics(search, counts, left_out)]
 
     unknown = [name for name in search.names if name in why]
@@ -178,12 +187,27 @@ def _unidentified(
             )
         elif not se[k] <= WEAK_SE:  # NaN as well
             why[name] = Why("flat_likelihood", f"the likelihood hardly changes with {name}")
+        elif name in plan.may_vanish:
+            half_lives = _follow_up(search, values, k)
+            if half_lives < FOLLOW_UP:
+                why[name] = Why(
+                    "short_follow_up",
+                    f"the last quantified sample is {half_lives:.2g} half-lives of {name} after the peak, "
+                    f"which needs {FOLLOW_UP:g}",
+                )
     return why
+
+
+def _follow_up(search: Search, values: tuple[float, ...], k: int) -> float:
+    """Return the time from the peak to the last quantified sample in half-lives of the rate number ``k``."""
+    peak = values[search.names.index("tmax")]
+    return float((search.last_quantified - peak) * values[k] / np.log(2.0))
 
 
 def _derived_rows(
     model: Model,
     units: tuple[str, str],
+    plan: Plan,
     search: Search,
     run: Programs,
     why: dict[str, Why],
@@ -198,10 +222,16 @@ def _derived_rows(
     rows = []
     for quantity, log_number, gradient in zip(model.derived, log_value, jacobian, strict=True):
         unit = _unit(quantity.unit, units)
+        alone = (gradient != 0.0).sum() == 1
         blamed = [
             name
             for k, name in enumerate(search.names)
-            if name in why and abs(gradient[k]) > SENSITIVE and why[name].code != "flat_likelihood"
+            if name in why and abs(gradient[k]) > SENSITIVE and (alone or _is_blamed(search, why[name], k))
+        ]
+        vanishing = [
+            (k, name)
+            for k, name in enumerate(search.names)
+            if name in plan.may_vanish and name not in why and abs(gradient[k]) > SENSITIVE
         ]
         se = float(np.sqrt(max(gradient @ search.covariance @ gradient, 0.0)))
         if blamed:
@@ -218,10 +248,22 @@ def _derived_rows(
             kinked = bool((np.abs(gradient[search.at_kink]) > SENSITIVE).any())
             if kinked:
                 note, code = "Tmax is taken as known: it ends at a sampling day", "at_sampling_time"
-            rows.append(
-                Estimate(quantity.name, unit, number, *interval("log", number, se, df), reason=note, reason_code=code)
-            )
+            spread = interval("log", number, se, df)
+            for k, _ in vanishing:
+                rate_se = float(np.sqrt(search.covariance[k, k]))
+                spread = reach_down(spread, number, rate_se, float(gradient[k]), df)
+            if np.isinf(spread.ci_high):
+                rate = vanishing[0][1]
+                sentence = f"the samples do not tell {rate} from 0, where {quantity.name} has no upper end"
+                rows.append(_unknown(quantity.name, unit, Why("may_be_zero", sentence)))
+            else:
+                rows.append(Estimate(quantity.name, unit, number, *spread, reason=note, reason_code=code))
     return rows
+
+
+def _is_blamed(search: Search, why: Why, k: int) -> bool:
+    """Say whether a derived quantity must do without parameter ``k``; else its own SE carries the doubt."""
+    return why.code not in _PASSED_ON or not search.searched[k]
 
 
 def _statistics(search: Search, counts: tuple[int, int], left_out: str) -> list[Estimate]:

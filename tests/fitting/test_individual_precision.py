@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from cellkinetics.fitting.precision import WEAK_SE, Data, covariance, interval, programs
+from cellkinetics.fitting.precision import WEAK_SE, Data, between_intervals, covariance, interval, programs, reach_down
 from cellkinetics.models.ecp import ECP
 from cellkinetics.models.residual import LOG_CONSTANT
 
@@ -61,3 +61,25 @@ def test_likelihood_at_fixed_parameters_equals_scipy_with_padding_ignored() -> N
             step[k] = 1e-5
             up, down = (float(run.value_and_gradient(x + sign * step, data)[0]) for sign in (1, -1))
             assert float(gradient[k]) == pytest.approx((up - down) / 2e-5, rel=1e-5, abs=1e-6)
+
+
+def test_an_optimum_in_another_interval_widens_by_its_likelihood() -> None:
+    x, free = np.array([1.0, 2.0, 3.0]), np.array([True, True, False])
+    others = [(10.0 + 2 * np.log(3), np.array([1.0, 2.4, 9.0])), (1e6, np.zeros(3)), (np.nan, np.zeros(3))]
+    # Weight 1/3 beside 1: a quarter of 0.4^2; what is not free, or far less likely, adds nothing.
+    got = between_intervals(x, 10.0, others, free, n=0, k=0)
+    np.testing.assert_allclose(got, np.diag([0, 0.04, 0]), atol=1e-12)
+    # With 6 parameters in 12 samples the difference in -2LL counts by half.
+    half = between_intervals(x, 10.0, others[:1], free, n=12, k=6)
+    assert half[1, 1] == pytest.approx(0.16 * 3**-0.5 / (1 + 3**-0.5))
+
+
+def test_a_rate_that_may_be_zero_has_an_interval_down_to_zero_and_its_half_life_no_upper_end() -> None:
+    q = norm.ppf(0.975)
+    for se in (0.2, 0.8):
+        ci = interval("log", 0.01, se)
+        rate, half_life = (reach_down(ci, 0.01, se, power, np.inf) for power in (1.0, -1.0))
+        left = max(0.0, 1 - q * se)
+        assert rate.ci_low == pytest.approx(0.01 * left)
+        assert rate.ci_high == pytest.approx(0.01 * np.exp(q * se))
+        assert half_life.ci_high == pytest.approx(0.01 / left if left else np.inf)

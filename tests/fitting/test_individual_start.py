@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cellkinetics.errors import ModelError
-from cellkinetics.fitting.start import DEFAULT_FOLDX, ONE_PHASE, Plan, faster_phase_first, plan_fit
+from cellkinetics.fitting.start import DEFAULT, ONE_PHASE, Plan, faster_phase_first, plan_fit
 from cellkinetics.models.base import Model, Parameter
 from cellkinetics.models.ecp import ECP
 
@@ -46,7 +46,7 @@ def test_fewer_than_two_quantifiable_samples_before_the_peak_rule_growth_out() -
     assert got.unidentified["foldx"].code == "few_samples_before_peak"
     assert got.held == {"tmax": 10.0}
     # Without any sample before the peak nothing pulls at foldx.
-    assert plan([10, 14, 21, 28, 42], [100, 40, 10, 3, 1]).held == {"tmax": 10.0, "foldx": DEFAULT_FOLDX}
+    assert plan([10, 14, 21, 28, 42], [100, 40, 10, 3, 1]).held == {"tmax": 10.0, "foldx": DEFAULT["foldx"]}
 
 
 def test_few_samples_after_the_peak_rule_out_persistence_first_then_contraction() -> None:
@@ -73,3 +73,13 @@ def test_the_faster_phase_is_contraction_whatever_the_search_called_it() -> None
     x = np.array([9.0, 2.0, 8.0, np.log(0.01), 2.0, np.log(0.2), -0.5])
     np.testing.assert_array_equal(faster_phase_first(ECP, x), [9.0, 2.0, 8.0, np.log(0.2), -2.0, np.log(0.01), -0.5])
     np.testing.assert_array_equal(faster_phase_first(ECP, faster_phase_first(ECP, x)), faster_phase_first(ECP, x))
+
+
+def test_a_peak_above_the_uloq_counts_as_at_least_its_limit_and_opens_cmax_upwards() -> None:
+    days, y = [1.0, 4.0, 7.0, 9.0, 11.0, 14.0, 21.0, 28.0], [1.0, 50, 600, 1000, 1000, 700, 200, 50]
+    got = plan(days, y, [0, 0, 0, -1, -1, 0, 0, 0])
+    # Among the quantified ones day 14 is highest, which would leave out (7, 9), where the peak may lie.
+    assert [s.interval for s in got.segments] == [(4, 7), (7, 9), (9, 11), (11, 14)]
+    assert got.bounds["cmax"] == (200.0, ECP["cmax"].upper)
+    assert not got.unidentified
+    assert plan([1, 4, 7], [1.0, 50, 1000], [0, 0, -1]).unidentified["cmax"].code == "peak_not_passed"

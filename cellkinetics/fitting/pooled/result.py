@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+WEAK_RSE = 50.0
+"""A standard error above this percentage of its estimate is worth a warning."""
+
+
 @dataclass(frozen=True)
 class PopulationEstimate:
     """One estimated quantity: a typical value, a random-effect SD or a residual parameter.

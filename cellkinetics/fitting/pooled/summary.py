@@ -16,7 +16,7 @@ from cellkinetics.fitting.pooled.focei import OMEGA_BOUNDS, FoceiEstimate
 from cellkinetics.fitting.pooled.importance import SMALL_SAMPLE, TIGHT_OMEGA, ImportanceResult
 from cellkinetics.fitting.pooled.modes import Modes
 from cellkinetics.fitting.pooled.problem import PooledProblem
-from cellkinetics.fitting.pooled.result import IndividualEffect, Objective, PopulationEstimate, PopulationFit
+from cellkinetics.fitting.pooled.result import WEAK_RSE, IndividualEffect, Objective, PopulationEstimate, PopulationFit
 from cellkinetics.fitting.precision import interval
 from cellkinetics.units import unit_label
 
@@ -24,8 +24,6 @@ FloatArray = NDArray[np.float64]
 
 FOCEI_DROP = 0.1
 """FOCEI has converged when a Newton step would lower its objective by less than this."""
-WEAK_RSE = 50.0
-"""A standard error above this percentage of its estimate is worth a warning."""
 INFORMATION = "observed information of the marginal likelihood (importance sampling)"
 
 

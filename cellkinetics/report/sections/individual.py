@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from cellkinetics.fitting.pooled.summary import WEAK_RSE
+from cellkinetics.fitting.pooled.result import WEAK_RSE
 from cellkinetics.report.blocks import Block, Heading, Notes, Section, Text
 from cellkinetics.report.results import Results
 from cellkinetics.report.tables import (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from cellkinetics.fitting.pooled.summary import WEAK_RSE
+from cellkinetics.fitting.pooled.result import WEAK_RSE
 from cellkinetics.report.blocks import Block, Facts, Folded, Heading, Notes, Section, Text
 from cellkinetics.report.results import Results
 from cellkinetics.report.tables import (

@@ -126,11 +126,20 @@ def _fit_profile(
         sentence = "one quantified sample; a curve needs at least two"
         return failed_fit(profile, model, units, counts, left_out, "one_quantified_sample", sentence)
 
-    plan = plan_fit(model, time, y, censored, starts=given)
-    run = programs(model, LOG_CONSTANT)
-    data = _padded(time, y, censored)
-    search, plan = _search(model, run, data, plan)
-    return judge(profile, model, units, counts, left_out, plan, search, run, np.unique(time))
+    try:
+        with np.errstate(divide="raise", invalid="raise", over="ignore"):
+            plan = plan_fit(model, time, y, censored, starts=given)
+            run = programs(model, LOG_CONSTANT)
+            data = _padded(time, y, censored)
+            search, plan = _search(model, run, data, plan)
+            return judge(profile, model, units, counts, left_out, plan, search, run, np.unique(time))
+    except (ArithmeticError, np.linalg.LinAlgError) as error:
+        # One patient's wild value must not cost the others; what is wrong in the program stays loud.
+        sentence = (
+            f"the fit left the range of double-precision numbers ({error}); look for a wild value: "
+            f"the samples run from {y.min():.3g} to {y.max():.3g}"
+        )
+        return failed_fit(profile, model, units, counts, left_out, "numerical", sentence)
 
 
 def _padded(time: FloatArray, y: FloatArray, censored: IntArray) -> Data:
@@ -154,6 +163,7 @@ def _search(model: Model, run: Programs, data: Data, plan: Plan) -> tuple[Search
     labels = (*(f"{_PREFIX[p.transform]}{p.name}" for p in model.parameters), "ln_sigma")
     names = (*model.names, "sigma")
     low, high = _transformed_bounds(model, plan.bounds)
+    _require_finite(low, high, what="a bound of the search is no number")
     last: dict[bytes, tuple[float, FloatArray]] = {}
 
     def evaluate(x: FloatArray) -> tuple[float, FloatArray]:
@@ -162,6 +172,7 @@ def _search(model: Model, run: Programs, data: Data, plan: Plan) -> tuple[Search
             last.clear()  # lmfit asks for value and gradient of one point in turn
             value, gradient = run.value_and_gradient(x, data)
             last[key] = float(value), np.asarray(gradient)
+            _require_finite(*last[key], what="-2LL or its gradient is no number")
         return last[key]
 
     def vector(params: Any) -> FloatArray:
@@ -184,15 +195,17 @@ def _search(model: Model, run: Programs, data: Data, plan: Plan) -> tuple[Search
                 params.add(label, value=float(inside[k]), min=lower[k], max=upper[k])
             else:
                 params.add(label, value=float(x[k]), vary=False)
-        result = lmfit.minimize(
-            lambda params: evaluate(vector(params))[0],
-            params,
-            # Not L-BFGS-B: its small LAPACK calls wake every BLAS thread, ten times the CPU seconds.
-            method="bfgs",
-            calc_covar=False,
-            jac=lambda params: evaluate(vector(params))[1][free],
-            options={"maxiter": 500, "gtol": 1e-5},
-        )
+        # A step that leads nowhere is the line search's own affair; `evaluate` looks at what comes of it.
+        with np.errstate(all="ignore"):
+            result = lmfit.minimize(
+                lambda params: evaluate(vector(params))[0],
+                params,
+                # Not L-BFGS-B: its small LAPACK calls wake every BLAS thread, ten times the CPU seconds.
+                method="bfgs",
+                calc_covar=False,
+                jac=lambda params: evaluate(vector(params))[1][free],
+                options={"maxiter": 500, "gtol": 1e-5},
+            )
         end = vector(result.params)
         return evaluate(end)[0], end, result
 
@@ -230,6 +243,12 @@ def _search(model: Model, run: Programs, data: Data, plan: Plan) -> tuple[Search
             plan = plan.one_phase()
     others = [(end[0], faster_phase_first(model, end[1])) for number, end in ends.items() if number != best]
     return _settle(model, run, data, plan, labels, result, x, others, low, high), plan
+
+
+def _require_finite(*numbers: float | FloatArray, what: str) -> None:
+    """Raise FloatingPointError unless all numbers are finite."""
+    if not all(np.isfinite(number).all() for number in numbers):
+        raise FloatingPointError(what)
 
 
 def _transformed(model: Model, values: Mapping[str, float]) -> FloatArray:
@@ -274,6 +293,7 @@ def _settle(
     value, gradient = run.value_and_gradient(jnp.asarray(x), data)
     interior = searched & ~at_bound & ~at_kink
     hessian = np.asarray(run.hessian(jnp.asarray(x), data))
+    _require_finite(hessian, what="the curvature of -2LL is no number")
     quantified = np.asarray(data.mask) & (np.asarray(data.censored) == NOT_CENSORED)
     # What ended at a bound is not known either: its curvature is passed on to the others.
     uncertain, n, k = searched & ~at_kink, int(quantified.sum()), int(searched[:-1].sum())

@@ -28,6 +28,7 @@ def check(
     """
     from cellkinetics.cli.reading import read_input, reading_options, tell_files
     from cellkinetics.cli.session import Session
+    from cellkinetics.report.tables import plural
 
     with Session("check", ctx.params, data=data, out=out, planned=(), force=force, quiet=quiet) as session:
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
@@ -35,7 +36,8 @@ def check(
         faults = [fault for fault in cohort.faults if fault.effect != "note"]
         unusable = sum(fault is not None for fault in cohort.unusable)
         if faults:
-            session.screen.say(f"{len(faults)} faults; {unusable} of {len(cohort)} profiles cannot be used")
+            profiles = plural(len(cohort), "profile")
+            session.screen.say(f"{plural(len(faults), 'fault')}; {unusable} of {profiles} cannot be used")
         else:
             session.screen.say("no faults")
         tell_files(session)

@@ -152,7 +152,7 @@ def _show(session: Session, summary: Any, names: Sequence[str]) -> None:
                 name,
                 *([row["analyte"]] if several else []),
                 *(str(row[group]) for group in groups),
-                number(row["n"]),
+                number(row["n"]) + (f" ({row['n_flagged']:.0f} flagged)" if row["n_flagged"] else ""),
                 "" if name == "TMAX" or mean != mean else f"{number(mean)} ({percent(spread)})",
                 f"{number(row['median'])} [{number(row['min'])}; {number(row['max'])}]" if row["n"] else MISSING,
                 unit_text(row["unit"]),

@@ -136,6 +136,8 @@ def _show(session: Session, result: Any) -> None:
         for row in result.table.to_dict("records")
     ]
     session.screen.table("Population fit", ["parameter", "estimate", "RSE", "95 % CI", "IIV (CV)", "unit"], rows)
+    for warning in result.warnings:
+        session.screen.warn(warning)
     objective = result.to_dict()["objective"]
     session.screen.say(
         f"pool: {result.status}; -2LL {objective['minus2ll']:.1f} (Monte-Carlo SE {number(objective['mc_se'], 2)})"

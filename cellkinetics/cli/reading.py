@@ -43,24 +43,34 @@ def reading_options(
 
 def read_input(session: Session, path: Path, options: dict[str, Any]) -> Cohort:
     """Read the input and tell what was read, what was left out, and the first faults."""
+    from cellkinetics.report.tables import plural
+
     cohort = session.read(path, **options)
     rows, found = session.manifest.rows, session.manifest.cohort
     screen = session.screen
-    excluded = f"{rows['excluded']} rows left out" if rows["excluded"] else "no row left out"
+    excluded = f"{plural(rows['excluded'], 'row')} left out" if rows["excluded"] else "no row left out"
     screen.say(
-        f"{cohort.source.name}: {found['subjects']} patients, {found['profiles']} profiles, {found['samples']} samples "
-        f"({found['below_quantification']} below quantification), {excluded}"
+        f"{cohort.source.name}: {plural(found['subjects'], 'patient')}, {plural(found['profiles'], 'profile')}, "
+        f"{plural(found['samples'], 'sample')} ({found['below_quantification']} below quantification), {excluded}"
     )
     for reason in rows["reasons"][:MOST_FAULTS]:
-        screen.say(f"  {reason['rows']} x {reason['reason']}")
+        count = plural(reason["rows"], "row")
+        if reason["profiles"]:
+            count = f"{plural(reason['profiles'], 'profile')} ({count})"
+        screen.say(f"  {count}: {reason['reason']}")
+    if len(rows["reasons"]) > MOST_FAULTS:
+        more = plural(len(rows["reasons"]) - MOST_FAULTS, "more reason", "more reasons")
+        screen.say(f"  and {more}; all stand in samples.csv")
     faults = [fault for fault in cohort.faults if fault.effect != "note"]
     notes = len(cohort.faults) - len(faults)
     for fault in faults[:MOST_FAULTS]:
-        screen.warn(str(fault))
+        screen.fault(str(fault))
     if len(faults) > MOST_FAULTS:
-        screen.warn(f"and {len(faults) - MOST_FAULTS} more faults; all stand in check.csv")
+        more = plural(len(faults) - MOST_FAULTS, "more fault", "more faults")
+        screen.fault(f"and {more}; all stand in check.csv")
     if notes:
-        screen.say(f"  {notes} {'remark' if notes == 1 else 'remarks'} that cost nothing, in check.csv")
+        verb = "costs" if notes == 1 else "cost"
+        screen.say(f"  {plural(notes, 'remark')} that {verb} nothing, in check.csv")
     return cohort
 
 

@@ -36,13 +36,20 @@ class Screen:
         message.append(text, style="not bold default")
         self._err.print(message, soft_wrap=True)
 
+    def fault(self, text: str) -> None:
+        """Print what is wrong and shows in the exit code, while the command goes on."""
+        self._announce("fault: ", "bold red", text)
+
     def warn(self, text: str) -> None:
         """Print something that the user should know before trusting the results."""
+        self._announce("note: ", "yellow", text)
+
+    def _announce(self, kind: str, style: str, text: str) -> None:
         from rich.text import Text
 
         if not self.quiet:
-            message = Text("note: ", style="yellow")
-            message.append(text, style="default")
+            message = Text(kind, style=style)
+            message.append(text, style="not bold default")
             self._err.print(message, soft_wrap=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:

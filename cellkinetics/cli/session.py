@@ -13,7 +13,7 @@ import typer
 from cellkinetics.cli.screen import Screen
 from cellkinetics.errors import CellKineticsError, DataError, FitError, OutputError, SettingsError
 from cellkinetics.report.manifest import Manifest, Stage, Status
-from cellkinetics.report.output import READING, OutputFolder
+from cellkinetics.report.output import FAULT_TABLE, READING, OutputFolder
 
 if TYPE_CHECKING:
     from cellkinetics.data.cohort import Cohort
@@ -126,9 +126,11 @@ class Session:
             self._note_trace(error, stage)
             # A population that cannot be fitted, or is not chosen among several analytes, is a result;
             # anything else shows in the exit code.
-            if not isinstance(error, (FitError, SettingsError)):
+            if isinstance(error, (FitError, SettingsError)):
+                self.screen.warn(f"{name}: {stage.message}")
+            else:
                 self.code = max(self.code, code)
-            self.screen.warn(f"{name}: {stage.message}")
+                self.screen.fault(f"{name}: {stage.message}")
         except KeyboardInterrupt:
             stage.status, stage.message = "failed", "interrupted"
             raise
@@ -140,18 +142,21 @@ class Session:
         self.manifest.write(self.folder, "faults" if self.code == FAULTS else "done")
 
     def _record_unreadable(self, path: Path, error: DataError) -> None:
-        """Write what was found in an input that cannot be read, unless the folder holds other results."""
+        """Write what was found in an input that cannot be read, unless the folder holds results.
+
+        Results stay even with ``--force``: nothing has come that could stand in their place.
+        """
         import pandas as pd
 
         from cellkinetics.report.output import previous_outputs, sha256_of
 
-        if any((self.folder / name).exists() for name in READING):
-            if not self._force:
-                return
-            self.folder.clear([*previous_outputs(self.folder.path), *READING])
+        earlier = dict.fromkeys([*previous_outputs(self.folder.path), *READING, *self._planned])
+        if any((self.folder / name).exists() for name in earlier if name != FAULT_TABLE):
+            self.screen.warn(f"the results that {self.folder.path} holds stay as they were")
+            return
         columns = ["row", "subject", "column", "code", "effect", "message", "action"]
         faults = pd.DataFrame([fault.to_dict() for fault in error.faults], columns=columns)
-        self.folder.write_table("check.csv", faults)
+        self.folder.write_table(FAULT_TABLE, faults)
         with contextlib.suppress(OSError):
             self.manifest.input = {"name": path.name, "sha256": sha256_of(path), "dialect": "", "rows": 0}
         self._claimed = True

@@ -253,11 +253,17 @@ def _time_unit(column: Column, given: str | None, log: FaultLog) -> str:
         unit = DEFAULT_TIME_UNIT if not said or is_day(said) else said
         if not is_day(unit):
             message = f"times are in {unit}, as the column's name says; fits need them in days"
-            log.add(Fault("time_unit", message, "give time_unit if this is wrong", "note", 1, column=column.name))
+            log.add(
+                Fault(
+                    "time_unit", message, "give time_unit (--time-unit) if this is wrong", "note", 1, column=column.name
+                )
+            )
         return unit
     if said and TIME_UNITS[said.lower()] != TIME_UNITS.get(given.strip().lower()):
         message = f"the column's name says {said}, the results will say {given}; nothing is converted"
-        log.add(Fault("time_unit", message, f"give time_unit={said!r}", "note", 1, column=column.name))
+        log.add(
+            Fault("time_unit", message, f"give time_unit={said!r} (--time-unit {said})", "note", 1, column=column.name)
+        )
     return given
 
 

@@ -66,7 +66,7 @@ def duplicate_faults(
         what = f"{size} samples at time {ordered.time[start]:g}{names.which(profile)}, on lines {places}, with {values}"
         if rule == "error":
             message = f"{what}; nothing is calculated for this profile"
-            action = 'remove all but one, or take duplicates="first", "mean" or "max"'
+            action = 'remove all but one, or take duplicates="first", "mean" or "max" (--duplicates first, mean or max)'
         else:
             message, action = f"{what}; the {rule} is taken", "leave the option duplicates away if this is not meant"
         fault = Fault("duplicate_time", message, action, effect, lines[1], names.subject[profile] or None, column.name)
@@ -159,6 +159,6 @@ def profile_notes(
         unlimited > 0,
         "blq_without_lloq",
         "samples below quantification without an LLOQ: {count}{which}; fits cannot use them",
-        "give a column lloq, or the LLOQ of all with lloq=",
+        "give a column lloq, or the LLOQ of all with lloq= (--lloq)",
         unlimited,
     )

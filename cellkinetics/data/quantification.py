@@ -141,7 +141,7 @@ def quantify(
             negative,
             "negative_value",
             "the value {cell} is negative; nothing is calculated for this profile",
-            'correct it, flag it as below quantification, or take negative="blq"',
+            'correct it, flag it as below quantification, or take negative="blq" (--negative blq)',
             column,
         )
     check.spoil(

@@ -82,7 +82,7 @@ class NCAResult(Drawable):
             return f"all {total} values calculated"
         return (
             f"{total - lost} of {total} values calculated, {flagged} of them flagged; "
-            "the columns status and reason of .table say why"
+            "the columns status and reason of the table (nca.csv) say why"
         )
 
     def summary(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -82,7 +83,14 @@ class Manifest:
             "dialect": cohort.source.dialect,
             "rows": cohort.source.rows,
         }
-        self.rows = describe_rows(samples, cohort.source.rows)
+        unusable = {
+            (subject, analyte, occasion): fault.message
+            for subject, analyte, occasion, fault in zip(
+                cohort.subject, cohort.analyte, cohort.occasion, cohort.unusable, strict=True
+            )
+            if fault is not None
+        }
+        self.rows = describe_rows(samples, cohort.source.rows, unusable)
         self.cohort = describe_cohort(cohort)
 
     def write(self, folder: OutputFolder, status: Status, message: str = "") -> dict[str, Any]:
@@ -126,20 +134,34 @@ def record_outputs(folder: OutputFolder) -> None:
         folder.write_json(MANIFEST, {**content, "outputs": outputs})
 
 
-def describe_rows(samples: pd.DataFrame, rows_read: int) -> dict[str, Any]:
-    """Return rows read, used, imputed and excluded, and how many rows each reason cost.
+def describe_rows(
+    samples: pd.DataFrame, rows_read: int, unusable: Mapping[tuple[str, str, str], str] | None = None
+) -> dict[str, Any]:
+    """Return rows read, used and excluded, and what each reason cost: rows, or whole profiles with their rows.
 
     Args:
         samples: the table of `cellkinetics.data.samples.sample_table`.
         rows_read: rows of the input.
+        unusable: subject, analyte and occasion of each profile that cannot be used, and why.
     """
     excluded = samples[samples["status"] == "excluded"]
-    counts = excluded["reason"].fillna("").value_counts(sort=False)
+    # A reason that costs a profile is apart from the same reason that costs a row: by (reason, of a profile).
+    rows: Counter[tuple[str, bool]] = Counter()
+    profiles: dict[tuple[str, bool], set[tuple[str, str, str]]] = {}
+    names = excluded[["subject", "analyte", "occasion", "reason"]].fillna("").astype(str)
+    for *place, reason in names.itertuples(index=False):
+        key = (place[0], place[1], place[2])
+        of_profile = reason == (unusable or {}).get(key)
+        rows[reason, of_profile] += 1
+        if of_profile:
+            profiles.setdefault((reason, True), set()).add(key)
     return {
         "read": rows_read,
         "used": int((samples["status"] != "excluded").sum()),
         "excluded": len(excluded),
-        "reasons": [{"reason": str(reason), "rows": int(rows)} for reason, rows in counts.items()],
+        "reasons": [
+            {"reason": kind[0], "rows": count, "profiles": len(profiles.get(kind, ()))} for kind, count in rows.items()
+        ],
     }
 
 

@@ -18,7 +18,8 @@ from cellkinetics.report.recorded import MANIFEST, read_manifest
 if TYPE_CHECKING:
     import pandas as pd
 
-READING = ("samples.csv", "check.csv")
+FAULT_TABLE = "check.csv"
+READING = ("samples.csv", FAULT_TABLE)
 """Files that every command on data writes; commands on one input may share a folder."""
 
 

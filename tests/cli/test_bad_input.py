@@ -67,6 +67,56 @@ def test_a_file_that_cannot_be_read_is_told_with_exit_code_1(
     assert rows(done.folder / "check.csv")[0]["effect"] == "file"
 
 
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_results_stay_when_the_next_input_cannot_be_read(cli: Callable, tmp_path: Path, force: list[str]) -> None:
+    folder = cli("nca", write(tmp_path / "trial.csv")).folder
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (tmp_path / "empty.csv").write_bytes(b"")
+    done = cli("nca", "empty.csv", *force)
+    assert done.code == (1 if force else 2)
+    assert "empty" in done.err if force else "--force" in done.err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    if force:
+        assert "stay as they were" in done.err
+
+
+def test_the_faults_of_an_unreadable_input_give_way_to_those_of_the_next(cli: Callable, tmp_path: Path) -> None:
+    (tmp_path / "trial.csv").write_text("a,b\n1,2\n")
+    first = rows(cli("check", "trial.csv").folder / "check.csv")
+    (tmp_path / "trial.csv").write_text("")
+    second = rows(cli("check", "trial.csv").folder / "check.csv")
+    assert "empty" in second[0]["message"]
+    assert "empty" not in first[0]["message"]
+
+
+def test_what_costs_a_profile_is_announced_as_a_fault_and_counted_as_one_profile(cli: Callable, tmp_path: Path) -> None:
+    lines = [f"{name},low,{day},{value},50" for name in "BC" for day, value in ((0, -5), (7, 900), (14, 300))]
+    done = cli("nca", write(tmp_path / "trial.csv", *lines, "A,low,90,,50"))
+    message = "the value -5 is negative; nothing is calculated for this profile"
+    assert f"  2 profiles (6 rows): {message}\n" in done.out
+    assert "  1 row: there is no value; the row is left out\n" in done.out
+    assert "3 patients, 3 profiles, " in done.out
+    found = [line for line in done.err.splitlines() if message in line]
+    assert [line.startswith("fault: ") for line in found] == [True, True]
+    assert "(--negative blq)" in found[0]
+    reasons = json.loads((done.folder / "manifest.json").read_text())["rows"]["reasons"]
+    assert {"reason": message, "rows": 6, "profiles": 2} in reasons
+
+
+def test_one_of_each_is_written_in_the_singular(cli: Callable, tmp_path: Path) -> None:
+    done = cli("check", write(tmp_path / "trial.csv", "A,low,90,,50"))
+    assert "1 patient, 1 profile, 7 samples (2 below quantification), 1 row left out\n" in done.out
+    wrong = cli("check", write(tmp_path / "trial.csv", "A,low,90,-5,50"), "--out", "wrong")
+    assert "1 fault; 1 of 1 profile cannot be used\n" in wrong.out
+
+
+def test_many_reasons_are_cut_and_the_rest_is_counted(cli: Callable, tmp_path: Path) -> None:
+    lines = [f"P{k},low,7,-{k + 1},50" for k in range(12)]
+    done = cli("check", write(tmp_path / "trial.csv", *lines))
+    assert "  and 2 more reasons; all stand in samples.csv\n" in done.out
+    assert "fault: and 2 more faults; all stand in check.csv\n" in done.err
+
+
 def test_a_file_that_is_not_there_is_a_usage_error(cli: Callable) -> None:
     done = cli("nca", "nowhere.csv")
     assert done.code == 2

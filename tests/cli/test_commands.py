@@ -149,6 +149,42 @@ def test_a_population_that_cannot_be_fitted_is_a_result(
     assert "at least 3 are needed" in alone.err
 
 
+@pytest.mark.parametrize("command", ["pool", "run"])
+def test_what_is_weak_in_a_population_fit_is_told(
+    cli: Callable, trial: Path, no_models: None, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    class Fit:
+        status = "converged"
+        warnings = ("beta is poorly determined", "1 patient was left out")
+
+        def __init__(self) -> None:
+            import pandas as pd
+
+            self.individual = self.curves = pd.DataFrame({"subject": []})
+            columns = ["parameter", "estimate", "rse_percent", "ci_low", "ci_high", "iiv_cv_percent", "unit"]
+            self.table = pd.DataFrame([["beta", 0.003, 70.0, 0.001, 0.009, 80.0, "1/day"]], columns=columns)
+
+        def to_dict(self) -> dict:
+            objective = {"minus2ll": 120.0, "mc_se": 0.3}
+            return {"warnings": list(self.warnings), "converged": True, "objective": objective}
+
+    monkeypatch.setattr("cellkinetics.fitting.pooled.estimation.pool", lambda *_a, **_k: Fit())
+    done = cli(command, trial)
+    assert "note: beta is poorly determined\nnote: 1 patient was left out\n" in done.err
+    if command == "run":
+        text = (done.folder / "report.html").read_text()
+        summary = text[text.index('id="summary"') : text.index('id="data"')]
+        assert "Population fit: Beta is poorly determined." in summary
+
+
+def test_a_step_that_fails_is_a_fault_and_one_that_is_not_possible_a_note(
+    cli: Callable, trial: Path, no_models: None
+) -> None:
+    done = cli("run", trial)
+    assert re.search(r"^fault: fit: .*singular", done.err, flags=re.MULTILINE)
+    assert re.search(r"^note: pool: .*at least 3 are needed", done.err, flags=re.MULTILINE)
+
+
 def test_an_interrupted_command_says_so_and_keeps_what_it_has(
     cli: Callable, trial: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,21 @@ def test_excluded_rows_are_counted_by_reason() -> None:
     samples.loc[[1, 2], "status"] = "excluded"
     samples.loc[[1, 2], "reason"] = "no value"
     rows = describe_rows(samples, rows_read=7)
-    assert rows == {"read": 7, "used": 3, "excluded": 2, "reasons": [{"reason": "no value", "rows": 2}]}
+    assert rows == {"read": 7, "used": 3, "excluded": 2, "reasons": [{"reason": "no value", "rows": 2, "profiles": 0}]}
+
+
+def test_rows_of_an_unusable_profile_are_counted_with_it_and_apart_from_rows_lost_alone() -> None:
+    samples = sample_table(COHORT).assign(status="excluded", reason="negative")
+    samples.loc[[0], "reason"] = "no value"
+    one = {("1", "", ""): "negative"}
+    of_one = describe_rows(samples, rows_read=5, unusable=one)["reasons"]
+    assert of_one == [
+        {"reason": "no value", "rows": 1, "profiles": 0},
+        {"reason": "negative", "rows": 2, "profiles": 1},
+        {"reason": "negative", "rows": 2, "profiles": 0},
+    ]
+    of_both = describe_rows(samples, rows_read=5, unusable={**one, ("2", "", ""): "negative"})["reasons"]
+    assert of_both[1:] == [{"reason": "negative", "rows": 4, "profiles": 2}]
 
 
 def test_versions_are_those_of_what_computes() -> None:

@@ -11,7 +11,7 @@ from cellkinetics.report.blocks import Block, Facts, Notes, Section, Text
 from cellkinetics.report.results import Results
 from cellkinetics.report.sections.individual import fit_status
 from cellkinetics.report.sections.population import method_name
-from cellkinetics.report.tables import MISSING, number, percent, plural, time_plural, unit_text, window_text
+from cellkinetics.report.tables import MISSING, number, percent, plural, sentence, time_plural, unit_text, window_text
 
 
 def summary_section(results: Results) -> Section:
@@ -128,4 +128,5 @@ def _warnings(results: Results) -> list[str]:
     fit = results.population
     if fit and not fit.get("converged"):
         items.append("The population fit did not converge: its numbers are not an optimum; see Population fit.")
+    items += [f"Population fit: {sentence(str(text))}" for text in fit.get("warnings", [])]
     return items

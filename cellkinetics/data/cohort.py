@@ -42,6 +42,8 @@ class RowRecords:
         profile: number of the profile in the cohort, -1 where the subject is not known.
         row: line in the file.
         kept: True where the sample is in the cohort, changed; False where it is left out.
+        fault: True where it is left out because of a fault in its row, such as a text for a number; not
+            where there was no result, or a rule for equal times chose another.
         time, nominal_time, value, lloq, uloq, censored: as the file has them, NaN where it has no number.
         code: short name of the reason.
         reason: the reason in words.
@@ -50,6 +52,7 @@ class RowRecords:
     profile: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
     row: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
     kept: BoolArray = field(default_factory=lambda: np.empty(0, np.bool_))
+    fault: BoolArray = field(default_factory=lambda: np.empty(0, np.bool_))
     time: FloatArray = field(default_factory=lambda: np.empty(0))
     nominal_time: FloatArray = field(default_factory=lambda: np.empty(0))
     value: FloatArray = field(default_factory=lambda: np.empty(0))
@@ -74,6 +77,7 @@ class RowRecords:
             profile=np.repeat(np.arange(len(indices)), count),
             row=self.row[pick],
             kept=self.kept[pick],
+            fault=self.fault[pick],
             time=self.time[pick],
             nominal_time=self.nominal_time[pick],
             value=self.value[pick],
@@ -342,6 +346,15 @@ class Cohort(Drawable):
     def n_blq(self) -> int:
         """Number of samples below the limit of quantification."""
         return int((self.mask & (self.censored == LEFT_CENSORED)).sum())
+
+    @property
+    def n_lost(self) -> IntArray:
+        """Samples of each profile that were left out because of a fault in their row, shape ``(n,)``.
+
+        Samples from before infusion, which nothing uses, do not count.
+        """
+        lost = self.records.fault & (self.records.profile >= 0) & ~(self.records.time < 0)
+        return np.bincount(self.records.profile[lost], minlength=len(self))
 
     def __repr__(self) -> str:
         subjects = len(set(self.subject))

@@ -31,6 +31,7 @@ def row_records(check: RowCheck, rows: Samples, line: IntArray, resolved: Resolv
         profile=rows.profile[places],
         row=line[places],
         kept=np.array([entry[1] for entry in entries], bool),
+        fault=check.lost[places],
         time=rows.time[places],
         nominal_time=rows.nominal_time[places],
         value=rows.value[places],

@@ -24,6 +24,7 @@ class RowCheck:
     Attributes:
         rows: number of rows.
         out: reason number of each row ``(rows,)``, -1 where it is not left out.
+        lost: True where a row is left out because of a fault, not as a mere note ``(rows,)``.
         changed: reason number of each row ``(rows,)``, -1 where it is as in the file.
         spoils: reason number of each row because of which its profile is unusable, else -1.
     """
@@ -32,6 +33,7 @@ class RowCheck:
         self.rows = len(line)
         self.log = log
         self.out = np.full(self.rows, -1, np.int64)
+        self.lost = np.zeros(self.rows, bool)
         self.changed = np.full(self.rows, -1, np.int64)
         self.spoils = np.full(self.rows, -1, np.int64)
         self._line = line
@@ -53,7 +55,9 @@ class RowCheck:
             rows &= self.out < 0
             self._settled |= rows
         if rows.any():
-            self.out[rows & (self.out < 0)] = self._reason(code, message, action, column)
+            first = rows & (self.out < 0)
+            self.lost[first] = effect != "note"
+            self.out[first] = self._reason(code, message, action, column)
             self._log(rows, code, message, action, column, effect)
 
     def spoil(self, rows: BoolArray, code: str, message: str, action: str, column: Column | None) -> None:

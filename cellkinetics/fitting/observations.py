@@ -14,6 +14,7 @@ from cellkinetics.data.cohort import (
     BoolArray,
     Cohort,
     FloatArray,
+    IntArray,
 )
 from cellkinetics.errors import FitError
 from cellkinetics.units import is_day
@@ -35,19 +36,21 @@ class Observations:
         used: True where the sample enters.
         y: the value, or the limit where the sample is censored.
         code: why a sample is left out (a key of `REASONS`), "" where it enters or is padding.
+        n_lost: samples of each profile that reading left out because of a fault, shape ``(n,)``.
     """
 
     used: BoolArray
     y: FloatArray
     code: NDArray[np.str_]
+    n_lost: IntArray
 
     def left_out(self, i: int) -> str:
         """Say how many samples of profile ``i`` are left out and why; "" where none are."""
         codes, counts = np.unique(self.code[i][self.code[i] != ""], return_counts=True)
-        if not len(codes):
-            return ""
-        kinds = ", ".join(f"{n} {REASONS[str(code)]}" for code, n in zip(codes, counts, strict=True))
-        return f"left out: {kinds}"
+        kinds = [f"{n} {REASONS[str(code)]}" for code, n in zip(codes, counts, strict=True)]
+        if self.n_lost[i]:
+            kinds.append(f"{self.n_lost[i]} because of a fault in the row (see the check of the table)")
+        return f"left out: {', '.join(kinds)}" if kinds else ""
 
 
 def observations(cohort: Cohort) -> Observations:
@@ -81,7 +84,7 @@ def observations(cohort: Cohort) -> Observations:
         ["", "before_infusion", "", "blq_without_lloq", "alq_without_uloq", "not_positive"],
         default="",
     )
-    return Observations(used=cohort.mask & (code == ""), y=y, code=code)
+    return Observations(used=cohort.mask & (code == ""), y=y, code=code, n_lost=cohort.n_lost)
 
 
 def require_days(cohort: Cohort) -> None:

@@ -21,9 +21,12 @@ class Flag(IntFlag):
     EXTRAPOLATED_HIGH = 4
     TMAX_EARLY = 8
     ABOVE_ULOQ = 16
+    SAMPLE_LEFT_OUT = 32
+    ONE_QUANTIFIABLE_SAMPLE = 64
 
 
 _PEAK = frozenset({"CMAX", "TMAX"})
+_AREAS = frozenset({"AUCLST", "AUCALL", "AUMCLST"})
 _OBSERVED = frozenset({"AUCIFO", "AUMCIFO"})
 _PREDICTED = frozenset({"AUCIFP", "AUMCIFP"})
 
@@ -45,6 +48,11 @@ def sentence(flag: Flag, options: NCAOptions) -> str:
             "it rests on a sample above the upper limit of quantification, whose true value is higher; "
             "Cmax and the areas that are not extrapolated are lower bounds"
         ),
+        Flag.SAMPLE_LEFT_OUT: (
+            "a sample of this profile was left out because of a fault in its row (see the check of the table); "
+            "with it the value may be another"
+        ),
+        Flag.ONE_QUANTIFIABLE_SAMPLE: "it rests on a single quantifiable sample; the rest of the area is assumed",
     }[flag]
 
 
@@ -84,9 +92,10 @@ def flag(
     tmax: FloatArray,
     extrapolated: dict[Key, FloatArray],
     above: Mapping[Key, BoolArray],
+    single: BoolArray,
     options: NCAOptions,
 ) -> dict[Key, FlagArray]:
-    """Mark every result that a missed threshold touches.
+    """Mark every result that a missed threshold, or a doubtful sample, touches.
 
     A mark of the terminal line touches whatever depends on lambda_z, windows apart: a line with a
     mark is not used for those. A large extrapolated part touches the area, its moment and mean time;
@@ -101,6 +110,7 @@ def flag(
         extrapolated: percent extrapolated, ``(n,)``, of the areas to infinity (by the key AUCPEO or
             AUCPEP) and of the windows (by the key of the AUCINT).
         above: by key, the profiles ``(n,)`` whose result rests on such a value.
+        single: profiles ``(n,)`` with one quantifiable sample; their areas and mean times get a mark.
         options: thresholds and route.
     """
     limits = options.acceptance
@@ -120,6 +130,8 @@ def flag(
             marks[early] |= Flag.TMAX_EARLY
         if key in above:
             marks[above[key]] |= Flag.ABOVE_ULOQ
+        if needs & _AREAS:
+            marks[single] |= Flag.ONE_QUANTIFIABLE_SAMPLE
         marks[np.isnan(value[key])] = 0
         flags[key] = marks
     return flags

@@ -10,6 +10,7 @@ import numpy as np
 from cellkinetics.data.cohort import BoolArray, Cohort, FloatArray
 from cellkinetics.nca import acceptance, integrate
 from cellkinetics.nca.aboveuloq import rests_above
+from cellkinetics.nca.acceptance import Flag
 from cellkinetics.nca.column import Column, FlagArray, Key, ReasonArray
 from cellkinetics.nca.curve import Curve, Samples, arrange
 from cellkinetics.nca.options import NCAOptions, Window
@@ -288,6 +289,7 @@ def _finish(
         tmax=tmax,
         extrapolated=extrapolated,
         above=above,
+        single=curve.quantified.sum(axis=0) == 1,
         options=options,
     )
     return {key: Column(values[key], reasons[key], flags[key]) for key in keys}
@@ -344,7 +346,9 @@ def noncompartmental(
         )
         for key in keys
     }
+    lost = cohort.n_lost > 0
     for column in columns.values():
+        column.flags[lost & (column.why == Why.CALCULATED)] |= Flag.SAMPLE_LEFT_OUT
         column.why[unusable], column.flags[unusable] = Why.UNUSABLE_PROFILE, 0
     return NCAResult(cohort=cohort, options=options, columns=columns)
 

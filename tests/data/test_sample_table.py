@@ -67,3 +67,12 @@ def test_the_table_of_faults_has_the_columns_of_check_csv(tmp_path):
     text = (tmp_path / "check.csv").read_text(encoding="utf-8")
     assert "nan" not in text.lower()
     assert "4,A,value,text_value,row," in text
+
+
+def test_samples_lost_to_a_fault_are_counted_apart_from_missing_results_and_equal_times():
+    rows = [("A", 0, "."), ("A", 3, "lost"), ("A", "day 7", "5"), ("A", 9, "5"), ("A", 9, "6"), ("A", -1, "lost")]
+    rows += [("B", 1, "5"), (None, 1, "5")]
+    cohort = ck.read(pd.DataFrame(rows, columns=["subject", "time", "value"]), duplicates="first")
+    assert cohort.n_lost.tolist() == [2, 0]
+    assert cohort.take([1, 0]).n_lost.tolist() == [0, 2]
+    assert ck.Cohort.from_arrays([[1.0]], [[5.0]]).n_lost.tolist() == [0]

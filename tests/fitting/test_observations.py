@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
 from cellkinetics.data.cohort import Cohort
+from cellkinetics.data.reading import read
 from cellkinetics.errors import FitError
 from cellkinetics.fitting.observations import REASONS, observations, require_days
 
@@ -50,3 +52,17 @@ def test_times_in_days_are_accepted_by_each_of_their_names_and_other_units_are_r
         require_days(replace(cohort, time_unit=unit))
     with pytest.raises(FitError, match="these are in h: convert the times to days"):
         require_days(replace(cohort, time_unit="h"))
+
+
+def test_samples_that_reading_left_out_because_of_a_fault_are_named_with_the_others() -> None:
+    cohort = read(
+        pd.DataFrame(
+            [("A", 0, "<50"), ("A", 7, "4,200"), ("A", 9, "900"), ("A", 14, "."), ("B", 7, "800"), ("B", 9, "500")],
+            columns=["subject", "time", "value"],
+        )
+    )
+    chosen = observations(cohort)
+    assert chosen.left_out(0) == (
+        "left out: 1 taken at or before infusion, 1 because of a fault in the row (see the check of the table)"
+    )
+    assert chosen.left_out(1) == ""

@@ -28,6 +28,8 @@ Method = Literal["importance", "focei"]
 FOCEI_ITERATIONS = 200
 MARGINAL_ITERATIONS = 60
 MIN_PATIENTS = 3
+FINAL_DRAWS = 200_000
+"""Draws over all patients that likelihood and standard errors rest on at least."""
 LEAST_START = np.log(0.1)
 """Of ln omega, where the search on the exact likelihood begins."""
 
@@ -127,7 +129,9 @@ def pool(
 
     modes = conditional_modes(problem, x, known=approximate.modes)
     # Fresh draws: the draws that a maximum was found with flatter it.
-    likelihood = importance_sample(problem, x, modes, seed=seed, stream=1, target_se=target_se)
+    likelihood = importance_sample(
+        problem, x, modes, seed=seed, stream=1, target_se=target_se, min_draws=FINAL_DRAWS // problem.n_real
+    )
     work["importance_draws_per_patient"] = likelihood.draws
     result = summarise(
         problem,

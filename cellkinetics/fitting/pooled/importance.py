@@ -55,7 +55,8 @@ class _Moments(NamedTuple):
     u: Any
     uu: Any
     score: Any
-    curvature: Any
+    scores: Any
+    hessian: Any
     heaviest: Any
 
 
@@ -71,6 +72,7 @@ class ImportanceResult:
         mean, covariance: conditional mean (n, p) and covariance (n, p, p) of the whitened effects.
         score: gradient of ln L in the flat vector (d,).
         information: observed information, -d2 ln L / dx dx' (d, d), by Louis' identity.
+        score_noise: Monte-Carlo covariance of ``score`` (d, d).
         draws: number of draws a patient.
     """
 
@@ -82,6 +84,7 @@ class ImportanceResult:
     covariance: FloatArray
     score: FloatArray
     information: FloatArray
+    score_noise: FloatArray
     draws: int
 
 
@@ -147,7 +150,8 @@ def _round(
             first,
             (u.T * w) @ u,
             w @ score,
-            hessian + (score.T * w) @ score,
+            (score.T * w) @ score,
+            hessian,
             u[jnp.argmax(logw)],
         )
 
@@ -162,6 +166,7 @@ def importance_sample(
     seed: int,
     stream: int = 0,
     target_se: float = 0.2,
+    min_draws: int = DRAWS,
     max_draws: int = 40_000,
 ) -> ImportanceResult:
     """Evaluate -2 ln L at ``x``, drawing until its Monte-Carlo standard error is at most ``target_se``.
@@ -173,6 +178,7 @@ def importance_sample(
         seed: of the draws.
         stream: independent draws of one seed.
         target_se: of -2 ln L.
+        min_draws: a patient; a small cohort needs more for its information matrix than for -2 ln L.
         max_draws: a patient; then the error is what it is, and reported.
 
     Returns:
@@ -203,7 +209,11 @@ def importance_sample(
                 effective = total.w**2 / total.w2
                 se = 2 * float(np.sqrt(np.maximum(1 / effective - 1 / draws, 0).sum()))
                 poor = effective < POOR_SHARE * draws
-                if se <= target_se or draws >= max_draws or (poor.any() and restart < MAX_RESTARTS):
+                if (
+                    (se <= target_se and draws >= min_draws)
+                    or draws >= max_draws
+                    or (poor.any() and restart < MAX_RESTARTS)
+                ):
                     break
             if not poor.any():
                 break
@@ -215,7 +225,8 @@ def importance_sample(
     covariance = total.uu / weight[..., None] - mean[:, :, None] * mean[:, None, :]
     score = total.score / weight
     # Louis: -(E[H + s s'] - E[s] E[s]') summed over patients.
-    information = -(total.curvature / weight[..., None] - score[:, :, None] * score[:, None, :]).sum(0)
+    spread = total.scores / weight[..., None] - score[:, :, None] * score[:, None, :]
+    information = -(total.hessian / weight[..., None] + spread).sum(0)
     log_likelihood = total.top + np.log(total.w) - np.log(draws)
     return ImportanceResult(
         minus2ll=float(-2 * log_likelihood.sum()),
@@ -226,6 +237,7 @@ def importance_sample(
         covariance=covariance,
         score=score.sum(0),
         information=information,
+        score_noise=(spread / effective[:, None, None]).sum(0),
         draws=draws,
     )
 
@@ -245,6 +257,7 @@ def _merge(a: _Moments, b: _Moments) -> _Moments:
         add(a.u, b.u),
         add(a.uu, b.uu),
         add(a.score, b.score),
-        add(a.curvature, b.curvature),
+        add(a.scores, b.scores),
+        add(a.hessian, b.hessian),
         np.where((a.top >= b.top)[:, None], a.heaviest, b.heaviest),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,15 @@ FloatArray = NDArray[np.float64]
 
 EXPECTED_DROP = 0.01
 """Converged when the next Newton step promises to lower -2 ln L by less than this: every estimate is then
-within a tenth of its standard error of the optimum."""
+within a tenth of its standard error of the optimum. What the noise of the draws alone promises is no gain:
+along a flat direction it can be more."""
 COARSE_DROP = 0.1
 """Steps that promise more than this are taken on one round of draws; the rest of the way on as many as it takes."""
 LONGEST_STEP = 1.0
 MAX_HALVINGS = 6
 MAX_DRAWS = 10_000
+SEARCH_DRAWS = 100_000
+"""Draws over all patients that the last steps take at least."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +48,16 @@ class MarginalEstimate:
     converged: bool
 
 
-def newton_step(result: ImportanceResult, free: NDArray[np.bool_]) -> tuple[FloatArray, float]:
-    """Return the Newton step I^-1 s of the free elements (zero elsewhere), and the drop of -2 ln L it promises.
+class Step(NamedTuple):
+    """A step of the flat vector, the drop of -2 ln L it promises, and what the draws' noise alone would promise."""
+
+    move: FloatArray
+    drop: float
+    noise: float
+
+
+def newton_step(result: ImportanceResult, free: NDArray[np.bool_]) -> Step:
+    """Return the Newton step I^-1 s of the free elements (zero elsewhere).
 
     Directions in which the observed information is not positive (far from the maximum, or where a
     parameter is not identified) follow the absolute value of the curvature, which keeps the step uphill.
@@ -55,9 +67,10 @@ def newton_step(result: ImportanceResult, free: NDArray[np.bool_]) -> tuple[Floa
     values, vectors = np.linalg.eigh(information)
     values = np.maximum(np.abs(values), 1e-6 * np.abs(values).max())
     along = vectors.T @ score
-    step = np.zeros(free.size)
-    step[free] = vectors @ (along / values)
-    return step, float((along**2 / values).sum())
+    move = np.zeros(free.size)
+    move[free] = vectors @ (along / values)
+    noise = np.einsum("ki,kl,li->i", vectors, result.score_noise[np.ix_(free, free)], vectors)
+    return Step(move, float((along**2 / values).sum()), float((noise / values).sum()))
 
 
 def estimate_marginal(
@@ -91,37 +104,40 @@ def estimate_marginal(
 
     def evaluate(at: FloatArray, known: Modes, target: float) -> tuple[ImportanceResult, Modes]:
         moved = conditional_modes(problem, at, known=known, thorough=False)
-        return importance_sample(problem, at, moved, seed=seed, target_se=target, max_draws=MAX_DRAWS), moved
+        least = min(MAX_DRAWS, SEARCH_DRAWS // problem.n_real) if np.isfinite(target) else 0
+        found = importance_sample(problem, at, moved, seed=seed, target_se=target, min_draws=least, max_draws=MAX_DRAWS)
+        return found, moved
 
-    def plan(at: FloatArray, found: ImportanceResult) -> tuple[FloatArray, float]:
+    def plan(at: FloatArray, found: ImportanceResult) -> Step:
         outward = ((at <= lower) & (found.score < 0)) | ((at >= upper) & (found.score > 0))
         return newton_step(found, free & ~outward)
 
     x = np.array(start, dtype=float)
     target = np.inf
     result, centre = evaluate(x, modes, target)
-    step, drop = plan(x, result)
+    step = plan(x, result)
     iteration = 0
     while iteration < max_iterations:
-        if drop < COARSE_DROP and target > target_se:
+        if target > target_se and step.drop < COARSE_DROP + 2 * step.noise:
             target = target_se
             result, centre = evaluate(x, centre, target)
-            step, drop = plan(x, result)
-        if drop < EXPECTED_DROP:
+            step = plan(x, result)
+        if target <= target_se and step.drop < EXPECTED_DROP + 2 * step.noise:
             break
         iteration += 1
-        step *= min(1.0, LONGEST_STEP / np.abs(step).max())
+        move = step.move * min(1.0, LONGEST_STEP / np.abs(step.move).max())
         for _ in range(MAX_HALVINGS):
-            candidate = np.clip(x + step, lower, upper)
+            candidate = np.clip(x + move, lower, upper)
             trial, moved = evaluate(candidate, centre, target)
             # A rise within the noise of two evaluations is no rise.
             if trial.minus2ll <= result.minus2ll + result.mc_se:
                 break
-            step = step / 2
+            move = move / 2
         else:
             break
         x, result, centre = candidate, trial, moved
         if on_iteration is not None:
             on_iteration(iteration, result.minus2ll)
-        step, drop = plan(x, result)
-    return MarginalEstimate(x, result, drop, iteration, converged=target <= target_se and drop < EXPECTED_DROP)
+        step = plan(x, result)
+    converged = target <= target_se and step.drop < EXPECTED_DROP + 2 * step.noise
+    return MarginalEstimate(x, result, step.drop, iteration, converged)

@@ -13,17 +13,19 @@ from numpy.typing import NDArray
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.fitting.curve_grid import curve_times
 from cellkinetics.fitting.pooled.focei import OMEGA_BOUNDS, FoceiEstimate
-from cellkinetics.fitting.pooled.importance import SMALL_SAMPLE, TIGHT_OMEGA, ImportanceResult
+from cellkinetics.fitting.pooled.importance import SMALL_SAMPLE, ImportanceResult
 from cellkinetics.fitting.pooled.modes import Modes
 from cellkinetics.fitting.pooled.problem import PooledProblem
 from cellkinetics.fitting.pooled.result import WEAK_RSE, IndividualEffect, Objective, PopulationEstimate, PopulationFit
-from cellkinetics.fitting.precision import interval
+from cellkinetics.fitting.precision import WEAK_SE, interval
 from cellkinetics.units import unit_label
 
 FloatArray = NDArray[np.float64]
 
 FOCEI_DROP = 0.1
 """FOCEI has converged when a Newton step would lower its objective by less than this."""
+FLAT = 0.02
+"""Information below this in some direction is taken as this: an SE of 7 on a log scale, beyond any use."""
 INFORMATION = "observed information of the marginal likelihood (importance sampling)"
 
 
@@ -46,16 +48,13 @@ def summarise(
     labels = np.array(problem.labels)
     floored = np.zeros(searched.size, dtype=bool)
     floored[p : 2 * p] = x[p : 2 * p] <= OMEGA_BOUNDS[0] + 1e-6
-    covariance, weakest = _covariance(likelihood.information, searched & ~floored)
-    # An SD on its way to zero has no information on its log scale: it counts as zero, the others keep theirs.
-    while covariance is None and p <= weakest < 2 * p and x[weakest] < np.log(TIGHT_OMEGA):
-        floored[weakest] = True
-        covariance, weakest = _covariance(likelihood.information, searched & ~floored)
     searched &= ~floored
-    blame = "" if covariance is not None else f"the data hold no information about {labels[weakest]}"
+    covariance: FloatArray | None = _covariance(likelihood.information, searched)
+    blame = ""
     expected = np.nan
-    if method == "focei" and covariance is not None:
+    if method == "focei":
         slope = -0.5 * focei.gradient[searched]
+        assert covariance is not None
         expected = float(slope @ covariance @ slope)
         settled = settled and expected < FOCEI_DROP
     if not settled:
@@ -78,7 +77,7 @@ def summarise(
         method=method,
         seed=seed,
         converged=settled,
-        status=_status(settled, method, covariance is not None, blame, expected),
+        status=_status(settled, method, estimates, expected),
         warnings=warnings,
         n_subjects=n,
         n_observations=problem.n_observations,
@@ -109,13 +108,14 @@ def summarise(
     )
 
 
-def _covariance(information: FloatArray, searched: NDArray[np.bool_]) -> tuple[FloatArray | None, int]:
-    """Invert the information of the searched elements, or point to the one that it says nothing about."""
+def _covariance(information: FloatArray, searched: NDArray[np.bool_]) -> FloatArray:
+    """Invert the information of the searched elements; a flat direction gets the variance 1/`FLAT`.
+
+    So every parameter in such a direction is seen to be undetermined, and the others keep their errors.
+    """
     block = information[np.ix_(searched, searched)]
     values, vectors = np.linalg.eigh(0.5 * (block + block.T))
-    if values[0] <= 1e-6 * values[-1]:
-        return None, int(np.flatnonzero(searched)[np.argmax(np.abs(vectors[:, 0]))])
-    return (vectors / values) @ vectors.T, -1
+    return (vectors / np.maximum(values, FLAT)) @ vectors.T
 
 
 def _estimates(
@@ -149,7 +149,9 @@ def _estimates(
                     note = "IIV as a CV is defined for log-normal parameters"
                 if floored[j]:
                     note = reason = "no variability between patients could be seen: the SD cannot be told from zero"
-        precision = interval(transform, value, float(se[j])) if np.isfinite(se[j]) else None
+        if se[j] > WEAK_SE:
+            reason = "the likelihood hardly changes with it: no standard error"
+        precision = interval(transform, value, float(se[j])) if se[j] <= WEAK_SE else None
         rows.append(
             PopulationEstimate(
                 parameter=label,
@@ -188,6 +190,12 @@ def _warnings(
         for row in estimates
         if row.rse_percent is not None and row.rse_percent > WEAK_RSE
     ]
+    found += [f"{row.parameter}: {row.reason}" for row in estimates if row.reason.startswith("the likelihood")]
+    k = int(problem.free.sum())
+    if problem.n_real < k:
+        found.append(
+            f"{problem.n_real} patients for {k} parameters: the estimates describe these patients and no others"
+        )
     found += [f"{problem.labels[j]} cannot be told from zero" for j in np.flatnonzero(floored)]
     thin = np.flatnonzero(likelihood.effective < SMALL_SAMPLE)
     if len(thin):
@@ -218,11 +226,15 @@ def _some(subjects: list[str]) -> str:
     return ", ".join(subjects[:3]) + (f" and {more} more" if more > 0 else "")
 
 
-def _status(settled: bool, method: str, have_errors: bool, blame: str, expected: float) -> str:
-    if settled and have_errors:
-        return "converged: nothing is left to gain at these estimates"
+def _status(settled: bool, method: str, estimates: tuple[PopulationEstimate, ...], expected: float) -> str:
     if settled:
-        return f"converged, without standard errors: {blame}; fix that parameter or add patients who inform it"
+        weak = [row.parameter for row in estimates if row.reason and row.se is None and row.reason != "fixed"]
+        if not weak:
+            return "converged: nothing is left to gain at these estimates"
+        return (
+            f"converged, but the data do not determine {', '.join(weak)}: do not rely on "
+            f"{'it' if len(weak) == 1 else 'them'}; fix a value (--fix), or add patients who inform it"
+        )
     gain = f" (a further step promises {expected:.2g} in the objective)" if np.isfinite(expected) else ""
     return (
         f"not converged{gain}: the estimates are not an optimum and carry no standard errors; "

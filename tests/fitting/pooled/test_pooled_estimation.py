@@ -156,6 +156,16 @@ def test_what_cannot_be_fitted_is_said(cohort):
         pool(two)
 
 
+def test_a_parameter_that_the_data_do_not_determine_is_named_and_has_no_error(cohort):
+    few = pool(cohort.take(list(range(5))), seed=2)
+    weak = [row for row in few.estimates if row.se is None]
+    assert weak
+    assert all(row.reason for row in weak)
+    assert any("5 patients for 13 parameters" in warning for warning in few.warnings)
+    if few.converged:
+        assert all(row.parameter in few.status for row in weak)
+
+
 def test_profiles_in_different_units_are_not_pooled(cohort):
     mixed = replace(cohort, value_unit=("copies/ug",) * 20 + ("cells/uL",) * 5)
     with pytest.raises(FitError, match=r"different units .cells/uL, copies/ug."):

@@ -96,9 +96,20 @@ def test_a_newton_step_leads_uphill_where_the_information_is_not_positive():
     x = problem.pack({"ke": 0.5}, {"ke": OMEGA}, (SIGMA,))
     result = importance_sample(problem, x, modes_of(problem, x), seed=1, target_se=np.inf)
     turned = result.__class__(**{**vars(result), "information": np.diag([-2.0, 1.0, 4.0]), "score": np.ones(3)})
-    step, promised = newton_step(turned, np.ones(3, dtype=bool))
-    assert step == pytest.approx([0.5, 1.0, 0.25])
-    assert promised == pytest.approx(1.75)
+    step = newton_step(turned, np.ones(3, dtype=bool))
+    assert step.move == pytest.approx([0.5, 1.0, 0.25])
+    assert step.drop == pytest.approx(1.75)
+
+
+def test_the_noise_of_the_score_is_what_it_varies_by_over_seeds():
+    problem = wang_problem("additive")
+    x = problem.pack({"ke": 0.45}, {"ke": 0.3}, (0.4,))
+    modes = modes_of(problem, x)
+    runs = [importance_sample(problem, x, modes, seed=seed, target_se=np.inf) for seed in range(40)]
+    seen = np.std([run.score for run in runs], axis=0)
+    told = np.mean([np.sqrt(np.diag(run.score_noise)) for run in runs], axis=0)
+    # An SD of 40 numbers is within a third of the truth; the formula is a first-order one.
+    assert told == pytest.approx(seen, rel=0.5)
 
 
 def test_the_same_seed_gives_the_same_number_and_another_seed_another_one():

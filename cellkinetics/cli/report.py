@@ -11,6 +11,7 @@ from cellkinetics.cli import options as o
 
 if TYPE_CHECKING:
     from cellkinetics.cli.session import Session
+    from cellkinetics.report.output import OutputFolder
 
 REPORT = "report.html"
 
@@ -48,6 +49,13 @@ def build_report(session: Session) -> None:
 
     with session.screen.progress("Report") as progress:
         write_report(session.folder, progress=progress)
+
+
+def clear_figures(folder: OutputFolder) -> None:
+    """Remove the figures of an earlier report, or the new one would tell of the command that made them."""
+    from cellkinetics.report.output import previous_outputs
+
+    folder.clear(name for name in previous_outputs(folder.path) if name.startswith("figures/"))
 
 
 def tell_report(session: Session) -> None:

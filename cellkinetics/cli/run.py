@@ -54,7 +54,7 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
     """
     from cellkinetics.cli import fit, nca, pool
     from cellkinetics.cli.reading import read_input, reading_options
-    from cellkinetics.cli.report import REPORT, build_report, tell_report
+    from cellkinetics.cli.report import REPORT, build_report, clear_figures, tell_report
     from cellkinetics.cli.session import Session
 
     planned = (*nca.FILES, *fit.FILES, *pool.FILES, REPORT)
@@ -86,6 +86,7 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
             given["value_unit"],
         )
         cohort = read_input(session, Path(given["data"]), reading)
+        clear_figures(session.folder)
         nca.check_grouping(cohort, grouping)
         if given["analyte"] is not None:
             pool.one_analyte(cohort, given["analyte"])

@@ -89,7 +89,6 @@ def render(results: Results, sections: list[Section]) -> str:
     source = str(results.manifest.get("input", {}).get("name", "")) or results.path.name
     return environment.get_template("report.html.j2").render(
         title=f"Cellular kinetics of {source}",
-        started=str(results.manifest.get("started", ""))[:10],
         version=cellkinetics.__version__,
         sections=sections,
         style=(files / "report.css").read_text(encoding="utf-8"),

@@ -185,6 +185,34 @@ def test_a_step_that_fails_is_a_fault_and_one_that_is_not_possible_a_note(
     assert re.search(r"^note: pool: .*at least 3 are needed", done.err, flags=re.MULTILINE)
 
 
+def test_two_equal_runs_make_the_same_page_also_in_a_folder_that_is_used_again(
+    cli: Callable, trial: Path, no_models: None
+) -> None:
+    pages = []
+    for options in (["--out", "one"], ["--out", "two"], ["--out", "two", "--force"]):
+        done = cli("run", trial, *options)
+        pages.append((done.folder / "report.html").read_bytes())
+    assert cli("report", "two", "--force").code == 0
+    pages.append((done.folder / "report.html").read_bytes())
+    assert [page == pages[0] for page in pages] == [True] * 4
+    assert manifest(done.folder)["earlier"] == []
+
+
+def test_flagged_values_are_counted_in_the_summary(cli: Callable, tmp_path: Path) -> None:
+    # The last three values of A fall slowly and unevenly: fewer than two half-lives.
+    profiles = {"A": (6000, 6500, 4000, 3600), "B": (4500, 2250, 1125, 562.5)}
+    days = (10, 14, 18, 22)
+    lines = ["subject,group,time,value,lloq"]
+    for name, values in profiles.items():
+        lines += [f"{name},low,0,BLQ,50", f"{name},low,8,9000,50"]
+        lines += [f"{name},low,{day},{value},50" for day, value in zip(days, values, strict=True)]
+    (tmp_path / "trial.csv").write_text("\n".join(lines) + "\n")
+    done = cli("nca", "trial.csv")
+    assert re.search(r"parameter +group +n +flagged +geometric", done.out)
+    assert re.search(r"LAMZHL +low +2 +1 +\d", done.out)
+    assert re.search(r"CMAX +low +2 +9,000 \(", done.out)
+
+
 def test_an_interrupted_command_says_so_and_keeps_what_it_has(
     cli: Callable, trial: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,8 +12,9 @@ from cellkinetics.nca.options import NCAOptions
 from cellkinetics.report.blocks import Folded, Text
 from cellkinetics.report.page import write_report
 from cellkinetics.report.results import read_results
-from cellkinetics.report.sections.nca import nca_section
-from cellkinetics.report.sections.population import population_section
+from cellkinetics.report.sections.individual import individual_section
+from cellkinetics.report.sections.nca import nca_section, summary_table
+from cellkinetics.report.sections.population import parameter_table, population_section
 from cellkinetics.report.sections.record import method_section
 from cellkinetics.report.tables import Table
 
@@ -187,7 +188,7 @@ def test_a_damaged_manifest_is_named_and_the_rest_is_reported(results: Path, nam
     write_report(results)
     text = Page((results / "report.html").read_text(encoding="utf-8")).text
     assert f"manifest.json: {name} not as a command writes it" in text
-    assert "2026-01-05" in text
+    assert "Cmax" in text
 
 
 @pytest.mark.parametrize("content", ["[]", '{"objective": []}', '{"aic": "low"}', '{"residual": {"sd": "x"}}'])
@@ -284,6 +285,52 @@ def test_the_reason_stands_in_place_of_a_population_fit_that_was_not_possible(re
     write_report(results)
     text = Page((results / "report.html").read_text(encoding="utf-8")).text
     assert "No population fit: 2 of 5 patients can take part" in text
+
+
+def test_the_page_does_not_depend_on_the_time_of_day_nor_on_the_folder(results: Path, tmp_path: Path) -> None:
+    later = write_results(tmp_path / "later")
+    for folder, hour in ((results, 10), (later, 11)):
+        manifest = json.loads((folder / "manifest.json").read_text())
+        options = {**manifest["options"], "out": str(folder), "force": hour > 10, "quiet": hour > 10}
+        outputs = {**manifest["outputs"], "report.html": {"sha256": str(hour) * 32}}
+        times = {"started": f"2026-01-05T{hour}:00:00+00:00", "ended": f"2026-01-06T{hour}:00:01+00:00"}
+        changed = {**manifest, **times, "seconds": hour, "options": options, "outputs": outputs}
+        (folder / "manifest.json").write_text(json.dumps(changed))
+        write_report(folder)
+    assert (results / "report.html").read_bytes() == (later / "report.html").read_bytes()
+    text = Page((results / "report.html").read_text(encoding="utf-8")).text
+    assert "2026-01-0" not in text
+    assert "Dates and durations in manifest.json" in text
+    assert "1" * 64 in text  # the hash of samples.csv
+
+
+def test_how_many_values_of_a_group_are_flagged_stands_beside_their_number() -> None:
+    counts = {"n": [8, 8, 8, 8], "n_missing": [0, 1, 0, None], "n_flagged": [4, 1, 0, None]}
+    table = summary_table(pd.DataFrame({"parameter": "CMAX", "group": list("abcd"), **counts, "median": 1.0}))
+    assert [row[2].text for row in table.rows] == ["8 (4 †)", "8 of 9 (1 †)", "8", "8"]
+    assert "†: how many" in table.note
+
+
+def test_a_weak_estimate_has_a_sign_and_the_sign_a_legend(results: Path) -> None:
+    individual, population = (pd.read_csv(results / f"{name}.csv") for name in ("individual", "population"))
+    individual.loc[individual["parameter"] == "tmax", "rse_percent"] = 85.0
+    individual.to_csv(results / "individual.csv", index=False)
+    population.loc[0, ["rse_percent", "shrinkage_percent"]] = [50.1, 29.9]
+    population.loc[1, ["rse_percent", "shrinkage_percent"]] = [50.0, 30.1]
+    population.to_csv(results / "population.csv", index=False)
+    found = read_results(results)
+    section = individual_section(found)
+    assert section is not None
+    table = next(block for block in section.blocks if isinstance(block, Table))
+    labels = [column.label for column in table.columns]
+    assert labels == ["Patient", "Fit", "Cmax", "Tmax", "foldx", "alpha", "fb", "beta"]
+    assert (table.rows[0][2].text, table.rows[0][3].text) == ("4,000 (20 %)", "8 (85 % !)")
+    assert "!: relative standard error above 50 %" in table.note
+    pooled = parameter_table(found.tables["population"])
+    columns = [column.label for column in pooled.columns]
+    shown = [(row[columns.index("RSE")].text, row[columns.index("Shrinkage")].text) for row in pooled.rows[:2]]
+    assert shown == [("50 % !", "30 %"), ("50 %", "30 % !")]
+    assert "!: RSE above 50 %, or shrinkage above 30 %" in pooled.note
 
 
 def test_the_same_results_give_the_same_page(results: Path) -> None:

@@ -24,7 +24,7 @@ from cellkinetics.report.tables import (
 Key = tuple[str, str, str]
 
 MOST_PROFILES = 300
-_HEADINGS = {"cmax": "Cmax", "tmax": "Tmax", "foldx": "fold", "fb": "FB", "sigma": "σ"}
+_HEADINGS = {"cmax": "Cmax", "tmax": "Tmax", "sigma": "σ"}
 _STATUS = {"ok": "ok", "remark": "remark", "not_identifiable": "in part", "failed": "no fit"}
 
 
@@ -105,7 +105,7 @@ def _patient_table(fits: list[tuple[Key, pd.DataFrame]], names: list[str]) -> Ta
         )
     note = (
         "Estimate (relative standard error); σ: residual SD. n.i.: not identifiable from this patient's samples; "
-        f"with ‡, the value is one of many that fit as well. Amber: relative standard error above {WEAK_RSE:.0f} %. "
+        f"with ‡, the value is one of many that fit as well. !: relative standard error above {WEAK_RSE:.0f} %. "
         "Derived quantities and intervals stand in individual.csv."
     )
     if len(fits) > MOST_PROFILES:
@@ -125,7 +125,9 @@ def _estimate(by_name: pd.DataFrame, name: str) -> Cell:
     if number(rse) == "–":
         return Cell(text)
     shown = percent(rse) if float(rse) < 1000 else ">1,000 %"  # type: ignore[arg-type]
-    return Cell(f"{text} ({shown})", tone="warn" if float(rse) > WEAK_RSE else "")  # type: ignore[arg-type]
+    if float(rse) > WEAK_RSE:  # type: ignore[arg-type]
+        return Cell(f"{text} ({shown} !)", tone="warn")
+    return Cell(f"{text} ({shown})")
 
 
 def _reasons(table: pd.DataFrame) -> list[Block]:

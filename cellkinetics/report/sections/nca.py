@@ -181,7 +181,8 @@ def summary_table(summary: pd.DataFrame) -> Table:
         columns,
         rows,
         note="Geometric mean (geometric CV), arithmetic mean (SD), median [min; max]. "
-        "n counts the patients with a value. All parameters and statistics stand in nca_summary.csv.",
+        "n counts the patients with a value; †: how many of these values an acceptance rule flagged (they take part). "
+        "All parameters and statistics stand in nca_summary.csv.",
     )
 
 
@@ -198,11 +199,15 @@ def _interval_name(row: Mapping[Any, Any]) -> str:
 
 
 def _count_cell(row: Mapping[Any, Any]) -> Cell:
-    missing = row.get("n_missing")
-    count = number(row.get("n"))
-    if missing is None or pd.isna(missing) or int(missing) == 0:
-        return Cell(count)
-    return Cell(f"{count} of {int(row['n']) + int(missing)}")
+    missing, flagged = _count(row.get("n_missing")), _count(row.get("n_flagged"))
+    text = number(row.get("n"))
+    if missing:
+        text += f" of {int(row['n']) + missing}"
+    return Cell(f"{text} ({flagged} †)" if flagged else text)
+
+
+def _count(value: object) -> int:
+    return 0 if value is None or pd.isna(value) else int(value)  # type: ignore[call-overload]
 
 
 def _pair(first: object, second: object, written: Callable[[object], str]) -> Cell:

@@ -122,7 +122,8 @@ def parameter_table(table: pd.DataFrame) -> Table:
         rows,
         note=(
             "RSE: 100·SE/estimate. IIV: variability between patients; of a log-normal parameter 100·√(exp(ω²) − 1). "
-            "Shrinkage: how far the patients' own values are drawn to the typical one."
+            "Shrinkage: how far the patients' own values are drawn to the typical one. "
+            f"!: RSE above {WEAK_RSE:.0f} %, or shrinkage above {SHRINKAGE_WARNING:.0f} %."
         ),
     )
 
@@ -143,7 +144,10 @@ def variability_table(table: pd.DataFrame) -> Table:
         title = f"ω {name.removeprefix('omega_')}" if row["kind"] == "omega" else f"{name} (residual)"
         rows.append([text_cell(title), *_precision(row), text_cell(sentence(str(row.get("reason") or "")))])
     return Table(
-        columns, rows, note="ω: SD of the random effects on the scale of the distribution above (ln or logit)."
+        columns,
+        rows,
+        note="ω: SD of the random effects on the scale of the distribution above (ln or logit). "
+        f"!: RSE above {WEAK_RSE:.0f} %.",
     )
 
 
@@ -160,7 +164,7 @@ def _percent_cell(value: object, warning: float) -> Cell:
     text = percent(value)
     if text == "–":
         return Cell(text, tone="faint")
-    return Cell(text, tone="warn" if float(value) > warning else "")  # type: ignore[arg-type]
+    return Cell(f"{text} !", tone="warn") if float(value) > warning else Cell(text)  # type: ignore[arg-type]
 
 
 def _interval(row: Mapping[Any, Any]) -> Cell:

@@ -7,6 +7,7 @@ from typing import Any
 
 from cellkinetics.nca.column import Key
 from cellkinetics.report.blocks import Block, Folded, Heading, Notes, Section, Text
+from cellkinetics.report.recorded import POPULATION
 from cellkinetics.report.results import Results
 from cellkinetics.report.sections.data import units_sentence
 from cellkinetics.report.tables import Column, Table, listed, text_cell, window_text
@@ -25,6 +26,9 @@ _WINDOW_END = {
     "zero": "counts as zero from there on",
     "missing": "is empty",
 }
+
+_PLACES = frozenset({"data", "out", "force", "quiet", "settings"})
+"""Options that change no number. They stay out of the page, which depends on nothing but data and analysis."""
 
 
 def method_section(results: Results) -> Section | None:
@@ -133,11 +137,15 @@ def record_section(results: Results) -> Section | None:
     failed = [f"{s['name']}: {s['message']}" for s in results.stages.values() if s["status"] != "done"]
     if failed:
         blocks.append(Notes([f"A step was not done. {text}" for text in failed]))
-    blocks.append(Folded("Options, complete", [_pairs("Option", "Value", _flat(manifest.get("options", {})))]))
+    options = {name: value for name, value in manifest.get("options", {}).items() if name not in _PLACES}
+    others = Text("Where the input and the results lie, and what was printed, stands in manifest.json.")
+    blocks.append(Folded("Options", [_pairs("Option", "Value", _flat(options)), others]))
     blocks.append(Folded("Versions", [_pairs("Package", "Version", _flat(manifest.get("packages", {})))]))
     outputs: dict[str, str] = {}
     for entry in [*manifest.get("earlier", []), manifest]:
         outputs.update({name: str(value.get("sha256", "")) for name, value in entry.get("outputs", {}).items()})
+    # A page cannot hold its own hash, and is the same whether it is the first one or is made again.
+    outputs = {name: digest for name, digest in outputs.items() if name.endswith((".csv", POPULATION))}
     if outputs:
         blocks.append(Folded("SHA-256 of the files", [_pairs("File", "SHA-256", outputs, mono=True)]))
     return Section("record", "Record", blocks)
@@ -152,8 +160,7 @@ def _facts_table(results: Results) -> Table:
         "Input": str(source.get("name", "")),
         "SHA-256 of the input": str(source.get("sha256", "")),
         "Units": units_sentence(results),
-        "Started": str(manifest.get("started", "")).replace("T", " ").replace("+00:00", " UTC"),
-        "Seconds": str(manifest.get("seconds", "")),
+        "Dates and durations": "in manifest.json",
         "Seed": str(manifest.get("seed", "")),
         "cellkinetics": str(manifest.get("packages", {}).get("cellkinetics", "")),
         "Python, platform": f"{manifest.get('python', '')}, {manifest.get('platform', '')}",

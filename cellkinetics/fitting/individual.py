@@ -10,7 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from cellkinetics.data.cohort import LEFT_CENSORED, NOT_CENSORED, Cohort, FloatArray, IntArray, Profile
+from cellkinetics.data.cohort import (
+    LEFT_CENSORED,
+    NOT_CENSORED,
+    RIGHT_CENSORED,
+    Cohort,
+    FloatArray,
+    IntArray,
+    Profile,
+)
 from cellkinetics.errors import SettingsError
 from cellkinetics.fitting.observations import Observations, observations, require_days
 from cellkinetics.fitting.precision import Data, Programs, aicc, between_intervals, covariance, programs
@@ -294,7 +302,8 @@ def _settle(
     interior = searched & ~at_bound & ~at_kink
     hessian = np.asarray(run.hessian(jnp.asarray(x), data))
     _require_finite(hessian, what="the curvature of -2LL is no number")
-    quantified = np.asarray(data.mask) & (np.asarray(data.censored) == NOT_CENSORED)
+    mask, censored = np.asarray(data.mask), np.asarray(data.censored)
+    quantified = mask & (censored == NOT_CENSORED)
     # What ended at a bound is not known either: its curvature is passed on to the others.
     uncertain, n, k = searched & ~at_kink, int(quantified.sum()), int(searched[:-1].sum())
     covar = covariance(hessian, uncertain, n, k)
@@ -309,6 +318,7 @@ def _settle(
         at_kink=at_kink,
         covariance=covar,
         n=int(np.asarray(data.mask).sum()),
+        highest=None if (censored == RIGHT_CENSORED).any() else float(np.exp(np.asarray(data.y)[quantified].max())),
         last_quantified=float(np.asarray(data.time)[quantified].max()),
         lmfit=result,
     )

@@ -22,6 +22,8 @@ SENSITIVE = 0.05
 """A derived quantity depends on a parameter if it changes by more than this percentage for 1 % of it."""
 FOLLOW_UP = 0.5
 """Half-lives from the peak to the last quantified sample that a rate of persistence needs."""
+CMAX_FACTOR = 2.0
+"""A Cmax further from the highest quantified sample than this factor, either way, gets a remark."""
 _PASSED_ON = {"flat_likelihood", "one_phase", "short_follow_up"}  # reasons that the covariance carries along
 _TMAX_HELD = Why("tmax_held", "given a peak on the day of the highest sample")
 _AREA_END = {"auc_0_28": 28.0}
@@ -41,6 +43,7 @@ class Search:
         covariance: ``(q, q)``, 0 for what is held or at a kink.
         n: number of samples.
         last_quantified: day of the last quantified one.
+        highest: the highest quantified value; None where a sample above the ULOQ may be higher.
         lmfit: lmfit's own result.
     """
 
@@ -54,6 +57,7 @@ class Search:
     covariance: FloatArray
     n: int
     last_quantified: float
+    highest: float | None
     lmfit: Any
 
     @property
@@ -104,12 +108,14 @@ def judge(
             rows.append(Estimate(name, unit, float(values[k]), reason=note.sentence, reason_code=note.code))
         else:
             spread = interval(transform, float(values[k]), float(se[k]), df)
-            given = _TMAX_HELD if "tmax" in plan.held and name != "sigma" else Why("", "")
+            remarks = [_TMAX_HELD] if "tmax" in plan.held and name != "sigma" else []
+            if name == "cmax" and search.highest is not None:
+                remarks += _far_from_observed(float(values[k]), search.highest)
             if name in plan.may_vanish:
                 spread = reach_down(spread, float(values[k]), float(se[k]), 1.0, df)
                 if spread.ci_low == 0.0:
-                    given = Why("may_be_zero", "the samples do not tell this rate from 0, a plateau")
-            rows.append(Estimate(name, unit, float(values[k]), *spread, reason=given.sentence, reason_code=given.code))
+                    remarks = [Why("may_be_zero", "the samples do not tell this rate from 0, a plateau")]
+            rows.append(_remarked(Estimate(name, unit, float(values[k]), *spread), remarks))
     sigma_row = rows.pop()
     rows += _derived_rows(model, units, plan, search, run, why, df, last_day=float(days[-1]))
     rows += [sigma_row, *_statistics(search, counts, left_out)]
@@ -241,13 +247,14 @@ def _derived_rows(
             sentence = f"the likelihood hardly changes with {quantity.name}"
             rows.append(_unknown(quantity.name, unit, Why("flat_likelihood", sentence)))
         else:
-            note, code = "", ""
+            remarks = _doubts(search, why, gradient)
             if last_day < _AREA_END.get(quantity.name, last_day):
-                note, code = f"the model carries the area on beyond the last sample, day {last_day:g}", "extrapolated"
+                sentence = f"the model carries the area on beyond the last sample, day {last_day:g}"
+                remarks.append(Why("extrapolated", sentence))
             number = float(np.exp(log_number))
             kinked = bool((np.abs(gradient[search.at_kink]) > SENSITIVE).any())
             if kinked:
-                note, code = "Tmax is taken as known: it ends at a sampling day", "at_sampling_time"
+                remarks.append(Why("at_sampling_time", "Tmax is taken as known: it ends at a sampling day"))
             spread = interval("log", number, se, df)
             for k, _ in vanishing:
                 rate_se = float(np.sqrt(search.covariance[k, k]))
@@ -257,8 +264,36 @@ def _derived_rows(
                 sentence = f"the samples do not tell {rate} from 0, where {quantity.name} has no upper end"
                 rows.append(_unknown(quantity.name, unit, Why("may_be_zero", sentence)))
             else:
-                rows.append(Estimate(quantity.name, unit, number, *spread, reason=note, reason_code=code))
+                rows.append(_remarked(Estimate(quantity.name, unit, number, *spread), remarks))
     return rows
+
+
+def _far_from_observed(cmax: float, highest: float) -> list[Why]:
+    """Return the remark on a Cmax that no sample came near."""
+    if 1.0 / CMAX_FACTOR <= cmax / highest <= CMAX_FACTOR:
+        return []
+    sentence = f"the fitted Cmax, {cmax:.4g}, is far from the highest quantified sample, {highest:.4g}; look at the fit"
+    return [Why("cmax_far_from_observed", sentence)]
+
+
+def _doubts(search: Search, why: dict[str, Why], gradient: FloatArray) -> list[Why]:
+    """Return the remark on a quantity that can be had although parameters in its formula cannot."""
+    inside = [(name, abs(g) > SENSITIVE) for name, g in zip(search.names, gradient, strict=True) if name in why and g]
+    if not inside:
+        return []
+    names = ", ".join(name for name, _ in inside)
+    carried = any(felt for _, felt in inside)
+    what = "its own interval carries that doubt" if carried else "that hardly changes it"
+    return [Why("contains_not_identifiable", f"contains {names}, not identifiable by the samples: {what}")]
+
+
+def _remarked(row: Estimate, remarks: list[Why]) -> Estimate:
+    """Return the row with its remarks; several are joined with ``;``."""
+    return replace(
+        row,
+        reason="; ".join(remark.sentence for remark in remarks),
+        reason_code=";".join(remark.code for remark in remarks),
+    )
 
 
 def _is_blamed(search: Search, why: Why, k: int) -> bool:

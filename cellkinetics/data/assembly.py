@@ -20,6 +20,7 @@ from cellkinetics.data.faultlog import FaultLog
 from cellkinetics.data.profilecheck import (
     ProfileNames,
     duplicate_faults,
+    hours_note,
     mixed_units,
     profile_notes,
     spoiled_profiles,
@@ -82,8 +83,10 @@ def assemble(
     spoiled_profiles(check, keys.profile, unusable)
     duplicate_faults(resolved, duplicates, profile_names, line, roles["time"], log, unusable)
     units = _units(table, keys.profile, check.out < 0, profile_names, value_unit, log, unusable)
-    profile_notes(resolved.samples, profile_names, roles["value"], log, unusable)
+    profile_notes(resolved.samples, profile_names, line, roles["value"], log, unusable)
     unit_of_time = _time_unit(roles["time"], time_unit, log)
+    if time_unit is None and is_day(unit_of_time) and "day" not in roles["time"].name.lower():
+        hours_note(resolved.samples, roles["time"], log, unusable)
 
     others = list(table.others)
     dose = np.full(n, np.nan)

@@ -15,6 +15,9 @@ from cellkinetics.data.faultlog import FaultLog
 from cellkinetics.data.rowcheck import RowCheck
 from cellkinetics.errors import Effect, Fault
 
+LATE_TMAX = 60.0
+"""A median Tmax beyond this many days makes it likely that the times are hours: cells peak in the second week."""
+
 
 @dataclass(frozen=True, eq=False)
 class ProfileNames:
@@ -103,7 +106,12 @@ def mixed_units(
 
 
 def profile_notes(
-    samples: Samples, names: ProfileNames, value: Column, log: FaultLog, unusable: list[Fault | None]
+    samples: Samples,
+    names: ProfileNames,
+    line: IntArray,
+    value: Column,
+    log: FaultLog,
+    unusable: list[Fault | None],
 ) -> None:
     """Find profiles without a usable sample, and note what limits the others.
 
@@ -126,7 +134,12 @@ def profile_notes(
             unusable[k] = fault
             log.add(fault)
     usable = np.array([fault is None for fault in unusable], bool)
-    blq, unlimited = number(below), number(below & np.isnan(samples.lloq))
+    blq, without_limit = number(below), below & np.isnan(samples.lloq)
+    early = without_limit & (samples.time <= 0)
+    if usable.sum() > 1 and (number(early)[usable] > 0).all():
+        _note_before_infusion(early, samples, line, log)
+        without_limit &= ~early
+    unlimited = number(without_limit)
 
     def note(mask: BoolArray, code: str, message: str, action: str, counts: IntArray = total) -> None:
         places = np.flatnonzero(mask & usable)
@@ -162,3 +175,34 @@ def profile_notes(
         "give a column lloq, or the LLOQ of all with lloq= (--lloq)",
         unlimited,
     )
+
+
+def _note_before_infusion(early: BoolArray, samples: Samples, line: IntArray, log: FaultLog) -> None:
+    """Say once what holds for every profile: its sample from before infusion is below an unknown limit."""
+    place = int(line[samples.row[early]].min())
+    message = (
+        f"every profile has a sample at or before infusion that is below quantification without an LLOQ: "
+        f"{int(early.sum())} in all, the first on line {place}; fits leave samples from before infusion out"
+    )
+    log.add(Fault("blq_without_lloq", message, "no need to act", "note", place))
+
+
+def hours_note(samples: Samples, time: Column, log: FaultLog, unusable: list[Fault | None]) -> None:
+    """Note times that are taken as days and look like hours, by the median Tmax.
+
+    Only profiles that were sampled before `LATE_TMAX` count: of late follow-up alone no peak is known.
+    """
+    usable = np.array([fault is None for fault in unusable], bool)
+    seen = (samples.censored != LEFT_CENSORED) & usable[samples.profile]
+    started = np.unique(samples.profile[(samples.time >= 0) & (samples.time <= LATE_TMAX)])
+    seen &= np.isin(samples.profile, started)
+    if not seen.any():
+        return
+    profile, day, value = samples.profile[seen], samples.time[seen], samples.value[seen]
+    order = np.lexsort((day, -value, profile))
+    _, first = np.unique(profile[order], return_index=True)
+    tmax = float(np.median(day[order][first]))
+    if tmax > LATE_TMAX:
+        message = f"the times are taken as days, and look like hours: the median Tmax is {tmax:g}"
+        action = 'take time_unit="hour" (--time-unit hour) if they are; fits need them converted to days'
+        log.add(Fault("times_look_like_hours", message, action, "note", column=time.name))

@@ -102,8 +102,9 @@ def gaps(statistics: Mapping[str, float]) -> str:
     known = {"n_missing", *(_SPREAD if n == 1 else ()), *(("cv_percent",) if statistics["mean"] == 0 else ())}
     known |= {"geometric_mean", *_GEOMETRIC_SPREAD} if not positive else set()
     known |= set(_GEOMETRIC_SPREAD) if positive == 1 else set()
-    if any(np.isnan(statistics[name]) for name in STATISTICS if name not in known):
-        reasons.append("what is empty besides leaves the range of double-precision numbers")
+    beyond = [name for name in STATISTICS if name not in known and np.isnan(statistics[name])]
+    if beyond:
+        reasons.append(f"{', '.join(beyond)}: beyond the range of double-precision numbers")
     return "; ".join(reasons)
 
 

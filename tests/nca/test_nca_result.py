@@ -157,7 +157,14 @@ def test_summary_groups_by_covariates_and_refuses_what_it_does_not_know(result: 
         ([0.0, 0.0], "the mean is zero: no CV; no value above zero: no geometric mean"),
         ([0.0, 5.0], "one value above zero: no geometric spread"),
         ([-1.0, -2.0], "no value above zero: no geometric mean"),
-        ([1e308, 1.5e308], "what is empty besides leaves the range of double-precision numbers"),
+        (
+            [1e308, 1.5e308],
+            "mean, sd, cv_percent, ci_low, ci_high: beyond the range of double-precision numbers",
+        ),
+        (
+            [1e300, 1e-300],
+            "sd, cv_percent, geometric_cv_percent, geometric_sd, ci_low, ci_high: beyond the range of double-precision numbers",
+        ),
     ],
 )
 def test_an_empty_statistic_has_its_reason(values: list[float], reason: str) -> None:

@@ -163,7 +163,8 @@ def test_summary_groups_by_covariates_and_refuses_what_it_does_not_know(result: 
         ),
         (
             [1e300, 1e-300],
-            "sd, cv_percent, geometric_cv_percent, geometric_sd, ci_low, ci_high: beyond the range of double-precision numbers",
+            "sd, cv_percent, geometric_cv_percent, geometric_sd, ci_low, ci_high: "
+            "beyond the range of double-precision numbers",
         ),
     ],
 )

@@ -51,8 +51,7 @@ def nca(
         check_parameters(parameters, rules)
         grouping = parse_grouping(by)
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
-        cohort = read_input(session, data, given)
-        check_grouping(cohort, grouping)
+        cohort = read_input(session, data, given, lambda cohort: check_grouping(cohort, grouping))
         with session.stage("nca"):
             write_nca(session, cohort, rules, parameters, grouping)
         tell_files(session)

@@ -51,7 +51,8 @@ def pool(
         check_model(model, fixed)
         check_method(method)
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
-        cohort = one_analyte(read_input(session, data, given), analyte)
+        read = read_input(session, data, given, lambda cohort: one_analyte(cohort, analyte))
+        cohort = one_analyte(read, analyte)
         with session.stage("pool"):
             write_population(session, cohort, model, method, seed, fixed)
         tell_files(session)

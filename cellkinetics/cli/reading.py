@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,11 +41,13 @@ def reading_options(
     }
 
 
-def read_input(session: Session, path: Path, options: dict[str, Any]) -> Cohort:
-    """Read the input and tell what was read, what was left out, and the first faults."""
+def read_input(
+    session: Session, path: Path, options: dict[str, Any], check: Callable[[Cohort], object] | None = None
+) -> Cohort:
+    """Read the input and tell what was read, what was left out, and the first faults; see `Session.read`."""
     from cellkinetics.report.tables import plural
 
-    cohort = session.read(path, **options)
+    cohort = session.read(path, check, **options)
     rows, found = session.manifest.rows, session.manifest.cohort
     screen = session.screen
     excluded = f"{plural(rows['excluded'], 'row')} left out" if rows["excluded"] else "no row left out"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from cellkinetics.cli import options as o
+
+if TYPE_CHECKING:
+    from cellkinetics.data.cohort import Cohort
 
 
 def run(
@@ -85,11 +88,14 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
             given["time_unit"],
             given["value_unit"],
         )
-        cohort = read_input(session, Path(given["data"]), reading)
+
+        def check(cohort: Cohort) -> None:
+            nca.check_grouping(cohort, grouping)
+            if given["analyte"] is not None:
+                pool.one_analyte(cohort, given["analyte"])
+
+        cohort = read_input(session, Path(given["data"]), reading, check)
         clear_figures(session.folder)
-        nca.check_grouping(cohort, grouping)
-        if given["analyte"] is not None:
-            pool.one_analyte(cohort, given["analyte"])
         with session.stage("nca", alone=False):
             nca.write_nca(session, cohort, rules, given["parameters"], grouping)
         with session.stage("fit", alone=False):

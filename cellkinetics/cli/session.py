@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -83,8 +83,13 @@ class Session:
                 self.code = USAGE
         raise typer.Exit(self.code) from None
 
-    def read(self, path: Path, **options: Any) -> Cohort:
+    def read(self, path: Path, check: Callable[[Cohort], object] | None = None, **options: Any) -> Cohort:
         """Read the input, write ``samples.csv`` and ``check.csv``, and claim the folder for it.
+
+        Args:
+            path: the input.
+            check: refuses options that do not suit the data, before any earlier result goes.
+            options: those of the reading.
 
         Raises:
             DataError: if nothing can be read; the faults are written to ``check.csv`` all the same.
@@ -97,6 +102,8 @@ class Session:
         except DataError as error:
             self._record_unreadable(path, error)
             raise
+        if check is not None:
+            check(cohort)
         samples = sample_table(cohort)
         self.folder.write_reading(samples, fault_table(cohort))
         self._claimed = True

@@ -160,7 +160,7 @@ class IndividualFits(Drawable):
     def status(self) -> str:
         """How many fits are fine, and what to do about the others."""
         count = Counter(fit.status for fit in self.fits)
-        text = f"{len(self)} profiles: {count['ok']} with every parameter"
+        text = f"{len(self)} {'profile' if len(self) == 1 else 'profiles'}: {count['ok']} with every parameter"
         if count["not_identifiable"]:
             text += (
                 f", {count['not_identifiable']} with some that their samples cannot determine "

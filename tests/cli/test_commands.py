@@ -341,6 +341,20 @@ def test_a_column_to_group_by_is_checked_first_and_the_corrected_command_runs(cl
     assert cli("nca", trial, "--by", "group,group").code == 0
 
 
+@pytest.mark.parametrize("command", ["nca", "run"])
+def test_a_wrong_option_costs_no_earlier_result_even_with_force(
+    cli: Callable, trial: Path, no_models: None, command: str
+) -> None:
+    folder = cli("nca", trial).folder
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    other = trial.with_name("other.csv")
+    other.write_text("\n".join(LINES[:8]) + "\n")
+    for data in (trial, other):
+        wrong = cli(command, data, "--by", "arm", "--force")
+        assert wrong.code == 2
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
 @pytest.mark.parametrize(
     ("option", "value"), [("--method", "saem"), ("--analyte", "zz"), ("--by", "arm"), ("--parameters", "CMIN")]
 )
@@ -364,7 +378,7 @@ def test_pool_asks_for_one_analyte_and_run_does_the_rest_without(
         done = cli("pool", trial, *given)
         assert done.code == 2
         assert "dna, flow" in done.err
-        assert manifest(done.folder)["stages"] == []
+        assert list(done.folder.iterdir()) == []
     stages = {stage["name"]: stage for stage in manifest(cli("run", trial, "--out", "all").folder)["stages"]}
     assert stages["pool"]["status"] == "not_possible"
     assert "--analyte" in stages["pool"]["message"]

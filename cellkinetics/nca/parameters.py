@@ -3,41 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from cellkinetics.errors import SettingsError
 from cellkinetics.nca.column import Key
 from cellkinetics.nca.options import NCAOptions, Route
-from cellkinetics.units import UnitKind
-
-_ANY: tuple[Route, ...] = ("cells", "bolus", "infusion", "extravascular")
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of the analysis.
-
-    Attributes:
-        code: its name in every table, at most 8 of A-Z, 0-9 and ``_``.
-        label: what it is, at most 40 characters.
-        unit_kind: see `cellkinetics.units.unit_label`.
-        formula: how it is had, in the field's symbols.
-        depends: codes of the parameters that its formula needs.
-        group: ``core`` is calculated unless something else is asked for; ``more`` on request.
-        cdisc: whether the code is CDISC controlled terminology (PKPARMCD); otherwise it is ours.
-        routes: the routes for which it has a meaning.
-        windowed: whether there is one value for every window.
-    """
-
-    code: str
-    label: str
-    unit_kind: UnitKind
-    formula: str
-    depends: tuple[str, ...] = ()
-    group: str = "core"
-    cdisc: bool = True
-    routes: tuple[Route, ...] = _ANY
-    windowed: bool = False
+from cellkinetics.nca.parameter import Parameter
 
 
 def _mean_times(prefix: str, label: str, routes: tuple[Route, ...], less: str) -> tuple[Parameter, ...]:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cellkinetics.data.cohort import FloatArray
+from cellkinetics.data.cohort import BoolArray, FloatArray
+from cellkinetics.nca.reasons import Why
 
 ReasonArray = NDArray[np.int8]
 FlagArray = NDArray[np.int16]
@@ -50,3 +51,26 @@ class Column:
     value: FloatArray
     why: ReasonArray
     flags: FlagArray
+
+
+class Part(NamedTuple):
+    """Values and reasons of one parameter, arrays ``(n,)``, on their way to a `Column`."""
+
+    value: FloatArray
+    why: ReasonArray
+
+
+Parts = dict[Key, Part]
+
+
+def because(n: int, *conditions: tuple[BoolArray, Why]) -> ReasonArray:
+    """Return for each profile the first reason whose condition holds.
+
+    Example:
+        >>> because(2, (np.array([True, False]), Why.NO_QUANTIFIABLE)).tolist()
+        [2, 0]
+    """
+    why = np.zeros(n, np.int8)
+    for condition, reason in reversed(conditions):
+        why[condition] = reason
+    return why

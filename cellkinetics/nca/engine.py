@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from cellkinetics.data.cohort import BoolArray, Cohort, FloatArray
 from cellkinetics.nca import acceptance, integrate
 from cellkinetics.nca.aboveuloq import rests_above
-from cellkinetics.nca.column import Column, FlagArray, Key, ReasonArray
+from cellkinetics.nca.column import Column, FlagArray, Key, Part, Parts, ReasonArray, because
 from cellkinetics.nca.curve import Curve, Samples, arrange
 from cellkinetics.nca.options import NCAOptions, Window
 from cellkinetics.nca.parameters import BY_CODE, required, select
@@ -22,16 +22,6 @@ from cellkinetics.nca.window import Segments, extrapolated_area, observed_area
 from cellkinetics.units import is_day
 
 BLOCK = 4096  # profiles at a time: the arrays of one block stay in the processor's cache
-
-
-class _Part(NamedTuple):
-    """Values and reasons of one parameter, arrays ``(n,)``, on their way to a `Column`."""
-
-    value: FloatArray
-    why: ReasonArray
-
-
-Parts = dict[Key, _Part]
 
 
 def compute(samples: Samples, options: NCAOptions, keys: Sequence[Key] | None = None) -> dict[Key, Column]:
@@ -88,7 +78,7 @@ def _compute(curve: Curve, options: NCAOptions, keys: Sequence[Key]) -> dict[Key
 def _put_samples(parts: Parts, curve: Curve, marks: Landmarks) -> None:
     """Write what is read off single samples."""
     n = len(curve.fault)
-    none = _because(n, (~marks.has, Why.NO_QUANTIFIABLE))
+    none = because(n, (~marks.has, Why.NO_QUANTIFIABLE))
     for code, value in (
         ("CMAX", marks.cmax),
         ("TMAX", marks.tmax),
@@ -96,14 +86,14 @@ def _put_samples(parts: Parts, curve: Curve, marks: Landmarks) -> None:
         ("TLST", marks.tlast),
         ("TFQ", marks.tfirst),
     ):
-        parts[Key(code)] = _Part(value, none)
+        parts[Key(code)] = Part(value, none)
     c0 = np.where(curve.imputed, curve.value[0], np.where(curve.time[1] == 0, curve.value[1], np.nan))
     for code, value in (("TLAG", curve.before_first), ("C0", c0)):
-        parts[Key(code)] = _Part(
-            value, _because(n, (~marks.has, Why.NO_QUANTIFIABLE), (np.isnan(value), Why.NO_TIME_ZERO))
+        parts[Key(code)] = Part(
+            value, because(n, (~marks.has, Why.NO_QUANTIFIABLE), (np.isnan(value), Why.NO_TIME_ZERO))
         )
-    parts[Key("NSAMPLE")] = _Part(curve.n_samples.astype(float), _because(n))
-    parts[Key("NQUANT")] = _Part(curve.quantified.sum(axis=0).astype(float), _because(n))
+    parts[Key("NSAMPLE")] = Part(curve.n_samples.astype(float), because(n))
+    parts[Key("NQUANT")] = Part(curve.quantified.sum(axis=0).astype(float), because(n))
 
 
 def _put_areas(parts: Parts, curve: Curve, segments: Segments, marks: Landmarks) -> None:
@@ -112,20 +102,12 @@ def _put_areas(parts: Parts, curve: Curve, segments: Segments, marks: Landmarks)
     for code, which in (("AUCLST", to_last), ("AUCALL", segments.exists)):
         spans = np.where(marks.has, which.any(axis=0), curve.end > 0)
         area = np.where(marks.has, _sum(segments.area, which), 0.0)
-        parts[Key(code)] = _Part(area, _because(len(spans), (~spans, Why.NO_INTERVAL)))
+        parts[Key(code)] = Part(area, because(len(spans), (~spans, Why.NO_INTERVAL)))
 
 
 def _to_last(segments: Segments, marks: Landmarks) -> BoolArray:
     """Return the segments that end at the last quantified sample or before it."""
     return segments.exists & (np.arange(1, len(segments.time))[:, None] <= marks.last)
-
-
-def _because(n: int, *conditions: tuple[BoolArray, Why]) -> ReasonArray:
-    """Return for each profile the first reason whose condition holds."""
-    why = np.zeros(n, np.int8)
-    for condition, reason in reversed(conditions):
-        why[condition] = reason
-    return why
 
 
 def _sum(rows: FloatArray, which: BoolArray) -> FloatArray:
@@ -164,13 +146,13 @@ def _put_line(parts: Parts, line: Terminal, marks: Landmarks) -> None:
         ("R2ADJ", line.r2adj),
         ("CORRXY", line.corrxy),
     ):
-        parts[Key(code)] = _Part(value, why)
+        parts[Key(code)] = Part(value, why)
     observed = parts[Key("AUCLST")]
     why = np.where(why == Why.CALCULATED, observed.why, why)
     for suffix, tail in _tails(line, marks):
         area = observed.value + tail
-        parts[Key(f"AUCIF{suffix}")] = _Part(area, why)
-        parts[Key(f"AUCPE{suffix}")] = _Part(100.0 * (tail / area), why)
+        parts[Key(f"AUCIF{suffix}")] = Part(area, why)
+        parts[Key(f"AUCPE{suffix}")] = Part(100.0 * (tail / area), why)
 
 
 def _tails(line: Terminal, marks: Landmarks) -> tuple[tuple[str, FloatArray], ...]:
@@ -214,7 +196,7 @@ def _put_windows(
         tail = np.where(by_line, extrapolated_area(height, line.lambda_z, marks.tlast, start, end), 0.0)
         area = np.where(marks.has, area + tail, 0.0)
         lost = beyond & ~by_line & (options.window_end != "zero")
-        why = _because(
+        why = because(
             n,
             (start < begins, Why.NO_TIME_ZERO),
             (lost & has_line & extrapolates, Why.LAMBDA_Z_NOT_ACCEPTED),
@@ -222,7 +204,7 @@ def _put_windows(
         )
         share = np.where(area == 0, 0.0, 100.0 * (tail / area))
         key = Key("AUCINT", start, end)
-        parts[key], parts[Key("AUCINTPE", start, end)] = _Part(area, why), _Part(share, why)
+        parts[key], parts[Key("AUCINTPE", start, end)] = Part(area, why), Part(share, why)
         percentages[key] = share
     return percentages
 
@@ -240,15 +222,15 @@ def _put_moments(
     log = segments.log
     moment[log] = integrate.log_moment(t1[log], c1[log], t2[log], c2[log])
     aumclst = _sum(moment, _to_last(segments, marks))
-    parts[Key("AUMCLST")] = _Part(aumclst, parts[Key("AUCLST")].why)
+    parts[Key("AUMCLST")] = Part(aumclst, parts[Key("AUCLST")].why)
     ends = ["LST"]
     if line is not None:
         for suffix, tail in _tails(line, marks):
             why = parts[Key(f"AUCIF{suffix}")].why
             beyond = tail * (marks.tlast + 1.0 / line.lambda_z)
             total = aumclst + beyond
-            parts[Key(f"AUMCIF{suffix}")] = _Part(total, why)
-            parts[Key(f"AUMCPE{suffix}")] = _Part(100.0 * (beyond / total), why)
+            parts[Key(f"AUMCIF{suffix}")] = Part(total, why)
+            parts[Key(f"AUMCPE{suffix}")] = Part(100.0 * (beyond / total), why)
             ends.append(f"IF{suffix}")
     less = options.infusion_duration / 2.0 if options.route == "infusion" else 0.0
     for end in ends:
@@ -256,7 +238,7 @@ def _put_moments(
         mean_time = parts[Key(f"AUMC{end}")].value / area - less
         why = np.where((why == Why.CALCULATED) & (area == 0), Why.ZERO_AREA, why).astype(np.int8)
         for prefix in ("MRTEV", "MRTIB", "MRTIC"):
-            parts[Key(f"{prefix}{end}")] = _Part(mean_time, why)
+            parts[Key(f"{prefix}{end}")] = Part(mean_time, why)
 
 
 def _finish(

@@ -84,7 +84,7 @@ SENTENCES: Mapping[Why, str] = MappingProxyType(
         Why.ABOVE_FROM_THE_START: "the first sample is above this level already",
         Why.NOT_OBSERVED: "the day is before the first or after the last sample",
         Why.NO_THRESHOLD: "no threshold is given, and no sample of the profile has an LLOQ",
-        Why.THRESHOLD_BELOW_LLOQ: "the threshold is below the LLOQ, so that a sample below quantification may be above it",
+        Why.THRESHOLD_BELOW_LLOQ: "the threshold is below the LLOQ: a sample below quantification may be above it",
         Why.NO_BLQ_AFTER_PEAK: "no sample after Cmax is below quantification",
         Why.STILL_POSITIVE: "the last sample is quantifiable: a loss was not observed",
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from cellkinetics.cli.session import Session
     from cellkinetics.data.cohort import Cohort
     from cellkinetics.nca.options import NCAOptions
+
+RULES = (
+    "windows",
+    "auc_method",
+    "blq",
+    "route",
+    "infusion_duration",
+    "dose",
+    "dose_unit",
+)
+"""Options of the command that are fields of `NCAOptions`."""
 
 FILES = ("nca.csv", "nca_wide.csv", "nca_summary.csv", "nca_points.csv")
 
@@ -26,6 +37,8 @@ def nca(
     blq: o.BLQ = "default",
     route: o.Route = "cells",
     infusion_duration: o.InfusionDuration = 0.0,
+    dose: o.Dose = None,
+    dose_unit: o.DoseUnit = None,
     parameters: o.Parameters = "core",
     by: o.By = "group",
     dialect: o.Dialect = "auto",
@@ -47,7 +60,7 @@ def nca(
     from cellkinetics.cli.session import Session
 
     with Session("nca", ctx.params, data=data, out=out, planned=FILES, force=force, quiet=quiet) as session:
-        rules = nca_options(windows, auc_method, blq, route, infusion_duration)
+        rules = nca_options(ctx.params)
         check_parameters(parameters, rules)
         grouping = parse_grouping(by)
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
@@ -58,23 +71,15 @@ def nca(
         tell_files(session)
 
 
-def nca_options(windows: str | None, auc_method: str, blq: str, route: str, infusion_duration: float) -> NCAOptions:
-    """Return the rules of the analysis.
+def nca_options(given: Mapping[str, Any]) -> NCAOptions:
+    """Return the rules of the analysis from the options of a command; those not given keep their default.
 
     Raises:
         SettingsError: for a rule that does not exist.
     """
     from cellkinetics.nca.options import NCAOptions
 
-    given: dict[str, Any] = {
-        "auc_method": auc_method,
-        "blq": blq,
-        "route": route,
-        "infusion_duration": infusion_duration,
-    }
-    if windows is not None:
-        given["windows"] = windows
-    return NCAOptions(**given)
+    return NCAOptions(**{name: given[name] for name in RULES if given.get(name) is not None})
 
 
 def check_parameters(parameters: str, rules: NCAOptions) -> None:

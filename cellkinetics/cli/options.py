@@ -85,9 +85,18 @@ Route = Annotated[str, typer.Option(help="Route: cells, bolus, infusion or extra
 InfusionDuration = Annotated[
     float, typer.Option(help="Duration of the infusion, for the route infusion.", rich_help_panel=ANALYSIS)
 ]
+Dose = Annotated[
+    float | None,
+    typer.Option(help="Dose of every patient, instead of the data's; for the group drug.", rich_help_panel=ANALYSIS),
+]
+DoseUnit = Annotated[str | None, typer.Option(help="Unit of the dose, a label.", rich_help_panel=ANALYSIS)]
 Parameters = Annotated[
     str,
-    typer.Option(help="Parameters of NCA: core, all, or codes.", metavar="core|all|NAME,...", rich_help_panel=ANALYSIS),
+    typer.Option(
+        help="Parameters of NCA: core, cellular, drug, all, or codes.",
+        metavar="core|cellular|drug|all|NAME,...",
+        rich_help_panel=ANALYSIS,
+    ),
 ]
 By = Annotated[
     str,

@@ -20,6 +20,8 @@ def run(
     blq: o.BLQ = "default",
     route: o.Route = "cells",
     infusion_duration: o.InfusionDuration = 0.0,
+    dose: o.Dose = None,
+    dose_unit: o.DoseUnit = None,
     parameters: o.Parameters = "core",
     by: o.By = "group",
     model: o.ModelName = "ecp",
@@ -68,9 +70,7 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
         quiet=given["quiet"],
         seed=given["seed"],
     ) as session:
-        rules = nca.nca_options(
-            given["windows"], given["auc_method"], given["blq"], given["route"], given["infusion_duration"]
-        )
+        rules = nca.nca_options(given)
         nca.check_parameters(given["parameters"], rules)
         grouping = nca.parse_grouping(given["by"])
         fixed = pool.fixed_values(given["fix"])

@@ -9,7 +9,7 @@ import numpy as np
 from cellkinetics.data.cohort import BoolArray, FloatArray
 from cellkinetics.nca.column import Key
 from cellkinetics.nca.curve import Curve
-from cellkinetics.nca.parameters import BY_CODE, required
+from cellkinetics.nca.parameters import required
 from cellkinetics.nca.peak import Landmarks
 from cellkinetics.nca.terminal import Terminal
 
@@ -56,12 +56,12 @@ def rests_above(
             masks[key] = _near(curve, key.start, key.end) | (share & (in_line | last))
             if key.code == "AUCINTPE":
                 masks[key] &= share
-        elif needs & _WHOLE or key.code in _PEAK:
+        elif needs & (_WHOLE | _PEAK):
             masks[key] = somewhere
         elif "LAMZ" in needs:
             masks[key] = in_line
-        elif BY_CODE[key.code].code in {"CLST", "C0"}:
-            masks[key] = last if key.code == "CLST" else start
+        elif needs & {"CLST", "C0"}:
+            masks[key] = last if "CLST" in needs else start
     return masks
 
 

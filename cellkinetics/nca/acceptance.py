@@ -116,7 +116,7 @@ def flag(
         percent = _extrapolated(key, needs, extrapolated)
         if percent is not None and limits.extrapolated_max is not None:
             marks[below(-percent, -limits.extrapolated_max)] |= Flag.EXTRAPOLATED_HIGH
-        if key.code in _PEAK:
+        if needs & _PEAK:
             marks[early] |= Flag.TMAX_EARLY
         if key in above:
             marks[above[key]] |= Flag.ABOVE_ULOQ

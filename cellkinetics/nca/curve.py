@@ -20,7 +20,7 @@ from cellkinetics.nca.reasons import Why
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """The arrays that the engine works on, each ``(n, m)``, as in `Cohort`."""
+    """The arrays that the engine works on, each ``(n, m)``, and the dose ``(n,)``, as in `Cohort`."""
 
     time: FloatArray
     value: FloatArray
@@ -28,11 +28,12 @@ class Samples:
     lloq: FloatArray
     uloq: FloatArray
     mask: BoolArray
+    dose: FloatArray
 
     @classmethod
     def of(cls, cohort: Cohort) -> Samples:
         """Take the arrays of a cohort."""
-        return cls(cohort.time, cohort.value, cohort.censored, cohort.lloq, cohort.uloq, cohort.mask)
+        return cls(cohort.time, cohort.value, cohort.censored, cohort.lloq, cohort.uloq, cohort.mask, cohort.dose)
 
     def block(self, start: int, stop: int) -> Samples:
         """Return the profiles ``start`` to ``stop - 1``."""
@@ -44,6 +45,7 @@ class Samples:
             self.lloq[part],
             self.uloq[part],
             self.mask[part],
+            self.dose[part],
         )
 
     def __len__(self) -> int:

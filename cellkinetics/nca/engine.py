@@ -12,6 +12,7 @@ from cellkinetics.nca import acceptance, integrate
 from cellkinetics.nca.aboveuloq import rests_above
 from cellkinetics.nca.column import Column, FlagArray, Key, Part, Parts, ReasonArray, because
 from cellkinetics.nca.curve import Curve, Samples, arrange
+from cellkinetics.nca.drug import put_drug
 from cellkinetics.nca.options import NCAOptions, Window
 from cellkinetics.nca.parameters import BY_CODE, required, select
 from cellkinetics.nca.peak import Landmarks, landmarks
@@ -42,10 +43,11 @@ def compute(samples: Samples, options: NCAOptions, keys: Sequence[Key] | None = 
     """
     keys = select("core", options) if keys is None else tuple(keys)
     with np.errstate(all="ignore"):
-        return _compute(arrange(samples, options), options, keys)
+        dose = samples.dose if options.dose is None else np.full(len(samples), options.dose)
+        return _compute(arrange(samples, options), options, keys, dose)
 
 
-def _compute(curve: Curve, options: NCAOptions, keys: Sequence[Key]) -> dict[Key, Column]:
+def _compute(curve: Curve, options: NCAOptions, keys: Sequence[Key], dose: FloatArray) -> dict[Key, Column]:
     needs = required(keys)
     marks = landmarks(curve, options.tmax_tie)
     segments = cut(curve, marks.tmax, options)
@@ -71,6 +73,7 @@ def _compute(curve: Curve, options: NCAOptions, keys: Sequence[Key]) -> dict[Key
             extrapolated |= _put_windows(parts, tuple(windows), curve, segments, marks, line, missed == 0, options)
     if "AUMCLST" in needs:
         _put_moments(parts, segments, marks, line, options)
+    put_drug(parts, keys, curve, segments, dose, options)
     above = rests_above(keys, curve, marks, line, extrapolated)
     return _finish(parts, extrapolated, keys, curve, missed, marks.tmax, above, options)
 
@@ -292,7 +295,7 @@ def noncompartmental(
         windows: partial areas, as pairs or as ``"0-28,0-84"``; instead of those of ``options``.
         options: the rules; `NCAOptions` by default. The credible Tmax is in days, and is not looked at
             where the cohort's time unit is another.
-        parameters: ``core`` (default), ``all``, or codes; see `cellkinetics.nca.parameters.select`.
+        parameters: ``core`` (default), another group, ``all``, or codes; see `cellkinetics.nca.parameters.select`.
         progress: called as ``progress(done, total)`` with numbers of profiles.
 
     Returns:

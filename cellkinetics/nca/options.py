@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from cellkinetics.errors import SettingsError
+from cellkinetics.units import DEFAULT_DOSE_UNIT
 
 AUCMethod = Literal["linear", "linear-up-log-down", "linear-log", "log"]
 Route = Literal["cells", "bolus", "infusion", "extravascular"]
@@ -109,6 +110,8 @@ class NCAOptions(_Settings):
         route: ``cells``, ``bolus``, ``infusion`` or ``extravascular``. Only a bolus may have Cmax
             among its terminal points and a back-extrapolated value at time zero.
         infusion_duration: for the route ``infusion``; half of it is taken off every mean time.
+        dose: of every profile, instead of the dose in the data; 0 is none.
+        dose_unit: its unit, a label.
         time_zero: what stands at time zero where no sample does: ``zero``, ``none`` (nothing),
             ``first`` (the first value), ``c0`` (back-extrapolated), ``auto`` (``c0`` for a bolus,
             else ``zero``).
@@ -134,6 +137,8 @@ class NCAOptions(_Settings):
     blq: BLQRules = BLQ_PRESETS["default"]
     route: Route = "cells"
     infusion_duration: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    dose: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    dose_unit: str = DEFAULT_DOSE_UNIT
     time_zero: TimeZero = "auto"
     lambda_z_min_points: Annotated[int, Field(ge=3)] = 3
     lambda_z_tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-4

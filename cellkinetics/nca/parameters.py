@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from cellkinetics.errors import SettingsError
 from cellkinetics.nca.column import Key
+from cellkinetics.nca.drug import DRUG
 from cellkinetics.nca.options import NCAOptions, Route
 from cellkinetics.nca.parameter import Parameter
 
@@ -25,7 +26,7 @@ def _mean_times(prefix: str, label: str, routes: tuple[Route, ...], less: str) -
         for end, words, moment, area, group in (
             ("LST", "to Last Quantifiable", "AUMCLST", "AUCLST", "core"),
             ("IFO", "Infinity Obs", "AUMCIFO", "AUCIFO", "core"),
-            ("IFP", "Infinity Pred", "AUMCIFP", "AUCIFP", "more"),
+            ("IFP", "Infinity Pred", "AUMCIFP", "AUCIFP", "drug"),
         )
     )
 
@@ -89,7 +90,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "moment",
         "AUMCLST + Clast (Tlast / lambda_z + 1 / lambda_z^2)",
         ("AUMCLST", "CLST", "TLST", "LAMZ"),
-        group="more",
+        group="drug",
     ),
     Parameter(
         "AUMCIFP",
@@ -97,31 +98,32 @@ PARAMETERS: tuple[Parameter, ...] = (
         "moment",
         "as AUMCIFO, with the line's value at Tlast",
         ("AUMCLST", "TLST", "LAMZ", "LAMZICPT"),
-        group="more",
+        group="drug",
     ),
     Parameter(
-        "AUMCPEO", "AUMC % Extrapolation Obs", "percent", "100 * (AUMCIFO - AUMCLST) / AUMCIFO", ("AUMCIFO",), "more"
+        "AUMCPEO", "AUMC % Extrapolation Obs", "percent", "100 * (AUMCIFO - AUMCLST) / AUMCIFO", ("AUMCIFO",), "drug"
     ),
     Parameter(
-        "AUMCPEP", "AUMC % Extrapolation Pred", "percent", "100 * (AUMCIFP - AUMCLST) / AUMCIFP", ("AUMCIFP",), "more"
+        "AUMCPEP", "AUMC % Extrapolation Pred", "percent", "100 * (AUMCIFP - AUMCLST) / AUMCIFP", ("AUMCIFP",), "drug"
     ),
     *_mean_times("MRTEV", "Extravasc", ("extravascular",), ""),
     *_mean_times("MRTIB", "IV Bolus", ("cells", "bolus"), ""),
     *_mean_times("MRTIC", "IV Cont Inf", ("infusion",), " - infusion_duration / 2"),
     Parameter("NSAMPLE", "Number of Samples", "count", "samples with a result at or after time zero", cdisc=False),
     Parameter("NQUANT", "Number of Quantifiable Samples", "count", "those with a quantified value", cdisc=False),
+    *DRUG,
 )
 """Every parameter, in the order of the tables."""
 
 BY_CODE = {parameter.code: parameter for parameter in PARAMETERS}
-GROUPS = ("core", "all")
+GROUPS = ("core", *dict.fromkeys(p.group for p in PARAMETERS if p.group != "core"), "all")
 
 
 def select(parameters: str | Iterable[str] | None, options: NCAOptions) -> tuple[Key, ...]:
     """Resolve what the user asked for into keys, in the registry's order.
 
     Args:
-        parameters: ``core`` (the default), ``all``, codes, or several of them, also as one text with
+        parameters: ``core`` (the default), another group, ``all``, codes, or several of them, also as one text with
             commas. Groups bring only what has a meaning for the route; a code that is named stays.
         options: for the route and the windows.
 
@@ -143,7 +145,7 @@ def select(parameters: str | Iterable[str] | None, options: NCAOptions) -> tuple
             codes |= {
                 parameter.code
                 for parameter in PARAMETERS
-                if options.route in parameter.routes and (name.lower() == "all" or parameter.group == "core")
+                if options.route in parameter.routes and name.lower() in {"all", parameter.group}
             }
         elif name.upper() in BY_CODE:
             codes.add(name.upper())

@@ -44,6 +44,8 @@ class Why(IntEnum):
     THRESHOLD_BELOW_LLOQ = 24
     NO_BLQ_AFTER_PEAK = 25
     STILL_POSITIVE = 26
+    NO_DOSE = 27
+    ZERO_DOSE = 28
 
     @property
     def code(self) -> str:
@@ -77,6 +79,8 @@ SENTENCES: Mapping[Why, str] = MappingProxyType(
         Why.OVERFLOW: "the calculation leaves the range of double-precision numbers",
         Why.NOT_FOR_ROUTE: "the parameter has no meaning for this route",
         Why.UNUSABLE_PROFILE: "the profile's data cannot be used",
+        Why.NO_DOSE: "the dose is not known; give a column of doses, or one dose for all",
+        Why.ZERO_DOSE: "the dose is zero, and nothing can be divided by it",
         Why.ONE_PHASE: "one phase describes the decline as well as two (BIC)",
         Why.TOO_FEW_FOR_TWO_PHASES: "fewer than three quantifiable samples for each of two phases of decline",
         Why.NO_RISE: "no quantifiable sample before Cmax shows the rise",

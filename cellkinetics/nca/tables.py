@@ -56,7 +56,7 @@ def long_table(cohort: Cohort, columns: Mapping[Key, Column], options: NCAOption
             code[i], text[i] = fault.code, str(fault)
     kinds = [BY_CODE[key.code].unit_kind for key in keys]
     units = {
-        unit: _texts([unit_label(kind, time=cohort.time_unit, value=unit) for kind in kinds])
+        unit: _texts([unit_label(kind, time=cohort.time_unit, value=unit, dose=options.dose_unit) for kind in kinds])
         for unit in dict.fromkeys(cohort.value_unit)
     }
     unit = np.concatenate([units[name] for name in cohort.value_unit]) if n else _texts([])

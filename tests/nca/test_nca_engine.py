@@ -33,7 +33,7 @@ def status(result: NCAResult, code: str) -> tuple[str, str]:
 
 
 def test_a_profile_worked_out_by_hand() -> None:
-    result = analyse(DAYS, VALUES, "0-28,0-35,0-56,0-84,3.5-10.5")
+    result = analyse(DAYS, VALUES, "0-28,0-35,0-56,0-84,3.5-10.5", dose=1e8)
     k = LN2 / 7
     last = 100 + 2250 + 4900 / LN2
     moment = 200 + 14500 + 2800 / k + 700 / k**2
@@ -75,6 +75,9 @@ def test_a_profile_worked_out_by_hand() -> None:
         "MRTIBIFO": (moment + 28 * 100 / k + 100 / k**2) / (last + tail),
         "NSAMPLE": 8,
         "NQUANT": 5,
+        "CMAXD": 8e-6,
+        "AUCINTD_0_28": last / 1e8,
+        "AUCIFOD": (last + tail) / 1e8,
     }
     for column, value in expected.items():
         assert only(result, column) == pytest.approx(value, rel=1e-13), column

@@ -17,13 +17,14 @@ FlagArray = NDArray[np.int16]
 
 
 class Key(NamedTuple):
-    """A parameter, and for a windowed one its window; as in a table, NaN for the times says none.
+    """A parameter, and for a windowed one its window, of length 0 for a day; as in a table, NaN for the times
+    says none.
 
     Example:
         >>> Key("AUCINT", 0.0, 28.0).column, Key("CMAX").column
         ('AUCINT_0_28', 'CMAX')
-        >>> Key("TMAX", float("nan"), float("nan")).column
-        'TMAX'
+        >>> Key("TMAX", float("nan"), float("nan")).column, Key("CDAY", 28.0, 28.0).column
+        ('TMAX', 'CDAY_28')
     """
 
     code: str
@@ -35,6 +36,8 @@ class Key(NamedTuple):
         """The parameter's column in a wide table."""
         if self.start is None or math.isnan(self.start):
             return self.code
+        if self.start == self.end:
+            return f"{self.code}_{self.start:.12g}"
         return f"{self.code}_{self.start:.12g}_{self.end:.12g}"
 
 

@@ -84,6 +84,9 @@ class Curve:
         above: ``(m + 1, n)``, those above the upper limit; an imputed value that is had from such a
             sample counts too.
         fault: ``(n,)``, a `Why` for profiles of which nothing can be calculated.
+        sample_time: ``(m, n)``, the time of each sorted sample, +inf where it is left out.
+        limit: ``(n,)``, the largest LLOQ of the samples with a result; NaN if there is none.
+        has_blq: ``(n,)``, whether one of them is below quantification.
         order: ``(m, n)``, the position in the data of each sorted sample.
         role: ``(m, n)``, a `Role` of each sorted sample.
         level: ``(m, n)``, the value that each sorted sample counts as.
@@ -99,6 +102,9 @@ class Curve:
     before_first: FloatArray
     above: BoolArray
     fault: NDArray[np.int8]
+    sample_time: FloatArray
+    limit: FloatArray
+    has_blq: BoolArray
     order: IntArray
     role: NDArray[np.int8]
     level: FloatArray
@@ -170,6 +176,9 @@ def arrange(samples: Samples, options: NCAOptions) -> Curve:
         before_first=np.where(has & (first > 0), key[before, profiles], np.where(at_zero, 0.0, np.nan)),
         above=over,
         fault=fault,
+        sample_time=key,
+        limit=np.fmax.reduce(np.where(valid, lloq, np.nan), axis=0),
+        has_blq=np.asarray((valid & blq).any(axis=0)),
         order=order,
         role=role,
         level=level,

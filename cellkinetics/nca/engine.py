@@ -10,12 +10,15 @@ import numpy as np
 from cellkinetics.data.cohort import BoolArray, Cohort, FloatArray
 from cellkinetics.nca import acceptance, integrate
 from cellkinetics.nca.aboveuloq import rests_above
+from cellkinetics.nca.biphasic import find_break, two_phases
+from cellkinetics.nca.cellular import CODES, PHASE_CODES, put_cellular, put_phases
 from cellkinetics.nca.column import Column, FlagArray, Key, Part, Parts, ReasonArray, because
 from cellkinetics.nca.curve import Curve, Samples, arrange
 from cellkinetics.nca.drug import put_drug
 from cellkinetics.nca.options import NCAOptions, Window
 from cellkinetics.nca.parameters import BY_CODE, required, select
 from cellkinetics.nca.peak import Landmarks, landmarks
+from cellkinetics.nca.persistence import put_persistence
 from cellkinetics.nca.reasons import Why
 from cellkinetics.nca.result import NCAResult
 from cellkinetics.nca.terminal import Terminal, candidates, terminal_line
@@ -57,6 +60,10 @@ def _compute(curve: Curve, options: NCAOptions, keys: Sequence[Key], dose: Float
     n = len(curve.fault)
     missed, extrapolated = np.zeros(n, np.int16), dict[Key, FloatArray]()
     line = None
+    straddle = "LAMZ" in needs and options.acceptance.straddle and options.route == "cells"
+    decline = candidates(curve.quantified, marks.peak, with_peak=True)
+    if needs & PHASE_CODES:
+        put_phases(parts, two_phases(curve.time, curve.value, decline), marks)
     if "LAMZ" in needs:
         line = terminal_line(
             curve.time,
@@ -67,12 +74,21 @@ def _compute(curve: Curve, options: NCAOptions, keys: Sequence[Key], dose: Float
         )
         _put_line(parts, line, marks)
         missed = acceptance.terminal_flags(line.r2adj, parts[Key("LAMZSPN")].value, options)
+        if straddle:
+            missed |= acceptance.straddle_flags(
+                line.lower, line.upper, find_break(curve.time, curve.value, decline).time
+            )
         extrapolated = {key: parts[key].value for key in (Key("AUCPEO"), Key("AUCPEP"))}
         if "AUCINT" in needs:
-            windows = dict.fromkeys((k.start, k.end) for k in keys if k.start is not None and k.end is not None)
+            windows = dict.fromkeys(
+                (k.start, k.end) for k in keys if k.start is not None and k.end is not None and BY_CODE[k.code].windowed
+            )
             extrapolated |= _put_windows(parts, tuple(windows), curve, segments, marks, line, missed == 0, options)
     if "AUMCLST" in needs:
         _put_moments(parts, segments, marks, line, options)
+    if needs & CODES:
+        put_cellular(parts, curve, segments, marks, keys, options)
+        put_persistence(parts, curve, marks)
     put_drug(parts, keys, curve, segments, dose, options)
     above = rests_above(keys, curve, marks, line, extrapolated)
     return _finish(parts, extrapolated, keys, curve, missed, marks.tmax, above, options)

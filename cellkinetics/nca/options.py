@@ -84,6 +84,8 @@ class Acceptance(_Settings):
         r2adj_min: smallest adjusted R2 of the terminal line.
         span_min: smallest span of the terminal points, in half-lives.
         extrapolated_max: largest extrapolated part of an area, percent.
+        straddle: whether a terminal line with points on both sides of the break between contraction and
+            persistence is marked, for the route ``cells``: its half-life is that of neither phase.
         tmax_min: earliest credible Tmax in days, for the route ``cells`` and data in days only: an
             earlier peak may come from the catheter through which the cells were given.
 
@@ -96,6 +98,7 @@ class Acceptance(_Settings):
     span_min: float | None = 2.0
     extrapolated_max: float | None = 20.0
     tmax_min: float | None = 1.0
+    straddle: bool = True
 
 
 class NCAOptions(_Settings):
@@ -118,6 +121,8 @@ class NCAOptions(_Settings):
         lambda_z_min_points: fewest points of the terminal line, at least 3.
         lambda_z_tolerance: an adjusted R2 this close to the best one is as good, and the line with
             more points is taken.
+        days: for the level at a day (CDAY), in the time unit of the data.
+        threshold: for the time above it (TABOVE); by default the LLOQ, the profile's largest.
         acceptance: thresholds for flags.
         tmax_tie: ``first`` or ``last`` of several equal maxima.
         window_end: a window that ends after the last sample is extrapolated with lambda_z from the
@@ -142,6 +147,8 @@ class NCAOptions(_Settings):
     time_zero: TimeZero = "auto"
     lambda_z_min_points: Annotated[int, Field(ge=3)] = 3
     lambda_z_tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-4
+    days: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = (28.0,)
+    threshold: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     acceptance: Acceptance = Acceptance()
     tmax_tie: Literal["first", "last"] = "first"
     window_end: WindowEnd = "observed"
@@ -166,6 +173,11 @@ class NCAOptions(_Settings):
         for start, end in value:
             if not (0 <= start < end and math.isfinite(end)):
                 raise SettingsError(f"window {start:g}-{end:g}: the start must be 0 or later, the end after the start")
+        return tuple(dict.fromkeys(value))
+
+    @field_validator("days")
+    @classmethod
+    def _each_day_once(cls, value: tuple[float, ...]) -> tuple[float, ...]:
         return tuple(dict.fromkeys(value))
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cellkinetics.errors import SettingsError
+from cellkinetics.nca.cellular import CELLULAR
 from cellkinetics.nca.column import Key
 from cellkinetics.nca.drug import DRUG
 from cellkinetics.nca.options import NCAOptions, Route
@@ -111,6 +112,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     *_mean_times("MRTIC", "IV Cont Inf", ("infusion",), " - infusion_duration / 2"),
     Parameter("NSAMPLE", "Number of Samples", "count", "samples with a result at or after time zero", cdisc=False),
     Parameter("NQUANT", "Number of Quantifiable Samples", "count", "those with a quantified value", cdisc=False),
+    *CELLULAR,
     *DRUG,
 )
 """Every parameter, in the order of the tables."""
@@ -158,6 +160,8 @@ def select(parameters: str | Iterable[str] | None, options: NCAOptions) -> tuple
         if parameter.code in codes:
             if parameter.windowed:
                 keys.extend(Key(parameter.code, start, end) for start, end in options.windows)
+            elif parameter.daily:
+                keys.extend(Key(parameter.code, day, day) for day in options.days)
             else:
                 keys.append(Key(parameter.code))
     return tuple(keys)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from cellkinetics.cli import options as o
+from cellkinetics.report.cdisc.files import CDISC_FILES
 
 if TYPE_CHECKING:
+    from cellkinetics.cli.cdisc import Submission
     from cellkinetics.cli.session import Session
     from cellkinetics.data.cohort import Cohort
     from cellkinetics.nca.options import NCAOptions
@@ -26,6 +28,7 @@ RULES = (
 """Options of the command that are fields of `NCAOptions`."""
 
 FILES = ("nca.csv", "nca_wide.csv", "nca_summary.csv", "nca_points.csv")
+PLANNED = (*FILES, *CDISC_FILES)  # without --cdisc too, so that no old ones stay beside new results
 
 
 def nca(
@@ -48,6 +51,9 @@ def nca(
     negative: o.Negative = "error",
     time_unit: o.TimeUnit = None,
     value_unit: o.ValueUnit = None,
+    cdisc: o.CDISC = False,
+    study: o.Study = None,
+    specimen: o.Specimen = None,
     settings: o.Settings = None,
     force: o.Force = False,
     quiet: o.Quiet = False,
@@ -56,18 +62,20 @@ def nca(
 
     Example: cellkinetics nca trial.csv --windows 0-28,0-84 --out results/trial
     """
+    from cellkinetics.cli.cdisc import cdisc_options
     from cellkinetics.cli.reading import read_input, reading_options, tell_files
     from cellkinetics.cli.session import Session
 
-    with Session("nca", ctx.params, data=data, out=out, planned=FILES, force=force, quiet=quiet) as session:
+    with Session("nca", ctx.params, data=data, out=out, planned=PLANNED, force=force, quiet=quiet) as session:
         rules = nca_options(ctx.params)
         check_parameters(parameters, rules)
         grouping = parse_grouping(by)
+        asked = cdisc_options(ctx.params)
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
         cohort = read_input(session, data, given)
         check_grouping(cohort, grouping)
         with session.stage("nca"):
-            write_nca(session, cohort, rules, parameters, grouping)
+            write_nca(session, cohort, rules, parameters, grouping, asked)
         tell_files(session)
 
 
@@ -117,8 +125,20 @@ def check_grouping(cohort: Cohort, names: Sequence[str]) -> None:
     NCAResult(cohort=cohort, options=NCAOptions(), columns={}).summary(by=names)
 
 
-def write_nca(session: Session, cohort: Cohort, rules: NCAOptions, parameters: str, grouping: Sequence[str]) -> None:
-    """Analyse a cohort, write the tables, and show the summary of the main parameters."""
+def write_nca(
+    session: Session,
+    cohort: Cohort,
+    rules: NCAOptions,
+    parameters: str,
+    grouping: Sequence[str],
+    asked: Submission | None = None,
+) -> None:
+    """Analyse a cohort, write the tables (and the CDISC files asked for), and show a summary.
+
+    Raises:
+        OutputError: for what the CDISC files cannot hold; the tables stand all the same.
+    """
+    from cellkinetics.cli.cdisc import cdisc_content
     from cellkinetics.nca.engine import noncompartmental
 
     session.manifest.options = {**session.manifest.options, "nca_options": rules.model_dump(mode="json")}
@@ -131,6 +151,9 @@ def write_nca(session: Session, cohort: Cohort, rules: NCAOptions, parameters: s
     tables = dict(zip(FILES, (result.table, result.wide, summary, result.points), strict=True))
     for name, table in tables.items():
         session.folder.write_table(name, table)
+    if asked is not None:
+        for name, data in cdisc_content(result, asked, session.screen).items():
+            session.folder.write_bytes(name, data)
     _show(session, summary, grouping)
     session.screen.say(f"nca: {result.status}")
 

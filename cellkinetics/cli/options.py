@@ -106,6 +106,27 @@ By = Annotated[
         rich_help_panel=ANALYSIS,
     ),
 ]
+CDISC = Annotated[
+    bool,
+    typer.Option(
+        "--cdisc", help="Write SDTM PP and ADaM ADPP too, as CSV and XPT (needs pyreadstat).", rich_help_panel=OUTPUT
+    ),
+]
+Study = Annotated[
+    str | None,
+    typer.Option(
+        help="STUDYID of the CDISC files; by default the column STUDYID of the data.",
+        metavar="STUDYID",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Specimen = Annotated[
+    str | None,
+    typer.Option(
+        help="PPSPEC of the CDISC files where the data have no column specimen. [default: BLOOD]",
+        rich_help_panel=OUTPUT,
+    ),
+]
 ModelName = Annotated[
     str, typer.Option("--model", help="Kinetic model; see `cellkinetics models`.", rich_help_panel=ANALYSIS)
 ]

@@ -36,6 +36,9 @@ def run(
     negative: o.Negative = "error",
     time_unit: o.TimeUnit = None,
     value_unit: o.ValueUnit = None,
+    cdisc: o.CDISC = False,
+    study: o.Study = None,
+    specimen: o.Specimen = None,
     settings: o.Settings = None,
     force: o.Force = False,
     quiet: o.Quiet = False,
@@ -55,11 +58,12 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
         given: the resolved options of `run`, by name.
     """
     from cellkinetics.cli import fit, nca, pool
+    from cellkinetics.cli.cdisc import cdisc_options
     from cellkinetics.cli.reading import read_input, reading_options
     from cellkinetics.cli.report import REPORT, build_report, tell_report
     from cellkinetics.cli.session import Session
 
-    planned = (*nca.FILES, *fit.FILES, *pool.FILES, REPORT)
+    planned = (*nca.PLANNED, *fit.FILES, *pool.FILES, REPORT)
     with Session(
         command,
         given,
@@ -73,6 +77,7 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
         rules = nca.nca_options(given)
         nca.check_parameters(given["parameters"], rules)
         grouping = nca.parse_grouping(given["by"])
+        asked = cdisc_options(given)
         fixed = pool.fixed_values(given["fix"])
         fit.check_model(given["model"], fixed)
         pool.check_method(given["method"])
@@ -90,7 +95,7 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
         if given["analyte"] is not None:
             pool.one_analyte(cohort, given["analyte"])
         with session.stage("nca", alone=False):
-            nca.write_nca(session, cohort, rules, given["parameters"], grouping)
+            nca.write_nca(session, cohort, rules, given["parameters"], grouping, asked)
         with session.stage("fit", alone=False):
             fit.write_fits(session, cohort, given["model"], given["seed"])
         with session.stage("pool", alone=False):

@@ -91,6 +91,8 @@ def _nca_method(options: Mapping[str, Any]) -> str:
             "tmax_min": "Tmax before day {:g}",
         }
         told = [text.format(acceptance[key]) for key, text in limits.items() if acceptance.get(key) is not None]
+        if acceptance.get("straddle") and options.get("route") == "cells":
+            told.append("a terminal line across the break between contraction and persistence")
         if told:
             sentences.append(f"Flagged, with the value kept: {'; '.join(told)}.")
     return " ".join(sentences)

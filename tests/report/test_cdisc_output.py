@@ -126,6 +126,7 @@ def test_units_are_those_of_cdisc(pp: pd.DataFrame) -> None:
     assert first["qPCR", "TMAX"] == "day"
     assert first["qPCR", "LAMZ"] == "/day"
     assert first["qPCR", "AUCPEO"] == "%"
+    assert first["qPCR", "AUCLSTD"].startswith("day*copies/ug/")
     assert (pp["PPORRESU"] == pp["PPSTRESU"]).all()
 
 
@@ -258,6 +259,16 @@ def test_codes_of_many_and_awkward_windows_are_valid_and_apart() -> None:
     assert codes[Key("AUCINT", 28.0, 84.0)].paramcd == "AUC28_84"
     assert codes[Key("AUCINT", 0.0, 28.25)].paramcd == "AUCW5"
     assert own_codes(result)["label"].str.len().max() <= 40
+
+
+def test_a_day_and_a_part_of_a_window_have_codes_that_say_when() -> None:
+    cohort = ck.Cohort.from_arrays([[0, 7, 14]], [[0, 900, 400]])
+    codes = paramcds(ck.noncompartmental(cohort, parameters="CDAY,CDAYCMAX,WCOVER", windows=[(0, 168)]))
+    assert [tuple(code) for code in codes.values()] == [
+        ("CDAY28", "Conc at day 28"),
+        ("CDCM28", "Conc at day 28 / CMAX"),
+        ("WCOV168", "Observed Part from 0 to 168 day"),
+    ]
 
 
 def test_names_of_the_terminology_are_short_enough_and_only_for_its_codes() -> None:

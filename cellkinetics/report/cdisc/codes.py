@@ -16,6 +16,16 @@ from cellkinetics.report.cdisc.terms import METHODS, decimal, plain, pptest
 CODELIST_COLUMNS = ("codelist", "code", "label", "definition")
 NOT_CALCULATED = "NC"
 
+# What a code of eight characters has room for before the days of its window.
+_STEMS = {
+    "AUCINT": "AUC",
+    "AUCINTD": "AUCD",
+    "AUCINTPE": "AUCPE",
+    "CDAYCMAX": "CDCM",
+    "WCOVER": "WCOV",
+}
+_PLACES = ("from T1 to T2", "of a Window")
+
 
 class Code(NamedTuple):
     """PARAMCD and PARAM of one parameter, for a windowed one of one window."""
@@ -55,7 +65,7 @@ def paramcds(result: NCAResult) -> dict[Key, Code]:
 
 
 def _candidates(key: Key, number: int) -> Iterator[str]:
-    stem = key.code.replace("INT", "")
+    stem = _STEMS.get(key.code, key.code)
     times = [decimal(time) for time in (key.start, key.end) if time is not None]
     place = "_".join(times[1:] if len(times) == 2 and times[0] in ("0", times[1]) else times)
     if all(time.isdecimal() for time in times) and len(stem + place) <= 8:
@@ -68,10 +78,14 @@ def _candidates(key: Key, number: int) -> Iterator[str]:
 
 def _window_name(name: str, key: Key, unit: str) -> str:
     start, end = (None if time is None else decimal(time) for time in (key.start, key.end))
-    if start is not None and end is not None and start != end:
-        place = f"from {start} to {end} {unit}"
-        return name.replace("from T1 to T2", place) if "from T1 to T2" in name else f"{name}, {place}"
-    return f"{name}, {unit} {end if end is not None else start}"
+    if start is None or end is None or start == end:
+        day = f"{unit} {end if end is not None else start}"
+        return name.replace("at a Day", f"at {day}") if "at a Day" in name else f"{name}, {day}"
+    window = f"from {start} to {end} {unit}"
+    for place in _PLACES:
+        if place in name:
+            return name.replace(place, window)
+    return f"{name}, {window}"
 
 
 def own_codes(result: NCAResult) -> pd.DataFrame:
@@ -99,8 +113,7 @@ def own_codes(result: NCAResult) -> pd.DataFrame:
             rows.append(("PPANMETH", name, f"Trapezoidal rule {method}", meaning))
     rows.append(("AVALC", NOT_CALCULATED, "Not calculated", "PPREASND says why"))
     for name, mark in criteria().items():
-        label = str(mark.name).replace("_", " ").capitalize()
-        rows.append(("CRITy", name, label, sentence(mark, result.options)))
+        rows.append(("CRITy", name, f"reason_code {str(mark.name).lower()}", sentence(mark, result.options)))
     return pd.DataFrame(rows, columns=list(CODELIST_COLUMNS), dtype="str")
 
 

@@ -10,7 +10,7 @@ from cellkinetics.nca.parameters import BY_CODE
 from cellkinetics.nca.result import NCAResult
 from cellkinetics.report.cdisc.terms import METHODS, cdisc_unit, iso_duration, plain, pptest, result_text
 
-_AREAS = ("area", "moment")
+_AREAS = ("area", "moment", "area_by_dose")
 _REFERENCE = {"cells": "INFUSION", "infusion": "INFUSION", "bolus": "DOSE", "extravascular": "DOSE"}
 
 
@@ -41,8 +41,9 @@ def parameter_rows(result: NCAResult, *, study: str | None, specimen: str) -> pd
 
     kinds = [BY_CODE[key.code].unit_kind for key in keys]
     time = cohort.time_unit
+    dose = result.options.dose_unit
     units = {
-        value: [cdisc_unit(kind, time=time, value=value) for kind in kinds]
+        value: [cdisc_unit(kind, time=time, value=value, dose=dose) for kind in kinds]
         for value in dict.fromkeys(cohort.value_unit)
     }
     method = METHODS[result.options.auc_method][0]

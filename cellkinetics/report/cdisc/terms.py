@@ -19,6 +19,8 @@ PPTEST: Mapping[str, str] = MappingProxyType(
         "AUCLST": "AUC to Last Nonzero Conc",
         "AUCPEO": "AUC %Extrapolation Obs",
         "AUCPEP": "AUC %Extrapolation Pred",
+        "AUCPBEO": "AUC %Back Extrapolation Obs",
+        "AUCPBEP": "AUC %Back Extrapolation Pred",
         "AUMCLST": "AUMC to Last Nonzero Conc",
         "MRTEVLST": "MRT Extravasc to Last Nonzero Conc",
         "MRTIBLST": "MRT IV Bolus to Last Nonzero Conc",
@@ -102,16 +104,24 @@ def result_text(number: float) -> str:
     return repr(float(number)).removesuffix(".0")
 
 
-def cdisc_unit(kind: UnitKind, *, time: str, value: str) -> str:
+def cdisc_unit(kind: UnitKind, *, time: str, value: str, dose: str) -> str:
     """Return the unit of a kind of quantity as CDISC writes it: in ASCII, h for hours, /day for 1/day.
 
     Example:
-        >>> cdisc_unit("area", time="hour", value="copies/µg"), cdisc_unit("rate", time="day", value="")
-        ('h*copies/ug', '/day')
+        >>> cdisc_unit("area", time="hour", value="copies/µg", dose="")
+        'h*copies/ug'
+        >>> cdisc_unit("rate", time="day", value="", dose="")
+        '/day'
+        >>> cdisc_unit("value_by_dose", time="h", value="mg/L", dose="mg")
+        'mg/L/mg'
     """
     known = TIME_UNITS.get(time.strip().lower(), time)
-    label = unit_label(kind, time=_TIME_LABELS.get(known, known), value=value)
-    return label.replace("µ", "u").replace("μ", "u").removeprefix("1" if kind == "rate" else "")
+    label = unit_label(kind, time=_TIME_LABELS.get(known, known), value=value, dose=dose)
+    if kind == "rate":
+        label = label.removeprefix("1")
+    elif kind.endswith("_by_dose"):
+        label = label.removeprefix("(").replace(")/", "/", 1)
+    return label.replace("µ", "u").replace("μ", "u")
 
 
 def plain(text: str, longest: int = 200) -> str:

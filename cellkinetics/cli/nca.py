@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 RULES = (
     "windows",
+    "days",
+    "threshold",
     "auc_method",
     "blq",
     "route",
@@ -36,6 +38,8 @@ def nca(
     data: o.Data,
     out: o.Out = o.DEFAULT_OUT,
     windows: o.Windows = None,
+    days: o.Days = None,
+    threshold: o.Threshold = None,
     auc_method: o.AUCMethod = "linear-up-log-down",
     blq: o.BLQ = "default",
     route: o.Route = "cells",

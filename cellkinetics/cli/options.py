@@ -65,6 +65,20 @@ Windows = Annotated[
         help="Windows of partial areas. [default: 0-28,0-84,0-168]", metavar="0-28,0-84", rich_help_panel=ANALYSIS
     ),
 ]
+Days = Annotated[
+    str | None,
+    typer.Option(
+        help="Days of CDAY, the level at a day (cellular group). [default: 28]",
+        metavar="28,84",
+        rich_help_panel=ANALYSIS,
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        help="Level of TABOVE, the time above it (cellular group). [default: the LLOQ]", rich_help_panel=ANALYSIS
+    ),
+]
 AUCMethod = Annotated[
     str,
     typer.Option(

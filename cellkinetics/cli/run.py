@@ -16,6 +16,8 @@ def run(
     data: o.Data,
     out: o.Out = o.DEFAULT_OUT,
     windows: o.Windows = None,
+    days: o.Days = None,
+    threshold: o.Threshold = None,
     auc_method: o.AUCMethod = "linear-up-log-down",
     blq: o.BLQ = "default",
     route: o.Route = "cells",

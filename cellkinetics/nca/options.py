@@ -121,7 +121,7 @@ class NCAOptions(_Settings):
         lambda_z_min_points: fewest points of the terminal line, at least 3.
         lambda_z_tolerance: an adjusted R2 this close to the best one is as good, and the line with
             more points is taken.
-        days: for the level at a day (CDAY), in the time unit of the data.
+        days: for the level at a day (CDAY), in the time unit of the data; also as text, ``"28,84"``.
         threshold: for the time above it (TABOVE); by default the LLOQ, the profile's largest.
         acceptance: thresholds for flags.
         tmax_tie: ``first`` or ``last`` of several equal maxima.
@@ -174,6 +174,11 @@ class NCAOptions(_Settings):
             if not (0 <= start < end and math.isfinite(end)):
                 raise SettingsError(f"window {start:g}-{end:g}: the start must be 0 or later, the end after the start")
         return tuple(dict.fromkeys(value))
+
+    @field_validator("days", mode="before")
+    @classmethod
+    def _parse_days(cls, value: Any) -> Any:
+        return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
 
     @field_validator("days")
     @classmethod

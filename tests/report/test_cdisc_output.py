@@ -7,8 +7,11 @@ import numpy as np
 import pandas as pd
 import pyreadstat
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import cellkinetics as ck
+from cellkinetics.errors import OutputError
 from cellkinetics.nca.column import Key
 from cellkinetics.nca.parameters import BY_CODE, PARAMETERS
 from cellkinetics.report.cdisc.codes import criteria, own_codes, paramcds
@@ -221,6 +224,11 @@ def test_a_subject_that_xpt_cannot_hold_is_named_and_nothing_is_written(tmp_path
     assert not (tmp_path / "out").exists()
 
 
+def test_a_cohort_without_profiles_gives_data_sets_without_rows(result: ck.NCAResult) -> None:
+    files = cdisc_files(ck.noncompartmental(result.cohort.take([])))
+    assert [files[name].count(b"\n") for name in ("pp.csv", "adpp.csv")] == [1, 1]
+
+
 def test_files_that_are_there_are_replaced_only_with_force(result: ck.NCAResult, tmp_path: Path) -> None:
     written = ck.write_cdisc(result, tmp_path, study="A")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(CDISC_FILES) == sorted(written)
@@ -259,6 +267,47 @@ def test_codes_of_many_and_awkward_windows_are_valid_and_apart() -> None:
     assert codes[Key("AUCINT", 28.0, 84.0)].paramcd == "AUC28_84"
     assert codes[Key("AUCINT", 0.0, 28.25)].paramcd == "AUCW5"
     assert own_codes(result)["label"].str.len().max() <= 40
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    times=st.lists(
+        st.tuples(st.integers(0, 10**6), st.integers(1, 10**6), st.sampled_from([1, 10, 7, 1000])),
+        min_size=1,
+        max_size=6,
+    ),
+    subject=st.text(min_size=1, max_size=210),
+    analyte=st.text(max_size=210),
+    group=st.text(max_size=210),
+)
+def test_whatever_is_asked_for_what_is_written_is_valid(
+    times: list[tuple[int, int, int]], subject: str, analyte: str, group: str
+) -> None:
+    table = pd.DataFrame({"subject": subject, "analyte": analyte, "group": group, "time": [0.0, 7, 14, 28]})
+    try:
+        cohort = ck.read(table.assign(value=[0.0, 900, 400, 30]))
+    except ck.DataError:  # a subject of blanks
+        return
+    windows = [(start / unit, (start + length) / unit) for start, length, unit in times]
+    result = ck.noncompartmental(cohort, parameters="CMAX,AUCINT,AUCINTPE,WCOVER", windows=windows)
+    names = [code.paramcd for code in paramcds(result).values()]
+    assert len(set(names)) == len(names)
+    assert all(NAME.fullmatch(name) for name in names)
+    own = own_codes(result)
+    assert own["label"].str.len().between(1, 40).all()
+    assert set(names) <= {*own.loc[own["codelist"] == "PARAMCD", "code"], "CMAX"}
+    try:
+        files = cdisc_files(result)
+    except OutputError as error:
+        texts = [*cohort.subject, *cohort.analyte, *cohort.group]
+        assert any(not text.isascii() or not text.isprintable() or len(text) > 200 for text in texts)
+        assert "csv, line 2" in str(error)  # noqa: PT017 (either outcome is right, for its own texts)
+        return
+    for name in ("pp.csv", "adpp.csv"):
+        content = files[name].decode("ascii")
+        assert all(NAME.fullmatch(variable) for variable in content.split("\n")[0].split(","))
+        texts = csv(files[name]).astype(str)
+        assert max(texts[column].str.len().max() for column in texts) <= 200
 
 
 def test_a_day_and_a_part_of_a_window_have_codes_that_say_when() -> None:

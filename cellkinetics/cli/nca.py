@@ -26,6 +26,18 @@ RULES = (
     "infusion_duration",
     "dose",
     "dose_unit",
+    "time",
+    "time_zero",
+    "tmax_tie",
+    "window_end",
+    "lambda_z_min_points",
+    "lambda_z_max_points",
+    "lambda_z_not_before",
+    "lambda_z_not_after",
+    "lambda_z_min_span",
+    "lambda_z_tolerance",
+    "lambda_z_weights",
+    "lambda_z_order",
 )
 """Options of the command that are fields of `NCAOptions`."""
 
@@ -46,6 +58,19 @@ def nca(
     infusion_duration: o.InfusionDuration = 0.0,
     dose: o.Dose = None,
     dose_unit: o.DoseUnit = None,
+    time: o.Time = None,
+    time_zero: o.TimeZero = None,
+    tmax_tie: o.TmaxTie = None,
+    window_end: o.WindowEnd = None,
+    lambda_z_min_points: o.LambdaZMinPoints = None,
+    lambda_z_max_points: o.LambdaZMaxPoints = None,
+    lambda_z_not_before: o.LambdaZNotBefore = None,
+    lambda_z_not_after: o.LambdaZNotAfter = None,
+    lambda_z_min_span: o.LambdaZMinSpan = None,
+    lambda_z_tolerance: o.LambdaZTolerance = None,
+    lambda_z_weights: o.LambdaZWeights = None,
+    lambda_z_order: o.LambdaZOrder = None,
+    slopes: o.Slopes = None,
     parameters: o.Parameters = "core",
     by: o.By = "group",
     dialect: o.Dialect = "auto",
@@ -91,7 +116,12 @@ def nca_options(given: Mapping[str, Any]) -> NCAOptions:
     """
     from cellkinetics.nca.options import NCAOptions
 
-    return NCAOptions(**{name: given[name] for name in RULES if given.get(name) is not None})
+    rules = {name: given[name] for name in RULES if given.get(name) is not None}
+    if given.get("slopes") is not None:
+        from cellkinetics.nca.picks import read_slopes
+
+        rules["slopes"] = read_slopes(given["slopes"])
+    return NCAOptions(**rules)
 
 
 def check_parameters(parameters: str, rules: NCAOptions) -> None:

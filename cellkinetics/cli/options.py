@@ -11,6 +11,7 @@ from cellkinetics.cli.settings import load_settings
 
 READING = "Reading"
 ANALYSIS = "Analysis"
+RULES = "Rules of NCA"
 OUTPUT = "Output"
 
 Data = Annotated[
@@ -91,7 +92,8 @@ BLQ = Annotated[
     str,
     typer.Option(
         "--blq",
-        help="Samples below quantification in NCA: default, pknca, winnonlin, zero, drop, lloq or half-lloq.",
+        help="Samples below quantification in NCA: default, pknca, winnonlin, zero, drop, lloq, half-lloq, "
+        "or qpnca-1 to qpnca-4.",
         rich_help_panel=ANALYSIS,
     ),
 ]
@@ -104,6 +106,101 @@ Dose = Annotated[
     typer.Option(help="Dose of every patient, instead of the data's; for the group drug.", rich_help_panel=ANALYSIS),
 ]
 DoseUnit = Annotated[str | None, typer.Option(help="Unit of the dose, a label.", rich_help_panel=ANALYSIS)]
+Time = Annotated[
+    str | None,
+    typer.Option(
+        help="Times of the samples: actual or nominal. [default: actual]",
+        rich_help_panel=RULES,
+    ),
+]
+TimeZero = Annotated[
+    str | None,
+    typer.Option(
+        help="What stands at a missing time zero: auto, zero, none, first or c0. [default: auto]", rich_help_panel=RULES
+    ),
+]
+TmaxTie = Annotated[
+    str | None,
+    typer.Option(
+        help="Which of equal maxima is Tmax: first or last. [default: first]",
+        rich_help_panel=RULES,
+    ),
+]
+WindowEnd = Annotated[
+    str | None,
+    typer.Option(
+        help="A window that ends after the last sample: observed, predicted, zero or missing. [default: observed]",
+        rich_help_panel=RULES,
+    ),
+]
+LambdaZMinPoints = Annotated[
+    int | None,
+    typer.Option(
+        "--lambda-z-min-points", help="Fewest points of the terminal line. [default: 3]", rich_help_panel=RULES
+    ),
+]
+LambdaZMaxPoints = Annotated[
+    int | None,
+    typer.Option(
+        "--lambda-z-max-points",
+        help="Most points of the terminal line.",
+        rich_help_panel=RULES,
+    ),
+]
+LambdaZNotBefore = Annotated[
+    float | None,
+    typer.Option(
+        "--lambda-z-not-before",
+        help="Earliest time of a terminal point.",
+        rich_help_panel=RULES,
+    ),
+]
+LambdaZNotAfter = Annotated[
+    float | None,
+    typer.Option(
+        "--lambda-z-not-after",
+        help="Latest time of a terminal point.",
+        rich_help_panel=RULES,
+    ),
+]
+LambdaZMinSpan = Annotated[
+    float | None,
+    typer.Option(
+        "--lambda-z-min-span",
+        help="Fewest half-lives that the terminal points must span to be chosen.",
+        rich_help_panel=RULES,
+    ),
+]
+LambdaZTolerance = Annotated[
+    float | None,
+    typer.Option(
+        "--lambda-z-tolerance",
+        help="How far below the best adjusted R2 more points still win. [default: 0.0001]",
+        rich_help_panel=RULES,
+    ),
+]
+LambdaZWeights = Annotated[
+    str | None,
+    typer.Option(
+        "--lambda-z-weights",
+        help="Weights of the terminal regression: 1, 1/y or 1/y2. [default: 1]",
+        rich_help_panel=RULES,
+    ),
+]
+LambdaZOrder = Annotated[
+    str | None,
+    typer.Option(
+        "--lambda-z-order", help="Order of the choice: winnonlin or pknca. [default: winnonlin]", rich_help_panel=RULES
+    ),
+]
+Slopes = Annotated[
+    Path | None,
+    typer.Option(
+        help="Table of terminal lines by hand: subject, analyte, occasion, first, last, exclude, reason.",
+        metavar="FILE.csv",
+        rich_help_panel=RULES,
+    ),
+]
 Parameters = Annotated[
     str,
     typer.Option(

@@ -48,7 +48,7 @@ def rests_above(
     start = curve.above[0] | (curve.above[1] & (curve.time[1] == 0))
     in_line = np.zeros_like(somewhere)
     if line is not None:
-        in_line = np.asarray((curve.above & (curve.time >= line.lower)).any(axis=0))
+        in_line = np.asarray((curve.above & (curve.time >= line.lower) & (curve.time <= line.upper)).any(axis=0))
     masks = {}
     for key in keys:
         needs = required([key])

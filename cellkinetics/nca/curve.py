@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +31,10 @@ class Samples:
     dose: FloatArray
 
     @classmethod
-    def of(cls, cohort: Cohort) -> Samples:
-        """Take the arrays of a cohort."""
-        return cls(cohort.time, cohort.value, cohort.censored, cohort.lloq, cohort.uloq, cohort.mask, cohort.dose)
+    def of(cls, cohort: Cohort, time: Literal["actual", "nominal"] = "actual") -> Samples:
+        """Take the arrays of a cohort, with actual or nominal times."""
+        times = cohort.time if time == "actual" else cohort.nominal_time
+        return cls(times, cohort.value, cohort.censored, cohort.lloq, cohort.uloq, cohort.mask, cohort.dose)
 
     def block(self, start: int, stop: int) -> Samples:
         """Return the profiles ``start`` to ``stop - 1``."""
@@ -209,9 +210,12 @@ def _substitute(
         return level, missing
     factors = {"zero": 0.0, "lloq": 1.0, "lloq/2": 0.5}
     rules = options.blq
+    inside = (position > first) & (position < last)
+    starts = blq & ~np.concatenate([np.zeros((1, blq.shape[1]), bool), blq[:-1]])
     for rule, place in (
         (rules.before, position < first),
-        (rules.between, (position > first) & (position < last)),
+        (rules.between, inside & ~starts),
+        (rules.between if rules.first_between is None else rules.first_between, inside & starts),
         (rules.first_after, position == last + 1),
         (rules.later, position > last + 1),
     ):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cellkinetics.data.cohort import BoolArray, Cohort, FloatArray
+from cellkinetics.errors import SettingsError
 from cellkinetics.nca import acceptance, integrate
 from cellkinetics.nca.aboveuloq import rests_above
 from cellkinetics.nca.biphasic import find_break, two_phases
@@ -19,22 +20,26 @@ from cellkinetics.nca.options import NCAOptions, Window
 from cellkinetics.nca.parameters import BY_CODE, required, select
 from cellkinetics.nca.peak import Landmarks, landmarks
 from cellkinetics.nca.persistence import put_persistence
+from cellkinetics.nca.picks import Picks
 from cellkinetics.nca.reasons import Why
 from cellkinetics.nca.result import NCAResult
-from cellkinetics.nca.terminal import Terminal, candidates, terminal_line
+from cellkinetics.nca.terminal import Terminal, candidates, choose_line
 from cellkinetics.nca.window import Segments, extrapolated_area, observed_area
 from cellkinetics.units import is_day
 
 BLOCK = 4096  # profiles at a time: the arrays of one block stay in the processor's cache
 
 
-def compute(samples: Samples, options: NCAOptions, keys: Sequence[Key] | None = None) -> dict[Key, Column]:
+def compute(
+    samples: Samples, options: NCAOptions, keys: Sequence[Key] | None = None, picks: Picks | None = None
+) -> dict[Key, Column]:
     """Calculate the parameters of every profile: arrays in, arrays out, no table.
 
     Args:
         samples: ``(n, m)`` arrays.
         options: the rules.
         keys: which parameters, see `cellkinetics.nca.parameters.select`; by default the core.
+        picks: terminal lines chosen by hand.
 
     Returns:
         One `Column` a key. A value is finite, or NaN with a reason.
@@ -47,10 +52,12 @@ def compute(samples: Samples, options: NCAOptions, keys: Sequence[Key] | None = 
     keys = select("core", options) if keys is None else tuple(keys)
     with np.errstate(all="ignore"):
         dose = samples.dose if options.dose is None else np.full(len(samples), options.dose)
-        return _compute(arrange(samples, options), options, keys, dose)
+        return _compute(arrange(samples, options), options, keys, dose, picks)
 
 
-def _compute(curve: Curve, options: NCAOptions, keys: Sequence[Key], dose: FloatArray) -> dict[Key, Column]:
+def _compute(
+    curve: Curve, options: NCAOptions, keys: Sequence[Key], dose: FloatArray, picks: Picks | None
+) -> dict[Key, Column]:
     needs = required(keys)
     marks = landmarks(curve, options.tmax_tie)
     segments = cut(curve, marks.tmax, options)
@@ -65,13 +72,7 @@ def _compute(curve: Curve, options: NCAOptions, keys: Sequence[Key], dose: Float
     if needs & PHASE_CODES:
         put_phases(parts, two_phases(curve.time, curve.value, decline), marks)
     if "LAMZ" in needs:
-        line = terminal_line(
-            curve.time,
-            curve.value,
-            candidates(curve.quantified, marks.peak, with_peak=options.route == "bolus"),
-            min_points=options.lambda_z_min_points,
-            tolerance=options.lambda_z_tolerance,
-        )
+        line = choose_line(curve, marks.peak, options, picks).line
         _put_line(parts, line, marks)
         missed = acceptance.terminal_flags(line.r2adj, parts[Key("LAMZSPN")].value, options)
         if straddle:
@@ -318,7 +319,8 @@ def noncompartmental(
         An `NCAResult` with ``.table``, ``.wide``, ``.points`` and ``.summary()``.
 
     Raises:
-        SettingsError: for an option or a parameter that does not exist, or windows that are none.
+        SettingsError: for an option or a parameter that does not exist, or windows that are none; for nominal
+            times or choices by hand that the data do not have.
 
     Example:
         >>> cohort = Cohort.from_arrays([[0.0, 7.0, 14.0, 28.0]], [[0.0, 900.0, 400.0, 100.0]])
@@ -328,13 +330,16 @@ def noncompartmental(
     """
     options = _resolved(NCAOptions() if options is None else options, windows, cohort.time_unit)
     keys = select(parameters, options)
-    samples = Samples.of(cohort)
+    if options.time == "nominal" and not np.isfinite(cohort.nominal_time).any():
+        raise SettingsError("the data have no nominal time; name its column, or use the actual time")
+    samples, picks = Samples.of(cohort, options.time), Picks.of(cohort, options)
     n = len(cohort)
     unusable = np.array([fault is not None for fault in cohort.unusable], dtype=bool)
     blocks: list[dict[Key, Column]] = []
     for start in range(0, n, BLOCK):
         stop = min(start + BLOCK, n)
-        blocks.append(compute(samples.block(start, stop), options, keys))
+        chosen = None if picks is None else picks.take(np.arange(start, stop))
+        blocks.append(compute(samples.block(start, stop), options, keys, chosen))
         if progress is not None:
             progress(stop, n)
     columns = {

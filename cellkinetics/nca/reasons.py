@@ -69,8 +69,8 @@ SENTENCES: Mapping[Why, str] = MappingProxyType(
         Why.BLQ_WITHOUT_LLOQ: "the rule for samples below quantification needs an LLOQ, and a sample has none",
         Why.NO_INTERVAL: "a single sample at time zero spans no interval",
         Why.NO_TIME_ZERO: "there is no sample at time zero, and the options do not impute one",
-        Why.TOO_FEW_POINTS: "fewer quantifiable samples after Cmax than a terminal slope needs",
-        Why.SLOPE_NOT_NEGATIVE: "no choice of terminal points gives a falling slope",
+        Why.TOO_FEW_POINTS: "fewer quantifiable samples that may be terminal than a terminal slope needs",
+        Why.SLOPE_NOT_NEGATIVE: "no choice of terminal points that the rules allow gives a falling slope",
         Why.WINDOW_NOT_COVERED: "the window ends after the last sample, and there is no terminal slope to extrapolate",
         Why.LAMBDA_Z_NOT_ACCEPTED: (
             "the window ends after the last sample, and the terminal slope misses the acceptance thresholds"

@@ -1,5 +1,8 @@
 """Persistence as time to event: the numbers of the curve, and what the figures show."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -65,3 +68,18 @@ def test_figures_of_a_trial_and_of_nobody_can_be_saved(figure) -> None:
     wide = ck.noncompartmental(cohort, parameters="cellular").wide
     assert "<svg" in svg_text(figure(wide), "a")
     assert "<svg" in svg_text(figure(wide.iloc[:0]), "b")
+
+
+@pytest.mark.parametrize(("parameters", "there"), [("core,cellular", True), ("core", False)])
+def test_the_report_has_the_section_where_persistence_was_asked_for(
+    cli: Callable, tmp_path: Path, parameters: str, there: bool
+) -> None:
+    trial = tmp_path / "trial.csv"
+    rows = [f"{name},{day},{value},50" for name in "AB" for day, value in ((0, 0), (7, 900), (14, 400), (28, 0))]
+    trial.write_text("\n".join(["subject,time,value,lloq", *rows]) + "\n")
+    done = cli("nca", trial, "--parameters", parameters)
+    assert done.code == 0, done.err
+    assert cli("report", done.folder).code == 0
+    page = (done.folder / "report.html").read_text(encoding="utf-8")
+    assert ('id="persistence"' in page) == there
+    assert ("t½ contraction" in page) == there

@@ -234,7 +234,7 @@ Study = Annotated[
 Specimen = Annotated[
     str | None,
     typer.Option(
-        help="PPSPEC of the CDISC files where the data have no column specimen. [default: BLOOD]",
+        help="PPSPEC of the CDISC files where the data have no column specimen; else BLOOD.",
         rich_help_panel=OUTPUT,
     ),
 ]

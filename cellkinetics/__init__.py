@@ -21,6 +21,7 @@ _PUBLIC = {
     "plot": "cellkinetics.report.plotting",
     "pool": "cellkinetics.fitting.pooled.estimation",
     "read": "cellkinetics.data.reading",
+    "write_cdisc": "cellkinetics.report.cdisc.writing",
 }
 
 __all__ = sorted(_PUBLIC)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 DEFAULT_TIME_UNIT = "day"
 DEFAULT_VALUE_UNIT = "copies/ug"
+DEFAULT_DOSE_UNIT = "dose"
 
 TIME_UNITS = {
     spelling: unit
@@ -21,7 +22,7 @@ TIME_UNITS = {
 """Ways to write a unit of time, in lower case, and what they mean."""
 
 UnitKind = str
-"""One of ``value``, ``time``, ``rate``, ``area``, ``moment``, ``percent``, ``count``, ``none``."""
+"""A kind that `unit_label` knows."""
 
 
 def is_day(unit: str) -> bool:
@@ -34,14 +35,22 @@ def is_day(unit: str) -> bool:
     return TIME_UNITS.get(unit.strip().lower()) == "day"
 
 
-def unit_label(kind: UnitKind, *, time: str = DEFAULT_TIME_UNIT, value: str = DEFAULT_VALUE_UNIT) -> str:
+def unit_label(
+    kind: UnitKind,
+    *,
+    time: str = DEFAULT_TIME_UNIT,
+    value: str = DEFAULT_VALUE_UNIT,
+    dose: str = DEFAULT_DOSE_UNIT,
+) -> str:
     """Compose the label of a derived quantity from the units of time and value.
 
     Args:
         kind: ``value``, ``time``, ``rate`` (1/time), ``area`` (time*value), ``moment`` (time^2*value),
-            ``percent``, ``count`` or ``none``.
+            ``percent``, ``count`` or ``none``; of a drug ``clearance`` (dose/(time*value)), ``volume``
+            (dose/value), ``value_by_dose`` and ``area_by_dose``.
         time: unit of time.
         value: unit of the measured value.
+        dose: unit of the dose.
 
     Raises:
         KeyError: for a kind that does not exist.
@@ -49,6 +58,8 @@ def unit_label(kind: UnitKind, *, time: str = DEFAULT_TIME_UNIT, value: str = DE
     Example:
         >>> unit_label("area", time="day", value="copies/ug")
         'day*copies/ug'
+        >>> unit_label("clearance", time="h", value="mg/L", dose="mg")
+        'mg/(h*mg/L)'
     """
     return {
         "value": value,
@@ -59,4 +70,8 @@ def unit_label(kind: UnitKind, *, time: str = DEFAULT_TIME_UNIT, value: str = DE
         "percent": "%",
         "count": "",
         "none": "",
+        "clearance": f"{dose}/({time}*{value})",
+        "volume": f"{dose}/({value})",
+        "value_by_dose": f"({value})/{dose}",
+        "area_by_dose": f"({time}*{value})/{dose}",
     }[kind]

@@ -20,7 +20,7 @@ def trial() -> ck.Cohort:
 
 def documented(file: str) -> list[str]:
     """The names in the code spans of a file's paragraph that hold a list of columns, in order."""
-    paragraph = re.search(rf"\*\*`{re.escape(file)}`\*\*(.*?)\n\n", PAGE, flags=re.DOTALL)
+    paragraph = re.search(rf"\*\*`{re.escape(file)}`(?:, `[a-z.]+`)?\*\*(.*?)\n\n", PAGE, flags=re.DOTALL)
     assert paragraph, f"{file} is not described"
     lists = [span for span in re.findall(r"`([^`]+)`", paragraph[1]) if "," in span]
     return [name for span in lists for name in re.split(r",\s*", span)]
@@ -40,6 +40,15 @@ def test_columns_of_the_noncompartmental_tables_are_documented(trial: ck.Cohort)
     ]
     wide = documented("nca_wide.csv")
     assert wide == list(result.wide.columns)[: len(wide)]
+
+
+def test_columns_of_the_cdisc_files_are_documented(trial: ck.Cohort, tmp_path: Path) -> None:
+    files = ck.write_cdisc(ck.noncompartmental(trial), tmp_path)
+    header = {name: path.read_text().split("\n")[0].split(",") for name, path in files.items() if path.suffix == ".csv"}
+    for name, columns in header.items():
+        assert documented(name) == [column for column in columns if not column.startswith("CRIT")]
+    for name in files:
+        assert f"`{name}`" in PAGE
 
 
 def test_columns_of_individual_fits_are_documented(trial: ck.Cohort) -> None:

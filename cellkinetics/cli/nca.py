@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from cellkinetics.cli import options as o
+from cellkinetics.report.cdisc.files import CDISC_FILES
 
 if TYPE_CHECKING:
+    from cellkinetics.cli.cdisc import Submission
     from cellkinetics.cli.session import Session
     from cellkinetics.data.cohort import Cohort
     from cellkinetics.nca.options import NCAOptions
 
+RULES = (
+    "windows",
+    "days",
+    "threshold",
+    "auc_method",
+    "blq",
+    "route",
+    "infusion_duration",
+    "dose",
+    "dose_unit",
+    "time",
+    "time_zero",
+    "tmax_tie",
+    "window_end",
+    "lambda_z_min_points",
+    "lambda_z_max_points",
+    "lambda_z_not_before",
+    "lambda_z_not_after",
+    "lambda_z_min_span",
+    "lambda_z_tolerance",
+    "lambda_z_weights",
+    "lambda_z_order",
+)
+"""Options of the command that are fields of `NCAOptions`."""
+
 FILES = ("nca.csv", "nca_wide.csv", "nca_summary.csv", "nca_points.csv")
+PLANNED = (*FILES, *CDISC_FILES)  # without --cdisc too, so that no old ones stay beside new results
 
 
 def nca(
@@ -22,10 +50,27 @@ def nca(
     data: o.Data,
     out: o.Out = o.DEFAULT_OUT,
     windows: o.Windows = None,
+    days: o.Days = None,
+    threshold: o.Threshold = None,
     auc_method: o.AUCMethod = "linear-up-log-down",
     blq: o.BLQ = "default",
     route: o.Route = "cells",
     infusion_duration: o.InfusionDuration = 0.0,
+    dose: o.Dose = None,
+    dose_unit: o.DoseUnit = None,
+    time: o.Time = None,
+    time_zero: o.TimeZero = None,
+    tmax_tie: o.TmaxTie = None,
+    window_end: o.WindowEnd = None,
+    lambda_z_min_points: o.LambdaZMinPoints = None,
+    lambda_z_max_points: o.LambdaZMaxPoints = None,
+    lambda_z_not_before: o.LambdaZNotBefore = None,
+    lambda_z_not_after: o.LambdaZNotAfter = None,
+    lambda_z_min_span: o.LambdaZMinSpan = None,
+    lambda_z_tolerance: o.LambdaZTolerance = None,
+    lambda_z_weights: o.LambdaZWeights = None,
+    lambda_z_order: o.LambdaZOrder = None,
+    slopes: o.Slopes = None,
     parameters: o.Parameters = "core",
     by: o.By = "group",
     dialect: o.Dialect = "auto",
@@ -35,6 +80,9 @@ def nca(
     negative: o.Negative = "error",
     time_unit: o.TimeUnit = None,
     value_unit: o.ValueUnit = None,
+    cdisc: o.CDISC = False,
+    study: o.Study = None,
+    specimen: o.Specimen = None,
     settings: o.Settings = None,
     force: o.Force = False,
     quiet: o.Quiet = False,
@@ -43,37 +91,36 @@ def nca(
 
     Example: cellkinetics nca trial.csv --windows 0-28,0-84 --out results/trial
     """
+    from cellkinetics.cli.cdisc import cdisc_options
     from cellkinetics.cli.reading import read_input, reading_options, tell_files
     from cellkinetics.cli.session import Session
 
-    with Session("nca", ctx.params, data=data, out=out, planned=FILES, force=force, quiet=quiet) as session:
-        rules = nca_options(windows, auc_method, blq, route, infusion_duration)
+    with Session("nca", ctx.params, data=data, out=out, planned=PLANNED, force=force, quiet=quiet) as session:
+        rules = nca_options(ctx.params)
         check_parameters(parameters, rules)
         grouping = parse_grouping(by)
+        asked = cdisc_options(ctx.params)
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
         cohort = read_input(session, data, given, lambda cohort: check_grouping(cohort, grouping))
         with session.stage("nca"):
-            write_nca(session, cohort, rules, parameters, grouping)
+            write_nca(session, cohort, rules, parameters, grouping, asked)
         tell_files(session)
 
 
-def nca_options(windows: str | None, auc_method: str, blq: str, route: str, infusion_duration: float) -> NCAOptions:
-    """Return the rules of the analysis.
+def nca_options(given: Mapping[str, Any]) -> NCAOptions:
+    """Return the rules of the analysis from the options of a command; those not given keep their default.
 
     Raises:
         SettingsError: for a rule that does not exist.
     """
     from cellkinetics.nca.options import NCAOptions
 
-    given: dict[str, Any] = {
-        "auc_method": auc_method,
-        "blq": blq,
-        "route": route,
-        "infusion_duration": infusion_duration,
-    }
-    if windows is not None:
-        given["windows"] = windows
-    return NCAOptions(**given)
+    rules = {name: given[name] for name in RULES if given.get(name) is not None}
+    if given.get("slopes") is not None:
+        from cellkinetics.nca.picks import read_slopes
+
+        rules["slopes"] = read_slopes(given["slopes"])
+    return NCAOptions(**rules)
 
 
 def check_parameters(parameters: str, rules: NCAOptions) -> None:
@@ -111,8 +158,20 @@ def check_grouping(cohort: Cohort, names: Sequence[str]) -> None:
     NCAResult(cohort=cohort, options=NCAOptions(), columns={}).summary(by=names)
 
 
-def write_nca(session: Session, cohort: Cohort, rules: NCAOptions, parameters: str, grouping: Sequence[str]) -> None:
-    """Analyse a cohort, write the tables, and show the summary of the main parameters."""
+def write_nca(
+    session: Session,
+    cohort: Cohort,
+    rules: NCAOptions,
+    parameters: str,
+    grouping: Sequence[str],
+    asked: Submission | None = None,
+) -> None:
+    """Analyse a cohort, write the tables (and the CDISC files asked for), and show a summary.
+
+    Raises:
+        OutputError: for what the CDISC files cannot hold; the tables stand all the same.
+    """
+    from cellkinetics.cli.cdisc import cdisc_content
     from cellkinetics.nca.engine import noncompartmental
 
     session.manifest.options = {**session.manifest.options, "nca_options": rules.model_dump(mode="json")}
@@ -125,6 +184,9 @@ def write_nca(session: Session, cohort: Cohort, rules: NCAOptions, parameters: s
     tables = dict(zip(FILES, (result.table, result.wide, summary, result.points), strict=True))
     for name, table in tables.items():
         session.folder.write_table(name, table)
+    if asked is not None:
+        for name, data in cdisc_content(result, asked, session.screen).items():
+            session.folder.write_bytes(name, data)
     _show(session, summary, grouping)
     session.screen.say(f"nca: {result.status}")
 

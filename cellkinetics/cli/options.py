@@ -11,6 +11,7 @@ from cellkinetics.cli.settings import load_settings
 
 READING = "Reading"
 ANALYSIS = "Analysis"
+RULES = "Rules of NCA"
 OUTPUT = "Output"
 
 Data = Annotated[
@@ -65,6 +66,20 @@ Windows = Annotated[
         help="Windows of partial areas. [default: 0-28,0-84,0-168]", metavar="0-28,0-84", rich_help_panel=ANALYSIS
     ),
 ]
+Days = Annotated[
+    str | None,
+    typer.Option(
+        help="Days of CDAY, the level at a day (cellular group). [default: 28]",
+        metavar="28,84",
+        rich_help_panel=ANALYSIS,
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        help="Level of TABOVE, the time above it (cellular group). [default: the LLOQ]", rich_help_panel=ANALYSIS
+    ),
+]
 AUCMethod = Annotated[
     str,
     typer.Option(
@@ -77,7 +92,8 @@ BLQ = Annotated[
     str,
     typer.Option(
         "--blq",
-        help="Samples below quantification in NCA: default, pknca, winnonlin, zero, drop, lloq or half-lloq.",
+        help="Samples below quantification in NCA: default, pknca, winnonlin, zero, drop, lloq, half-lloq, "
+        "or qpnca-1 to qpnca-4.",
         rich_help_panel=ANALYSIS,
     ),
 ]
@@ -85,9 +101,113 @@ Route = Annotated[str, typer.Option(help="Route: cells, bolus, infusion or extra
 InfusionDuration = Annotated[
     float, typer.Option(help="Duration of the infusion, for the route infusion.", rich_help_panel=ANALYSIS)
 ]
+Dose = Annotated[
+    float | None,
+    typer.Option(help="Dose of every patient, instead of the data's; for the group drug.", rich_help_panel=ANALYSIS),
+]
+DoseUnit = Annotated[str | None, typer.Option(help="Unit of the dose, a label.", rich_help_panel=ANALYSIS)]
+Time = Annotated[
+    str | None,
+    typer.Option(
+        help="Times of the samples: actual or nominal. [default: actual]",
+        rich_help_panel=RULES,
+    ),
+]
+TimeZero = Annotated[
+    str | None,
+    typer.Option(
+        help="What stands at a missing time zero: auto, zero, none, first or c0. [default: auto]", rich_help_panel=RULES
+    ),
+]
+TmaxTie = Annotated[
+    str | None,
+    typer.Option(
+        help="Which of equal maxima is Tmax: first or last. [default: first]",
+        rich_help_panel=RULES,
+    ),
+]
+WindowEnd = Annotated[
+    str | None,
+    typer.Option(
+        help="A window that ends after the last sample: observed, predicted, zero or missing. [default: observed]",
+        rich_help_panel=RULES,
+    ),
+]
+LambdaZMinPoints = Annotated[
+    int | None,
+    typer.Option(
+        "--lambda-z-min-points", help="Fewest points of the terminal line. [default: 3]", rich_help_panel=RULES
+    ),
+]
+LambdaZMaxPoints = Annotated[
+    int | None,
+    typer.Option(
+        "--lambda-z-max-points",
+        help="Most points of the terminal line.",
+        rich_help_panel=RULES,
+    ),
+]
+LambdaZNotBefore = Annotated[
+    float | None,
+    typer.Option(
+        "--lambda-z-not-before",
+        help="Earliest time of a terminal point.",
+        rich_help_panel=RULES,
+    ),
+]
+LambdaZNotAfter = Annotated[
+    float | None,
+    typer.Option(
+        "--lambda-z-not-after",
+        help="Latest time of a terminal point.",
+        rich_help_panel=RULES,
+    ),
+]
+LambdaZMinSpan = Annotated[
+    float | None,
+    typer.Option(
+        "--lambda-z-min-span",
+        help="Fewest half-lives that the terminal points must span to be chosen.",
+        rich_help_panel=RULES,
+    ),
+]
+LambdaZTolerance = Annotated[
+    float | None,
+    typer.Option(
+        "--lambda-z-tolerance",
+        help="How far below the best adjusted R2 more points still win. [default: 0.0001]",
+        rich_help_panel=RULES,
+    ),
+]
+LambdaZWeights = Annotated[
+    str | None,
+    typer.Option(
+        "--lambda-z-weights",
+        help="Weights of the terminal regression: 1, 1/y or 1/y2. [default: 1]",
+        rich_help_panel=RULES,
+    ),
+]
+LambdaZOrder = Annotated[
+    str | None,
+    typer.Option(
+        "--lambda-z-order", help="Order of the choice: winnonlin or pknca. [default: winnonlin]", rich_help_panel=RULES
+    ),
+]
+Slopes = Annotated[
+    Path | None,
+    typer.Option(
+        help="Table of terminal lines by hand: subject, analyte, occasion, first, last, exclude, reason.",
+        metavar="FILE.csv",
+        rich_help_panel=RULES,
+    ),
+]
 Parameters = Annotated[
     str,
-    typer.Option(help="Parameters of NCA: core, all, or codes.", metavar="core|all|NAME,...", rich_help_panel=ANALYSIS),
+    typer.Option(
+        help="Parameters of NCA: core, cellular, drug, all, or codes.",
+        metavar="core|cellular|drug|all|NAME,...",
+        rich_help_panel=ANALYSIS,
+    ),
 ]
 By = Annotated[
     str,
@@ -95,6 +215,27 @@ By = Annotated[
         help="Columns that the NCA summary is made by; none for all patients together.",
         metavar="COLUMN,...",
         rich_help_panel=ANALYSIS,
+    ),
+]
+CDISC = Annotated[
+    bool,
+    typer.Option(
+        "--cdisc", help="Write SDTM PP and ADaM ADPP too, as CSV and XPT (needs pyreadstat).", rich_help_panel=OUTPUT
+    ),
+]
+Study = Annotated[
+    str | None,
+    typer.Option(
+        help="STUDYID of the CDISC files; by default the column STUDYID of the data.",
+        metavar="STUDYID",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Specimen = Annotated[
+    str | None,
+    typer.Option(
+        help="PPSPEC of the CDISC files where the data have no column specimen; else BLOOD.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 ModelName = Annotated[

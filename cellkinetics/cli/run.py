@@ -19,10 +19,27 @@ def run(
     data: o.Data,
     out: o.Out = o.DEFAULT_OUT,
     windows: o.Windows = None,
+    days: o.Days = None,
+    threshold: o.Threshold = None,
     auc_method: o.AUCMethod = "linear-up-log-down",
     blq: o.BLQ = "default",
     route: o.Route = "cells",
     infusion_duration: o.InfusionDuration = 0.0,
+    dose: o.Dose = None,
+    dose_unit: o.DoseUnit = None,
+    time: o.Time = None,
+    time_zero: o.TimeZero = None,
+    tmax_tie: o.TmaxTie = None,
+    window_end: o.WindowEnd = None,
+    lambda_z_min_points: o.LambdaZMinPoints = None,
+    lambda_z_max_points: o.LambdaZMaxPoints = None,
+    lambda_z_not_before: o.LambdaZNotBefore = None,
+    lambda_z_not_after: o.LambdaZNotAfter = None,
+    lambda_z_min_span: o.LambdaZMinSpan = None,
+    lambda_z_tolerance: o.LambdaZTolerance = None,
+    lambda_z_weights: o.LambdaZWeights = None,
+    lambda_z_order: o.LambdaZOrder = None,
+    slopes: o.Slopes = None,
     parameters: o.Parameters = "core",
     by: o.By = "group",
     model: o.ModelName = "ecp",
@@ -37,6 +54,9 @@ def run(
     negative: o.Negative = "error",
     time_unit: o.TimeUnit = None,
     value_unit: o.ValueUnit = None,
+    cdisc: o.CDISC = False,
+    study: o.Study = None,
+    specimen: o.Specimen = None,
     settings: o.Settings = None,
     force: o.Force = False,
     quiet: o.Quiet = False,
@@ -56,11 +76,12 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
         given: the resolved options of `run`, by name.
     """
     from cellkinetics.cli import fit, nca, pool
+    from cellkinetics.cli.cdisc import cdisc_options
     from cellkinetics.cli.reading import read_input, reading_options
     from cellkinetics.cli.report import REPORT, build_report, clear_figures, tell_report
     from cellkinetics.cli.session import Session
 
-    planned = (*nca.FILES, *fit.FILES, *pool.FILES, REPORT)
+    planned = (*nca.PLANNED, *fit.FILES, *pool.FILES, REPORT)
     with Session(
         command,
         given,
@@ -71,11 +92,10 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
         quiet=given["quiet"],
         seed=given["seed"],
     ) as session:
-        rules = nca.nca_options(
-            given["windows"], given["auc_method"], given["blq"], given["route"], given["infusion_duration"]
-        )
+        rules = nca.nca_options(given)
         nca.check_parameters(given["parameters"], rules)
         grouping = nca.parse_grouping(given["by"])
+        asked = cdisc_options(given)
         fixed = pool.fixed_values(given["fix"])
         fit.check_model(given["model"], fixed)
         pool.check_method(given["method"])
@@ -97,7 +117,7 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
         cohort = read_input(session, Path(given["data"]), reading, check)
         clear_figures(session.folder)
         with session.stage("nca", alone=False):
-            nca.write_nca(session, cohort, rules, given["parameters"], grouping)
+            nca.write_nca(session, cohort, rules, given["parameters"], grouping, asked)
         with session.stage("fit", alone=False):
             fit.write_fits(session, cohort, given["model"], given["seed"])
         with session.stage("pool", alone=False):

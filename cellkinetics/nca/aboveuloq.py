@@ -9,12 +9,12 @@ import numpy as np
 from cellkinetics.data.cohort import BoolArray, FloatArray
 from cellkinetics.nca.column import Key
 from cellkinetics.nca.curve import Curve
-from cellkinetics.nca.parameters import BY_CODE, required
+from cellkinetics.nca.parameters import required
 from cellkinetics.nca.peak import Landmarks
 from cellkinetics.nca.terminal import Terminal
 
 _PEAK = frozenset({"CMAX", "TMAX"})
-_WHOLE = frozenset({"AUCLST", "AUCALL", "AUMCLST"})
+_WHOLE = frozenset({"AUCLST", "AUCALL", "AUMCLST", "TABOVE"})
 
 
 def rests_above(
@@ -27,6 +27,7 @@ def rests_above(
     | Cmax, Tmax; whole areas and moments, and what needs them | the curve has one |
     | Clast, C0 | it is that sample, or C0 is extrapolated from it |
     | lambda_z and what is read off the line | it is a point of the line |
+    | the level at a day | it is the sample of that day, or a neighbour of that day |
     | a window's area | it or a neighbour of it lies within, or the extrapolating line has one |
 
     Args:
@@ -47,21 +48,23 @@ def rests_above(
     start = curve.above[0] | (curve.above[1] & (curve.time[1] == 0))
     in_line = np.zeros_like(somewhere)
     if line is not None:
-        in_line = np.asarray((curve.above & (curve.time >= line.lower)).any(axis=0))
+        in_line = np.asarray((curve.above & (curve.time >= line.lower) & (curve.time <= line.upper)).any(axis=0))
     masks = {}
     for key in keys:
         needs = required([key])
-        if key.start is not None and key.end is not None:
+        if key.start is not None and key.end is not None and "AUCINT" in needs:
             share = extrapolated[Key("AUCINT", key.start, key.end)] > 0
             masks[key] = _near(curve, key.start, key.end) | (share & (in_line | last))
             if key.code == "AUCINTPE":
                 masks[key] &= share
-        elif needs & _WHOLE or key.code in _PEAK:
+        elif needs & (_WHOLE | _PEAK):
             masks[key] = somewhere
+        elif "CDAY" in needs and key.start is not None:
+            masks[key] = _near(curve, key.start, key.start)
         elif "LAMZ" in needs:
             masks[key] = in_line
-        elif BY_CODE[key.code].code in {"CLST", "C0"}:
-            masks[key] = last if key.code == "CLST" else start
+        elif needs & {"CLST", "C0"}:
+            masks[key] = last if "CLST" in needs else start
     return masks
 
 

@@ -23,6 +23,7 @@ class Flag(IntFlag):
     ABOVE_ULOQ = 16
     SAMPLE_LEFT_OUT = 32
     ONE_QUANTIFIABLE_SAMPLE = 64
+    STRADDLES_BREAK = 128
 
 
 _PEAK = frozenset({"CMAX", "TMAX"})
@@ -44,6 +45,10 @@ def sentence(flag: Flag, options: NCAOptions) -> str:
         Flag.SPAN_SHORT: f"terminal points span fewer than {limits.span_min} half-lives",
         Flag.EXTRAPOLATED_HIGH: f"more than {limits.extrapolated_max} % of the area is extrapolated",
         Flag.TMAX_EARLY: f"Tmax is before day {limits.tmax_min}: the peak may come from the infusion catheter",
+        Flag.STRADDLES_BREAK: (
+            "the terminal points lie on both sides of the break between contraction and persistence: "
+            "their half-life is that of neither phase"
+        ),
         Flag.ABOVE_ULOQ: (
             "it rests on a sample above the upper limit of quantification, whose true value is higher; "
             "Cmax and the areas that are not extrapolated are lower bounds"
@@ -56,7 +61,7 @@ def sentence(flag: Flag, options: NCAOptions) -> str:
     }[flag]
 
 
-def below(value: FloatArray, limit: float) -> BoolArray:
+def below(value: FloatArray, limit: float | FloatArray) -> BoolArray:
     """Say which values are below a limit by more than rounding (1e-9 of the limit).
 
     A span of exactly two half-lives comes out as 1.9999999999996 as easily as 2.
@@ -65,7 +70,7 @@ def below(value: FloatArray, limit: float) -> BoolArray:
         >>> below(np.array([1.9, 1.9999999999996, np.nan]), 2.0).tolist()
         [True, False, False]
     """
-    return value < limit - 1e-9 * abs(limit)
+    return np.asarray(value < limit - 1e-9 * np.abs(limit))
 
 
 def terminal_flags(r2adj: FloatArray, span: FloatArray, options: NCAOptions) -> FlagArray:
@@ -82,6 +87,19 @@ def terminal_flags(r2adj: FloatArray, span: FloatArray, options: NCAOptions) -> 
     if limits.span_min is not None:
         flags[below(span, limits.span_min)] |= Flag.SPAN_SHORT
     return flags
+
+
+def straddle_flags(lower: FloatArray, upper: FloatArray, break_time: FloatArray) -> FlagArray:
+    """Mark terminal lines with points on both sides of the break between the phases; arrays ``(n,)``.
+
+    A point at the break belongs to both phases. Where there is no break (NaN) nothing is marked.
+
+    Example:
+        >>> straddle_flags(np.array([14.0, 21.0]), np.array([84.0, 84.0]), np.array([21.0, 21.0])).tolist()
+        [32, 0]
+    """
+    astride = below(lower, break_time) & below(break_time, upper)
+    return np.where(astride, Flag.STRADDLES_BREAK, 0).astype(np.int16)
 
 
 def flag(
@@ -126,7 +144,7 @@ def flag(
         percent = _extrapolated(key, needs, extrapolated)
         if percent is not None and limits.extrapolated_max is not None:
             marks[below(-percent, -limits.extrapolated_max)] |= Flag.EXTRAPOLATED_HIGH
-        if key.code in _PEAK:
+        if needs & _PEAK:
             marks[early] |= Flag.TMAX_EARLY
         if key in above:
             marks[above[key]] |= Flag.ABOVE_ULOQ
@@ -140,7 +158,7 @@ def flag(
 def _extrapolated(key: Key, needs: frozenset[str], extrapolated: dict[Key, FloatArray]) -> FloatArray | None:
     """Return the extrapolated percentage that a result rests on."""
     if BY_CODE[key.code].windowed:
-        return extrapolated.get(Key("AUCINT", key.start, key.end))
+        return extrapolated.get(Key("AUCINT", key.start, key.end)) if "AUCINT" in needs else None
     if needs & _OBSERVED:
         return extrapolated.get(Key("AUCPEO"))
     return extrapolated.get(Key("AUCPEP")) if needs & _PREDICTED else None

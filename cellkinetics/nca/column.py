@@ -9,20 +9,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cellkinetics.data.cohort import FloatArray
+from cellkinetics.data.cohort import BoolArray, FloatArray
+from cellkinetics.nca.reasons import Why
 
 ReasonArray = NDArray[np.int8]
 FlagArray = NDArray[np.int16]
 
 
 class Key(NamedTuple):
-    """A parameter, and for a windowed one its window; as in a table, NaN for the times says none.
+    """A parameter, and for a windowed one its window, of length 0 for a day; as in a table, NaN for the times
+    says none.
 
     Example:
         >>> Key("AUCINT", 0.0, 28.0).column, Key("CMAX").column
         ('AUCINT_0_28', 'CMAX')
-        >>> Key("TMAX", float("nan"), float("nan")).column
-        'TMAX'
+        >>> Key("TMAX", float("nan"), float("nan")).column, Key("CDAY", 28.0, 28.0).column
+        ('TMAX', 'CDAY_28')
     """
 
     code: str
@@ -34,6 +36,8 @@ class Key(NamedTuple):
         """The parameter's column in a wide table."""
         if self.start is None or math.isnan(self.start):
             return self.code
+        if self.start == self.end:
+            return f"{self.code}_{self.start:.12g}"
         return f"{self.code}_{self.start:.12g}_{self.end:.12g}"
 
 
@@ -50,3 +54,26 @@ class Column:
     value: FloatArray
     why: ReasonArray
     flags: FlagArray
+
+
+class Part(NamedTuple):
+    """Values and reasons of one parameter, arrays ``(n,)``, on their way to a `Column`."""
+
+    value: FloatArray
+    why: ReasonArray
+
+
+Parts = dict[Key, Part]
+
+
+def because(n: int, *conditions: tuple[BoolArray, Why]) -> ReasonArray:
+    """Return for each profile the first reason whose condition holds.
+
+    Example:
+        >>> because(2, (np.array([True, False]), Why.NO_QUANTIFIABLE)).tolist()
+        [2, 0]
+    """
+    why = np.zeros(n, np.int8)
+    for condition, reason in reversed(conditions):
+        why[condition] = reason
+    return why

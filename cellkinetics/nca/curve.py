@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from cellkinetics.nca.reasons import Why
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """The arrays that the engine works on, each ``(n, m)``, as in `Cohort`."""
+    """The arrays that the engine works on, each ``(n, m)``, and the dose ``(n,)``, as in `Cohort`."""
 
     time: FloatArray
     value: FloatArray
@@ -28,11 +28,13 @@ class Samples:
     lloq: FloatArray
     uloq: FloatArray
     mask: BoolArray
+    dose: FloatArray
 
     @classmethod
-    def of(cls, cohort: Cohort) -> Samples:
-        """Take the arrays of a cohort."""
-        return cls(cohort.time, cohort.value, cohort.censored, cohort.lloq, cohort.uloq, cohort.mask)
+    def of(cls, cohort: Cohort, time: Literal["actual", "nominal"] = "actual") -> Samples:
+        """Take the arrays of a cohort, with actual or nominal times."""
+        times = cohort.time if time == "actual" else cohort.nominal_time
+        return cls(times, cohort.value, cohort.censored, cohort.lloq, cohort.uloq, cohort.mask, cohort.dose)
 
     def block(self, start: int, stop: int) -> Samples:
         """Return the profiles ``start`` to ``stop - 1``."""
@@ -44,6 +46,7 @@ class Samples:
             self.lloq[part],
             self.uloq[part],
             self.mask[part],
+            self.dose[part],
         )
 
     def __len__(self) -> int:
@@ -82,6 +85,9 @@ class Curve:
         above: ``(m + 1, n)``, those above the upper limit; an imputed value that is had from such a
             sample counts too.
         fault: ``(n,)``, a `Why` for profiles of which nothing can be calculated.
+        sample_time: ``(m, n)``, the time of each sorted sample, +inf where it is left out.
+        limit: ``(n,)``, the largest LLOQ of the samples with a result; NaN if there is none.
+        has_blq: ``(n,)``, whether one of them is below quantification.
         order: ``(m, n)``, the position in the data of each sorted sample.
         role: ``(m, n)``, a `Role` of each sorted sample.
         level: ``(m, n)``, the value that each sorted sample counts as.
@@ -97,6 +103,9 @@ class Curve:
     before_first: FloatArray
     above: BoolArray
     fault: NDArray[np.int8]
+    sample_time: FloatArray
+    limit: FloatArray
+    has_blq: BoolArray
     order: IntArray
     role: NDArray[np.int8]
     level: FloatArray
@@ -168,6 +177,9 @@ def arrange(samples: Samples, options: NCAOptions) -> Curve:
         before_first=np.where(has & (first > 0), key[before, profiles], np.where(at_zero, 0.0, np.nan)),
         above=over,
         fault=fault,
+        sample_time=key,
+        limit=np.fmax.reduce(np.where(valid, lloq, np.nan), axis=0),
+        has_blq=np.asarray((valid & blq).any(axis=0)),
         order=order,
         role=role,
         level=level,
@@ -198,9 +210,12 @@ def _substitute(
         return level, missing
     factors = {"zero": 0.0, "lloq": 1.0, "lloq/2": 0.5}
     rules = options.blq
+    inside = (position > first) & (position < last)
+    starts = blq & ~np.concatenate([np.zeros((1, blq.shape[1]), bool), blq[:-1]])
     for rule, place in (
         (rules.before, position < first),
-        (rules.between, (position > first) & (position < last)),
+        (rules.between, inside & ~starts),
+        (rules.between if rules.first_between is None else rules.first_between, inside & starts),
         (rules.first_after, position == last + 1),
         (rules.later, position > last + 1),
     ):

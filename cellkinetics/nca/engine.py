@@ -3,45 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from cellkinetics.data.cohort import BoolArray, Cohort, FloatArray
+from cellkinetics.errors import SettingsError
 from cellkinetics.nca import acceptance, integrate
 from cellkinetics.nca.aboveuloq import rests_above
 from cellkinetics.nca.acceptance import Flag
-from cellkinetics.nca.column import Column, FlagArray, Key, ReasonArray
+from cellkinetics.nca.biphasic import find_break, two_phases
+from cellkinetics.nca.cellular import CODES, PHASE_CODES, put_cellular, put_phases
+from cellkinetics.nca.column import Column, FlagArray, Key, Part, Parts, ReasonArray, because
 from cellkinetics.nca.curve import Curve, Samples, arrange
+from cellkinetics.nca.drug import put_drug
 from cellkinetics.nca.options import NCAOptions, Window
 from cellkinetics.nca.parameters import BY_CODE, required, select
 from cellkinetics.nca.peak import Landmarks, landmarks
+from cellkinetics.nca.persistence import put_persistence
+from cellkinetics.nca.picks import Picks
 from cellkinetics.nca.reasons import Why
 from cellkinetics.nca.result import NCAResult
-from cellkinetics.nca.terminal import Terminal, candidates, terminal_line
+from cellkinetics.nca.terminal import Terminal, candidates, choose_line
 from cellkinetics.nca.window import Segments, extrapolated_area, observed_area
 from cellkinetics.units import is_day
 
 BLOCK = 4096  # profiles at a time: the arrays of one block stay in the processor's cache
 
 
-class _Part(NamedTuple):
-    """Values and reasons of one parameter, arrays ``(n,)``, on their way to a `Column`."""
-
-    value: FloatArray
-    why: ReasonArray
-
-
-Parts = dict[Key, _Part]
-
-
-def compute(samples: Samples, options: NCAOptions, keys: Sequence[Key] | None = None) -> dict[Key, Column]:
+def compute(
+    samples: Samples, options: NCAOptions, keys: Sequence[Key] | None = None, picks: Picks | None = None
+) -> dict[Key, Column]:
     """Calculate the parameters of every profile: arrays in, arrays out, no table.
 
     Args:
         samples: ``(n, m)`` arrays.
         options: the rules.
         keys: which parameters, see `cellkinetics.nca.parameters.select`; by default the core.
+        picks: terminal lines chosen by hand.
 
     Returns:
         One `Column` a key. A value is finite, or NaN with a reason.
@@ -53,10 +52,13 @@ def compute(samples: Samples, options: NCAOptions, keys: Sequence[Key] | None = 
     """
     keys = select("core", options) if keys is None else tuple(keys)
     with np.errstate(all="ignore"):
-        return _compute(arrange(samples, options), options, keys)
+        dose = samples.dose if options.dose is None else np.full(len(samples), options.dose)
+        return _compute(arrange(samples, options), options, keys, dose, picks)
 
 
-def _compute(curve: Curve, options: NCAOptions, keys: Sequence[Key]) -> dict[Key, Column]:
+def _compute(
+    curve: Curve, options: NCAOptions, keys: Sequence[Key], dose: FloatArray, picks: Picks | None
+) -> dict[Key, Column]:
     needs = required(keys)
     marks = landmarks(curve, options.tmax_tie)
     segments = cut(curve, marks.tmax, options)
@@ -66,22 +68,30 @@ def _compute(curve: Curve, options: NCAOptions, keys: Sequence[Key]) -> dict[Key
     n = len(curve.fault)
     missed, extrapolated = np.zeros(n, np.int16), dict[Key, FloatArray]()
     line = None
+    straddle = "LAMZ" in needs and options.acceptance.straddle and options.route == "cells"
+    decline = candidates(curve.quantified, marks.peak, with_peak=True)
+    if needs & PHASE_CODES:
+        put_phases(parts, two_phases(curve.time, curve.value, decline), marks)
     if "LAMZ" in needs:
-        line = terminal_line(
-            curve.time,
-            curve.value,
-            candidates(curve.quantified, marks.peak, with_peak=options.route == "bolus"),
-            min_points=options.lambda_z_min_points,
-            tolerance=options.lambda_z_tolerance,
-        )
+        line = choose_line(curve, marks.peak, options, picks).line
         _put_line(parts, line, marks)
         missed = acceptance.terminal_flags(line.r2adj, parts[Key("LAMZSPN")].value, options)
+        if straddle:
+            missed |= acceptance.straddle_flags(
+                line.lower, line.upper, find_break(curve.time, curve.value, decline).time
+            )
         extrapolated = {key: parts[key].value for key in (Key("AUCPEO"), Key("AUCPEP"))}
         if "AUCINT" in needs:
-            windows = dict.fromkeys((k.start, k.end) for k in keys if k.start is not None and k.end is not None)
+            windows = dict.fromkeys(
+                (k.start, k.end) for k in keys if k.start is not None and k.end is not None and BY_CODE[k.code].windowed
+            )
             extrapolated |= _put_windows(parts, tuple(windows), curve, segments, marks, line, missed == 0, options)
     if "AUMCLST" in needs:
         _put_moments(parts, segments, marks, line, options)
+    if needs & CODES:
+        put_cellular(parts, curve, segments, marks, keys, options)
+        put_persistence(parts, curve, marks)
+    put_drug(parts, keys, curve, segments, dose, options)
     above = rests_above(keys, curve, marks, line, extrapolated)
     return _finish(parts, extrapolated, keys, curve, missed, marks.tmax, above, options)
 
@@ -89,7 +99,7 @@ def _compute(curve: Curve, options: NCAOptions, keys: Sequence[Key]) -> dict[Key
 def _put_samples(parts: Parts, curve: Curve, marks: Landmarks) -> None:
     """Write what is read off single samples."""
     n = len(curve.fault)
-    none = _because(n, (~marks.has, Why.NO_QUANTIFIABLE))
+    none = because(n, (~marks.has, Why.NO_QUANTIFIABLE))
     for code, value in (
         ("CMAX", marks.cmax),
         ("TMAX", marks.tmax),
@@ -97,14 +107,14 @@ def _put_samples(parts: Parts, curve: Curve, marks: Landmarks) -> None:
         ("TLST", marks.tlast),
         ("TFQ", marks.tfirst),
     ):
-        parts[Key(code)] = _Part(value, none)
+        parts[Key(code)] = Part(value, none)
     c0 = np.where(curve.imputed, curve.value[0], np.where(curve.time[1] == 0, curve.value[1], np.nan))
     for code, value in (("TLAG", curve.before_first), ("C0", c0)):
-        parts[Key(code)] = _Part(
-            value, _because(n, (~marks.has, Why.NO_QUANTIFIABLE), (np.isnan(value), Why.NO_TIME_ZERO))
+        parts[Key(code)] = Part(
+            value, because(n, (~marks.has, Why.NO_QUANTIFIABLE), (np.isnan(value), Why.NO_TIME_ZERO))
         )
-    parts[Key("NSAMPLE")] = _Part(curve.n_samples.astype(float), _because(n))
-    parts[Key("NQUANT")] = _Part(curve.quantified.sum(axis=0).astype(float), _because(n))
+    parts[Key("NSAMPLE")] = Part(curve.n_samples.astype(float), because(n))
+    parts[Key("NQUANT")] = Part(curve.quantified.sum(axis=0).astype(float), because(n))
 
 
 def _put_areas(parts: Parts, curve: Curve, segments: Segments, marks: Landmarks) -> None:
@@ -113,20 +123,12 @@ def _put_areas(parts: Parts, curve: Curve, segments: Segments, marks: Landmarks)
     for code, which in (("AUCLST", to_last), ("AUCALL", segments.exists)):
         spans = np.where(marks.has, which.any(axis=0), curve.end > 0)
         area = np.where(marks.has, _sum(segments.area, which), 0.0)
-        parts[Key(code)] = _Part(area, _because(len(spans), (~spans, Why.NO_INTERVAL)))
+        parts[Key(code)] = Part(area, because(len(spans), (~spans, Why.NO_INTERVAL)))
 
 
 def _to_last(segments: Segments, marks: Landmarks) -> BoolArray:
     """Return the segments that end at the last quantified sample or before it."""
     return segments.exists & (np.arange(1, len(segments.time))[:, None] <= marks.last)
-
-
-def _because(n: int, *conditions: tuple[BoolArray, Why]) -> ReasonArray:
-    """Return for each profile the first reason whose condition holds."""
-    why = np.zeros(n, np.int8)
-    for condition, reason in reversed(conditions):
-        why[condition] = reason
-    return why
 
 
 def _sum(rows: FloatArray, which: BoolArray) -> FloatArray:
@@ -165,13 +167,13 @@ def _put_line(parts: Parts, line: Terminal, marks: Landmarks) -> None:
         ("R2ADJ", line.r2adj),
         ("CORRXY", line.corrxy),
     ):
-        parts[Key(code)] = _Part(value, why)
+        parts[Key(code)] = Part(value, why)
     observed = parts[Key("AUCLST")]
     why = np.where(why == Why.CALCULATED, observed.why, why)
     for suffix, tail in _tails(line, marks):
         area = observed.value + tail
-        parts[Key(f"AUCIF{suffix}")] = _Part(area, why)
-        parts[Key(f"AUCPE{suffix}")] = _Part(100.0 * (tail / area), why)
+        parts[Key(f"AUCIF{suffix}")] = Part(area, why)
+        parts[Key(f"AUCPE{suffix}")] = Part(100.0 * (tail / area), why)
 
 
 def _tails(line: Terminal, marks: Landmarks) -> tuple[tuple[str, FloatArray], ...]:
@@ -215,7 +217,7 @@ def _put_windows(
         tail = np.where(by_line, extrapolated_area(height, line.lambda_z, marks.tlast, start, end), 0.0)
         area = np.where(marks.has, area + tail, 0.0)
         lost = beyond & ~by_line & (options.window_end != "zero")
-        why = _because(
+        why = because(
             n,
             (start < begins, Why.NO_TIME_ZERO),
             (lost & has_line & extrapolates, Why.LAMBDA_Z_NOT_ACCEPTED),
@@ -223,7 +225,7 @@ def _put_windows(
         )
         share = np.where(area == 0, 0.0, 100.0 * (tail / area))
         key = Key("AUCINT", start, end)
-        parts[key], parts[Key("AUCINTPE", start, end)] = _Part(area, why), _Part(share, why)
+        parts[key], parts[Key("AUCINTPE", start, end)] = Part(area, why), Part(share, why)
         percentages[key] = share
     return percentages
 
@@ -241,15 +243,15 @@ def _put_moments(
     log = segments.log
     moment[log] = integrate.log_moment(t1[log], c1[log], t2[log], c2[log])
     aumclst = _sum(moment, _to_last(segments, marks))
-    parts[Key("AUMCLST")] = _Part(aumclst, parts[Key("AUCLST")].why)
+    parts[Key("AUMCLST")] = Part(aumclst, parts[Key("AUCLST")].why)
     ends = ["LST"]
     if line is not None:
         for suffix, tail in _tails(line, marks):
             why = parts[Key(f"AUCIF{suffix}")].why
             beyond = tail * (marks.tlast + 1.0 / line.lambda_z)
             total = aumclst + beyond
-            parts[Key(f"AUMCIF{suffix}")] = _Part(total, why)
-            parts[Key(f"AUMCPE{suffix}")] = _Part(100.0 * (beyond / total), why)
+            parts[Key(f"AUMCIF{suffix}")] = Part(total, why)
+            parts[Key(f"AUMCPE{suffix}")] = Part(100.0 * (beyond / total), why)
             ends.append(f"IF{suffix}")
     less = options.infusion_duration / 2.0 if options.route == "infusion" else 0.0
     for end in ends:
@@ -257,7 +259,7 @@ def _put_moments(
         mean_time = parts[Key(f"AUMC{end}")].value / area - less
         why = np.where((why == Why.CALCULATED) & (area == 0), Why.ZERO_AREA, why).astype(np.int8)
         for prefix in ("MRTEV", "MRTIB", "MRTIC"):
-            parts[Key(f"{prefix}{end}")] = _Part(mean_time, why)
+            parts[Key(f"{prefix}{end}")] = Part(mean_time, why)
 
 
 def _finish(
@@ -312,14 +314,15 @@ def noncompartmental(
         windows: partial areas, as pairs or as ``"0-28,0-84"``; instead of those of ``options``.
         options: the rules; `NCAOptions` by default. The credible Tmax is in days, and is not looked at
             where the cohort's time unit is another.
-        parameters: ``core`` (default), ``all``, or codes; see `cellkinetics.nca.parameters.select`.
+        parameters: ``core`` (default), another group, ``all``, or codes; see `cellkinetics.nca.parameters.select`.
         progress: called as ``progress(done, total)`` with numbers of profiles.
 
     Returns:
         An `NCAResult` with ``.table``, ``.wide``, ``.points`` and ``.summary()``.
 
     Raises:
-        SettingsError: for an option or a parameter that does not exist, or windows that are none.
+        SettingsError: for an option or a parameter that does not exist, or windows that are none; for nominal
+            times or choices by hand that the data do not have.
 
     Example:
         >>> cohort = Cohort.from_arrays([[0.0, 7.0, 14.0, 28.0]], [[0.0, 900.0, 400.0, 100.0]])
@@ -329,13 +332,16 @@ def noncompartmental(
     """
     options = _resolved(NCAOptions() if options is None else options, windows, cohort.time_unit)
     keys = select(parameters, options)
-    samples = Samples.of(cohort)
+    if options.time == "nominal" and not np.isfinite(cohort.nominal_time).any():
+        raise SettingsError("the data have no nominal time; name its column, or use the actual time")
+    samples, picks = Samples.of(cohort, options.time), Picks.of(cohort, options)
     n = len(cohort)
     unusable = np.array([fault is not None for fault in cohort.unusable], dtype=bool)
     blocks: list[dict[Key, Column]] = []
     for start in range(0, n, BLOCK):
         stop = min(start + BLOCK, n)
-        blocks.append(compute(samples.block(start, stop), options, keys))
+        chosen = None if picks is None else picks.take(np.arange(start, stop))
+        blocks.append(compute(samples.block(start, stop), options, keys, chosen))
         if progress is not None:
             progress(stop, n)
     columns = {

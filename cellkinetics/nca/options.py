@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cellkinetics.errors import SettingsError
+from cellkinetics.units import DEFAULT_DOSE_UNIT
 
 AUCMethod = Literal["linear", "linear-up-log-down", "linear-log", "log"]
 Route = Literal["cells", "bolus", "infusion", "extravascular"]
 TimeZero = Literal["auto", "zero", "none", "first", "c0"]
+LineWeights = Literal["1", "1/y", "1/y2"]
 WindowEnd = Literal["observed", "predicted", "zero", "missing"]
 BLQRule = Literal["zero", "drop", "lloq", "lloq/2"] | Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Window = tuple[float, float]
@@ -44,6 +46,8 @@ class BLQRules(_Settings):
     Attributes:
         before: before the first quantifiable sample.
         between: between two quantifiable samples.
+        first_between: the first of a run of them between two quantifiable samples; None for the rule of
+            the others there.
         first_after: the first one after the last quantifiable sample.
         later: all that follow it.
 
@@ -57,6 +61,7 @@ class BLQRules(_Settings):
 
     before: BLQRule = "zero"
     between: BLQRule = "drop"
+    first_between: BLQRule | None = None
     first_after: BLQRule = "zero"
     later: BLQRule = "drop"
 
@@ -69,11 +74,64 @@ BLQ_PRESETS: Mapping[str, BLQRules] = MappingProxyType(
         "zero": BLQRules(before="zero", between="zero", first_after="zero", later="zero"),
         "drop": BLQRules(before="drop", between="drop", first_after="drop", later="drop"),
         "lloq": BLQRules(before="lloq", between="lloq", first_after="lloq", later="lloq"),
+        "qpnca-1": BLQRules(before="zero", between="drop", first_after="drop", later="drop"),
+        "qpnca-2": BLQRules(before="zero", between="zero", first_after="zero", later="zero"),
+        "qpnca-3": BLQRules(before="zero", first_between="lloq/2", between="drop", first_after="lloq/2", later="drop"),
+        "qpnca-4": BLQRules(before="zero", first_between="lloq/2", between="zero", first_after="lloq/2", later="zero"),
         "half-lloq": BLQRules(before="lloq/2", between="lloq/2", first_after="lloq/2", later="lloq/2"),
     }
 )
 """Named sets of rules: ``pknca`` and ``winnonlin`` are what those tools do by default with a BLQ
-sample (WinNonlin reads a BLQ text as no sample, except before the first quantifiable one)."""
+sample (WinNonlin reads a BLQ text as no sample, except before the first quantifiable one). ``qpnca-1``
+to ``qpnca-4`` are the rules for LOQ values of the R package qpNCA: after the first measurable sample
+nothing, zero, or LLOQ/2 for the first of each run and nothing or zero for the others. There, the LLOQ/2
+is a measurement like any other; here it never is a peak, a last value or a terminal point."""
+
+
+class Slope(_Settings):
+    """A choice by hand for the terminal line of one subject's profiles.
+
+    Attributes:
+        subject: as in the data.
+        analyte, occasion: as in the data; empty for every one.
+        first, last: times of the first and last point: every quantified sample between them is in the
+            line, whatever the other rules say. Both or neither.
+        exclude: times of samples that are left out of the line.
+        reason: why, for the record; needed where samples are left out.
+
+    Raises:
+        SettingsError: for one that chooses nothing.
+
+    Example:
+        >>> Slope(subject="P01", first=14, last=56).named
+        "subject 'P01'"
+    """
+
+    subject: Annotated[str, Field(min_length=1)]
+    analyte: str = ""
+    occasion: str = ""
+    first: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    last: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    exclude: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] = ()
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Slope:
+        if (self.first is None) != (self.last is None):
+            raise SettingsError(f"{self.named}: give both first and last, or neither")
+        if self.first is not None and self.last is not None and self.first >= self.last:
+            raise SettingsError(f"{self.named}: last must be after first")
+        if self.first is None and not self.exclude:
+            raise SettingsError(f"{self.named}: give first and last, or times to exclude")
+        if self.exclude and not self.reason:
+            raise SettingsError(f"{self.named}: give the reason for which samples are excluded")
+        return self
+
+    @property
+    def named(self) -> str:
+        """Whom it is about, in words."""
+        others = (("analyte", self.analyte), ("occasion", self.occasion))
+        return ", ".join([f"subject {self.subject!r}", *(f"{what} {name!r}" for what, name in others if name)])
 
 
 class Acceptance(_Settings):
@@ -83,6 +141,8 @@ class Acceptance(_Settings):
         r2adj_min: smallest adjusted R2 of the terminal line.
         span_min: smallest span of the terminal points, in half-lives.
         extrapolated_max: largest extrapolated part of an area, percent.
+        straddle: whether a terminal line with points on both sides of the break between contraction and
+            persistence is marked, for the route ``cells``: its half-life is that of neither phase.
         tmax_min: earliest credible Tmax in days, for the route ``cells`` and data in days only: an
             earlier peak may come from the catheter through which the cells were given.
 
@@ -95,6 +155,7 @@ class Acceptance(_Settings):
     span_min: float | None = 2.0
     extrapolated_max: float | None = 20.0
     tmax_min: float | None = 1.0
+    straddle: bool = True
 
 
 class NCAOptions(_Settings):
@@ -109,12 +170,24 @@ class NCAOptions(_Settings):
         route: ``cells``, ``bolus``, ``infusion`` or ``extravascular``. Only a bolus may have Cmax
             among its terminal points and a back-extrapolated value at time zero.
         infusion_duration: for the route ``infusion``; half of it is taken off every mean time.
+        dose: of every profile, instead of the dose in the data; 0 is none.
+        dose_unit: its unit, a label.
         time_zero: what stands at time zero where no sample does: ``zero``, ``none`` (nothing),
             ``first`` (the first value), ``c0`` (back-extrapolated), ``auto`` (``c0`` for a bolus,
             else ``zero``).
+        time: ``actual`` or ``nominal`` times of the samples; a sample without the one asked for is left out.
         lambda_z_min_points: fewest points of the terminal line, at least 3.
         lambda_z_tolerance: an adjusted R2 this close to the best one is as good, and the line with
             more points is taken.
+        days: for the level at a day (CDAY), in the time unit of the data; also as text, ``"28,84"``.
+        threshold: for the time above it (TABOVE); by default the LLOQ, the profile's largest.
+        lambda_z_max_points: most points of the terminal line; None for no limit.
+        lambda_z_not_before, lambda_z_not_after: times between which terminal points must lie.
+        lambda_z_min_span: fewest half-lives that the points must span to take part.
+        lambda_z_weights: of a point in the regression of ln C: ``1``, ``1/y`` or ``1/y2``, y being C.
+        lambda_z_order: ``winnonlin`` asks for a falling slope first and compares adjusted R2 among
+            these lines; ``pknca`` compares among all lines, and then asks for a falling slope.
+        slopes: choices by hand, see `Slope`.
         acceptance: thresholds for flags.
         tmax_tie: ``first`` or ``last`` of several equal maxima.
         window_end: a window that ends after the last sample is extrapolated with lambda_z from the
@@ -134,9 +207,21 @@ class NCAOptions(_Settings):
     blq: BLQRules = BLQ_PRESETS["default"]
     route: Route = "cells"
     infusion_duration: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    dose: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    dose_unit: str = DEFAULT_DOSE_UNIT
     time_zero: TimeZero = "auto"
+    time: Literal["actual", "nominal"] = "actual"
     lambda_z_min_points: Annotated[int, Field(ge=3)] = 3
     lambda_z_tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-4
+    days: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = (28.0,)
+    threshold: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    lambda_z_max_points: Annotated[int, Field(ge=3)] | None = None
+    lambda_z_not_before: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    lambda_z_not_after: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    lambda_z_min_span: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    lambda_z_weights: LineWeights = "1"
+    lambda_z_order: Literal["winnonlin", "pknca"] = "winnonlin"
+    slopes: tuple[Slope, ...] = ()
     acceptance: Acceptance = Acceptance()
     tmax_tie: Literal["first", "last"] = "first"
     window_end: WindowEnd = "observed"
@@ -161,6 +246,16 @@ class NCAOptions(_Settings):
         for start, end in value:
             if not (0 <= start < end and math.isfinite(end)):
                 raise SettingsError(f"window {start:g}-{end:g}: the start must be 0 or later, the end after the start")
+        return tuple(dict.fromkeys(value))
+
+    @field_validator("days", mode="before")
+    @classmethod
+    def _parse_days(cls, value: Any) -> Any:
+        return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("days")
+    @classmethod
+    def _each_day_once(cls, value: tuple[float, ...]) -> tuple[float, ...]:
         return tuple(dict.fromkeys(value))
 
     @property

@@ -3,41 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from cellkinetics.errors import SettingsError
+from cellkinetics.nca.cellular import CELLULAR
 from cellkinetics.nca.column import Key
+from cellkinetics.nca.drug import DRUG
 from cellkinetics.nca.options import NCAOptions, Route
-from cellkinetics.units import UnitKind
-
-_ANY: tuple[Route, ...] = ("cells", "bolus", "infusion", "extravascular")
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of the analysis.
-
-    Attributes:
-        code: its name in every table, at most 8 of A-Z, 0-9 and ``_``.
-        label: what it is, at most 40 characters.
-        unit_kind: see `cellkinetics.units.unit_label`.
-        formula: how it is had, in the field's symbols.
-        depends: codes of the parameters that its formula needs.
-        group: ``core`` is calculated unless something else is asked for; ``more`` on request.
-        cdisc: whether the code is CDISC controlled terminology (PKPARMCD); otherwise it is ours.
-        routes: the routes for which it has a meaning.
-        windowed: whether there is one value for every window.
-    """
-
-    code: str
-    label: str
-    unit_kind: UnitKind
-    formula: str
-    depends: tuple[str, ...] = ()
-    group: str = "core"
-    cdisc: bool = True
-    routes: tuple[Route, ...] = _ANY
-    windowed: bool = False
+from cellkinetics.nca.parameter import Parameter
 
 
 def _mean_times(prefix: str, label: str, routes: tuple[Route, ...], less: str) -> tuple[Parameter, ...]:
@@ -55,7 +27,7 @@ def _mean_times(prefix: str, label: str, routes: tuple[Route, ...], less: str) -
         for end, words, moment, area, group in (
             ("LST", "to Last Quantifiable", "AUMCLST", "AUCLST", "core"),
             ("IFO", "Infinity Obs", "AUMCIFO", "AUCIFO", "core"),
-            ("IFP", "Infinity Pred", "AUMCIFP", "AUCIFP", "more"),
+            ("IFP", "Infinity Pred", "AUMCIFP", "AUCIFP", "drug"),
         )
     )
 
@@ -119,7 +91,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "moment",
         "AUMCLST + Clast (Tlast / lambda_z + 1 / lambda_z^2)",
         ("AUMCLST", "CLST", "TLST", "LAMZ"),
-        group="more",
+        group="drug",
     ),
     Parameter(
         "AUMCIFP",
@@ -127,31 +99,33 @@ PARAMETERS: tuple[Parameter, ...] = (
         "moment",
         "as AUMCIFO, with the line's value at Tlast",
         ("AUMCLST", "TLST", "LAMZ", "LAMZICPT"),
-        group="more",
+        group="drug",
     ),
     Parameter(
-        "AUMCPEO", "AUMC % Extrapolation Obs", "percent", "100 * (AUMCIFO - AUMCLST) / AUMCIFO", ("AUMCIFO",), "more"
+        "AUMCPEO", "AUMC % Extrapolation Obs", "percent", "100 * (AUMCIFO - AUMCLST) / AUMCIFO", ("AUMCIFO",), "drug"
     ),
     Parameter(
-        "AUMCPEP", "AUMC % Extrapolation Pred", "percent", "100 * (AUMCIFP - AUMCLST) / AUMCIFP", ("AUMCIFP",), "more"
+        "AUMCPEP", "AUMC % Extrapolation Pred", "percent", "100 * (AUMCIFP - AUMCLST) / AUMCIFP", ("AUMCIFP",), "drug"
     ),
     *_mean_times("MRTEV", "Extravasc", ("extravascular",), ""),
     *_mean_times("MRTIB", "IV Bolus", ("cells", "bolus"), ""),
     *_mean_times("MRTIC", "IV Cont Inf", ("infusion",), " - infusion_duration / 2"),
     Parameter("NSAMPLE", "Number of Samples", "count", "samples with a result at or after time zero", cdisc=False),
     Parameter("NQUANT", "Number of Quantifiable Samples", "count", "those with a quantified value", cdisc=False),
+    *CELLULAR,
+    *DRUG,
 )
 """Every parameter, in the order of the tables."""
 
 BY_CODE = {parameter.code: parameter for parameter in PARAMETERS}
-GROUPS = ("core", "all")
+GROUPS = ("core", *dict.fromkeys(p.group for p in PARAMETERS if p.group != "core"), "all")
 
 
 def select(parameters: str | Iterable[str] | None, options: NCAOptions) -> tuple[Key, ...]:
     """Resolve what the user asked for into keys, in the registry's order.
 
     Args:
-        parameters: ``core`` (the default), ``all``, codes, or several of them, also as one text with
+        parameters: ``core`` (the default), another group, ``all``, codes, or several of them, also as one text with
             commas. Groups bring only what has a meaning for the route; a code that is named stays.
         options: for the route and the windows.
 
@@ -173,7 +147,7 @@ def select(parameters: str | Iterable[str] | None, options: NCAOptions) -> tuple
             codes |= {
                 parameter.code
                 for parameter in PARAMETERS
-                if options.route in parameter.routes and (name.lower() == "all" or parameter.group == "core")
+                if options.route in parameter.routes and name.lower() in {"all", parameter.group}
             }
         elif name.upper() in BY_CODE:
             codes.add(name.upper())
@@ -186,6 +160,8 @@ def select(parameters: str | Iterable[str] | None, options: NCAOptions) -> tuple
         if parameter.code in codes:
             if parameter.windowed:
                 keys.extend(Key(parameter.code, start, end) for start, end in options.windows)
+            elif parameter.daily:
+                keys.extend(Key(parameter.code, day, day) for day in options.days)
             else:
                 keys.append(Key(parameter.code))
     return tuple(keys)

@@ -34,6 +34,18 @@ class Why(IntEnum):
     OVERFLOW = 14
     NOT_FOR_ROUTE = 15
     UNUSABLE_PROFILE = 16  # tables give the profile's own fault instead
+    ONE_PHASE = 17
+    TOO_FEW_FOR_TWO_PHASES = 18
+    NO_RISE = 19
+    NOT_RISING = 20
+    ABOVE_FROM_THE_START = 21
+    NOT_OBSERVED = 22
+    NO_THRESHOLD = 23
+    THRESHOLD_BELOW_LLOQ = 24
+    NO_BLQ_AFTER_PEAK = 25
+    STILL_POSITIVE = 26
+    NO_DOSE = 27
+    ZERO_DOSE = 28
 
     @property
     def code(self) -> str:
@@ -57,8 +69,8 @@ SENTENCES: Mapping[Why, str] = MappingProxyType(
         Why.BLQ_WITHOUT_LLOQ: "the rule for samples below quantification needs an LLOQ, and a sample has none",
         Why.NO_INTERVAL: "a single sample at time zero spans no interval",
         Why.NO_TIME_ZERO: "there is no sample at time zero, and the options do not impute one",
-        Why.TOO_FEW_POINTS: "fewer quantifiable samples after Cmax than a terminal slope needs",
-        Why.SLOPE_NOT_NEGATIVE: "no choice of terminal points gives a falling slope",
+        Why.TOO_FEW_POINTS: "fewer quantifiable samples that may be terminal than a terminal slope needs",
+        Why.SLOPE_NOT_NEGATIVE: "no choice of terminal points that the rules allow gives a falling slope",
         Why.WINDOW_NOT_COVERED: "the window ends after the last sample, and there is no terminal slope to extrapolate",
         Why.LAMBDA_Z_NOT_ACCEPTED: (
             "the window ends after the last sample, and the terminal slope misses the acceptance thresholds"
@@ -67,5 +79,17 @@ SENTENCES: Mapping[Why, str] = MappingProxyType(
         Why.OVERFLOW: "the calculation leaves the range of double-precision numbers",
         Why.NOT_FOR_ROUTE: "the parameter has no meaning for this route",
         Why.UNUSABLE_PROFILE: "the profile's data cannot be used",
+        Why.NO_DOSE: "the dose is not known; give a column of doses, or one dose for all",
+        Why.ZERO_DOSE: "the dose is zero, and nothing can be divided by it",
+        Why.ONE_PHASE: "one phase describes the decline as well as two (BIC)",
+        Why.TOO_FEW_FOR_TWO_PHASES: "fewer than three quantifiable samples for each of two phases of decline",
+        Why.NO_RISE: "no quantifiable sample before Cmax shows the rise",
+        Why.NOT_RISING: "the line through the samples up to Cmax does not rise",
+        Why.ABOVE_FROM_THE_START: "the first sample is above this level already",
+        Why.NOT_OBSERVED: "the day is before the first or after the last sample",
+        Why.NO_THRESHOLD: "no threshold is given, and no sample of the profile has an LLOQ",
+        Why.THRESHOLD_BELOW_LLOQ: "the threshold is below the LLOQ: a sample below quantification may be above it",
+        Why.NO_BLQ_AFTER_PEAK: "no sample after Cmax is below quantification",
+        Why.STILL_POSITIVE: "the last sample is quantifiable: a loss was not observed",
     }
 )

@@ -116,7 +116,12 @@ class NCAResult(Drawable):
                         "interval_start": np.nan if key.start is None else key.start,
                         "interval_end": np.nan if key.end is None else key.end,
                         "parameter": key.code,
-                        "unit": unit_label(BY_CODE[key.code].unit_kind, time=self.cohort.time_unit, value=value_unit),
+                        "unit": unit_label(
+                            BY_CODE[key.code].unit_kind,
+                            time=self.cohort.time_unit,
+                            value=value_unit,
+                            dose=self.options.dose_unit,
+                        ),
                         **statistics,
                         **self._losses(column, index),
                         "reason": gaps(statistics),

@@ -16,8 +16,9 @@ from cellkinetics.nca.curve import Curve, Role, Samples, arrange
 from cellkinetics.nca.options import NCAOptions
 from cellkinetics.nca.parameters import BY_CODE
 from cellkinetics.nca.peak import peak_position
+from cellkinetics.nca.picks import Picks
 from cellkinetics.nca.reasons import Why
-from cellkinetics.nca.terminal import candidates, terminal_line
+from cellkinetics.nca.terminal import Choice, choose_line
 from cellkinetics.units import unit_label
 
 TextArray = NDArray[np.object_]
@@ -56,7 +57,7 @@ def long_table(cohort: Cohort, columns: Mapping[Key, Column], options: NCAOption
             code[i], text[i] = fault.code, str(fault)
     kinds = [BY_CODE[key.code].unit_kind for key in keys]
     units = {
-        unit: _texts([unit_label(kind, time=cohort.time_unit, value=unit) for kind in kinds])
+        unit: _texts([unit_label(kind, time=cohort.time_unit, value=unit, dose=options.dose_unit) for kind in kinds])
         for unit in dict.fromkeys(cohort.value_unit)
     }
     unit = np.concatenate([units[name] for name in cohort.value_unit]) if n else _texts([])
@@ -124,23 +125,16 @@ def point_table(cohort: Cohort, options: NCAOptions) -> pd.DataFrame:
     ``row`` is empty). ``value`` is what the sample counted as.
     """
     usable = np.flatnonzero([fault is None for fault in cohort.unusable])
-    samples = Samples.of(cohort.take(usable))
+    samples = Samples.of(cohort.take(usable), options.time)
+    picks = Picks.of(cohort, options)
+    picks = None if picks is None else picks.take(usable)
     with np.errstate(all="ignore"):
         curve = arrange(samples, options)
         peak = peak_position(curve.value, curve.quantified, options.tmax_tie)
-        candidate = candidates(curve.quantified, peak, with_peak=options.route == "bolus")
-        line = terminal_line(
-            curve.time,
-            curve.value,
-            candidate,
-            min_points=options.lambda_z_min_points,
-            tolerance=options.lambda_z_tolerance,
-        )
+        choice = choose_line(curve, peak, options, picks)
     healthy = curve.fault == Why.CALCULATED
-    candidate &= healthy
-    in_line = candidate & (curve.time >= line.lower)
     frames = [
-        _candidate_rows(cohort, usable, curve, candidate, in_line, line.why),
+        _candidate_rows(cohort, usable, curve, choice, picks, healthy),
         _changed_rows(cohort, usable, curve, samples),
         _imputed_rows(cohort, usable, curve, healthy),
     ]
@@ -185,19 +179,26 @@ def _candidate_rows(
     cohort: Cohort,
     usable: NDArray[np.intp],
     curve: Curve,
-    candidate: NDArray[np.bool_],
-    in_line: NDArray[np.bool_],
-    why: ReasonArray,
+    choice: Choice,
+    picks: Picks | None,
+    healthy: NDArray[np.bool_],
 ) -> pd.DataFrame:
     # the curve's position p >= 1 is the p-th sorted sample that counts
     counts = (curve.role == Role.QUANTIFIED) | (curve.role == Role.SUBSTITUTED)
     rank = np.argsort(~counts, axis=0, kind="stable")
-    at, i = np.nonzero(candidate[1:])
+    line = choice.line
+    at, i = np.nonzero(choice.candidate[1:] & healthy)
     position = curve.order[rank[at, i], i]
-    used = in_line[1:][at, i]
-    no_line = why[i] != Why.CALCULATED
-    code = np.where(used, "", np.where(no_line, _texts([r.code for r in Why])[why[i]], "not_best_fit"))
-    words = np.where(no_line, _texts([r.sentence for r in Why])[why[i]], "a line through fewer points fits better")
+    left_out = choice.left_out[1:][at, i]
+    used = ~left_out & (curve.time[1:] >= line.lower)[at, i]
+    no_line = line.why[i] != Why.CALCULATED
+    code = np.where(used, "", np.where(no_line, _texts([r.code for r in Why])[line.why[i]], "not_best_fit"))
+    words = np.where(no_line, _texts([r.sentence for r in Why])[line.why[i]], "a line through fewer points fits better")
+    code = np.where(left_out, "excluded_by_hand", code)
+    words = words.astype(object)
+    if picks is not None:
+        for row in np.flatnonzero(left_out):
+            words[row] = f"left out by hand: {picks.reason(int(i[row]), float(curve.time[1:][at[row], i[row]]))}"
     profile = usable[i]
     return _point_frame(
         cohort,

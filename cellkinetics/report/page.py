@@ -18,6 +18,7 @@ from cellkinetics.report.results import Results, read_results
 from cellkinetics.report.sections.data import data_section
 from cellkinetics.report.sections.individual import individual_section
 from cellkinetics.report.sections.nca import nca_section
+from cellkinetics.report.sections.persistence import persistence_section
 from cellkinetics.report.sections.population import population_section
 from cellkinetics.report.sections.profiles import MOST_PANELS, profiles_by_analyte, profiles_section
 from cellkinetics.report.sections.record import method_section, record_section
@@ -31,6 +32,7 @@ _SECTIONS: tuple[Callable[[Results], Section | None], ...] = (
     data_section,
     profiles_section,
     nca_section,
+    persistence_section,
     individual_section,
     population_section,
     method_section,

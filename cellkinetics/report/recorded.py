@@ -36,7 +36,7 @@ class _NCAOptions(_Part):
     windows: list[Annotated[list[float], Field(min_length=2, max_length=2)]] = []
     lambda_z_min_points: int = 3
     lambda_z_tolerance: float = 0.0
-    acceptance: dict[str, float | None] = {}
+    acceptance: dict[str, bool | float | None] = {}
     blq: dict[str, Any] = {}
 
 

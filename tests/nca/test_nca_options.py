@@ -2,8 +2,10 @@
 
 import pytest
 
+from cellkinetics.data.cohort import Cohort
 from cellkinetics.errors import SettingsError
-from cellkinetics.nca.options import BLQ_PRESETS, Acceptance, BLQRules, NCAOptions, parse_windows
+from cellkinetics.nca.engine import noncompartmental
+from cellkinetics.nca.options import BLQ_PRESETS, Acceptance, BLQRules, NCAOptions, Slope, parse_windows
 
 
 def test_defaults_are_the_rules_of_the_house() -> None:
@@ -31,6 +33,11 @@ def test_defaults_are_the_rules_of_the_house() -> None:
         ({"blq": "phoenix"}, "winnonlin"),
         ({"blq": {"before": "half"}}, "before"),
         ({"lambda_z_min_points": 2}, "lambda_z_min_points"),
+        ({"lambda_z_weights": "y"}, "lambda_z_weights"),
+        ({"slopes": [{"subject": "1"}]}, "first and last, or times"),
+        ({"slopes": [{"subject": "1", "first": 7.0}]}, "both first and last"),
+        ({"slopes": [{"subject": "1", "first": 7.0, "last": 7.0}]}, "after first"),
+        ({"slopes": [{"subject": "1", "exclude": [7.0]}]}, "reason"),
         ({"colour": "red"}, "colour"),
     ],
 )
@@ -40,12 +47,35 @@ def test_a_wrong_option_is_named(wrong: dict[str, object], word: str) -> None:
 
 
 def test_options_survive_a_round_trip_through_json() -> None:
-    options = NCAOptions(windows="0-7", blq=BLQRules(before=0.25), acceptance=Acceptance(span_min=None))
+    options = NCAOptions(
+        windows="0-7",
+        blq=BLQRules(before=0.25),
+        acceptance=Acceptance(span_min=None),
+        slopes=[Slope(subject="P01", first=7, last=28), Slope(subject="P02", exclude=[7], reason="haemolysed")],
+    )
     assert NCAOptions.model_validate_json(options.model_dump_json()) == options
 
 
 def test_a_blq_preset_is_its_rules() -> None:
     assert NCAOptions(blq="winnonlin").blq == BLQ_PRESETS["winnonlin"] == BLQRules(first_after="drop")
+
+
+@pytest.mark.parametrize(
+    ("preset", "levels"),
+    [
+        # 0 before; then two below quantification, one quantified, two more below quantification; LLOQ 20
+        ("qpnca-1", [0, None, None, None, None]),
+        ("qpnca-2", [0, 0, 0, 0, 0]),
+        ("qpnca-3", [0, 10, None, 10, None]),
+        ("qpnca-4", [0, 10, 0, 10, 0]),
+    ],
+)
+def test_the_rules_of_qpnca_go_by_the_first_of_each_run(preset: str, levels: list[float | None]) -> None:
+    cohort = Cohort.from_arrays([[0, 1, 2, 3, 4, 5, 6]], [[0, 100, 0, 0, 50, 0, 0]], lloq=20.0)
+    points = noncompartmental(cohort, options=NCAOptions(blq=preset)).points
+    blq = points[points["reason_code"] == "below_quantification"].sort_values("time")
+    assert blq["time"].tolist() == [0, 2, 3, 5, 6]
+    assert [value if used else None for value, used in zip(blq["value"], blq["used"], strict=True)] == levels
 
 
 def test_repeated_windows_count_once() -> None:

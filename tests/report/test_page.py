@@ -223,6 +223,7 @@ def _effect_rows(results: Path) -> list:
     ("options", "said", "unsaid"),
     [
         ({}, ["none of them Cmax", "the last 3 or more", "Windows: AUC0-28, AUC0-84 and AUC0-168", "accepted"], []),
+        ({}, ["Tmax before day 1; a terminal line across the break"], []),
         ({"route": "bolus"}, ["Cmax may be one of them"], ["none of them Cmax"]),
         ({"lambda_z_min_points": 4}, ["the last 4 or more"], []),
         ({"windows": "0-1234567", "window_end": "zero"}, ["AUC0-1234567.", "counts as zero"], ["extrapolated with"]),

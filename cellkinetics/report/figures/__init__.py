@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cellkinetics.report.figures.overview import overview_figure
 from cellkinetics.report.figures.parameters import parameter_figure
+from cellkinetics.report.figures.persistence import persistence_figure, swimmer_figure
 from cellkinetics.report.figures.profiles import Profiles, profile_figure, profile_grid, profile_pages
 from cellkinetics.report.figures.style import save_png, svg_text
 
@@ -11,9 +12,11 @@ __all__ = [
     "Profiles",
     "overview_figure",
     "parameter_figure",
+    "persistence_figure",
     "profile_figure",
     "profile_grid",
     "profile_pages",
     "save_png",
     "svg_text",
+    "swimmer_figure",
 ]

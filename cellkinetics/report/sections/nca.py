@@ -46,10 +46,18 @@ _LABELS = {
     "R2ADJ": "R² adjusted",
     "LAMZSPN": "λz span",
     "AUCINTPE": "extrapolated part of the windows",
+    "EXPDT": "doubling time",
+    "EXPFOLD": "fold expansion",
+    "ALPHAHL": "t½ contraction",
+    "BETAHL": "t½ persistence",
+    "BREAKT": "break between the phases",
 }
 _TERMINAL = frozenset(["LAMZ", "LAMZHL", "LAMZNPT", "LAMZLL", "LAMZUL", "LAMZSPN", "LAMZICPT", "R2", "R2ADJ", "CORRXY"])
 """What belongs to the terminal line; where all of it is concerned it is named once."""
-_SHOWN = ("CMAX", "TMAX", "TLST", "CLST", "AUCLST", "AUCINT", "AUCIFO", "AUCPEO", "LAMZHL", "LAMZNPT", "R2ADJ")
+_SHOWN = (
+    *("CMAX", "TMAX", "TLST", "CLST", "AUCLST", "AUCINT", "AUCIFO", "AUCPEO", "LAMZHL", "LAMZNPT", "R2ADJ"),
+    *("EXPDT", "EXPFOLD", "ALPHAHL", "BETAHL"),
+)
 _BOXES = ("CMAX", "TMAX", "AUCINT", "AUCLST", "TLST", "LAMZHL")
 _MEDIAN_ONLY = ("TMAX", "TFQ", "TLST", "TLAG", "LAMZLL", "LAMZUL", "LAMZNPT", "AUCPEO")
 MOST_PROFILES = 300

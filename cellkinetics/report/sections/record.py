@@ -64,7 +64,8 @@ def _nca_method(options: Mapping[str, Any]) -> str:
     if not options:
         return "The rules of this analysis were not recorded in manifest.json."
     sentences = [
-        f"Area: {_AUC.get(str(options.get('auc_method')), 'trapezoidal rule')}; actual sampling times.",
+        f"Area: {_AUC.get(str(options.get('auc_method')), 'trapezoidal rule')}; "
+        f"{options.get('time', 'actual')} sampling times.",
         _terminal_rule(options),
     ]
     windows = options.get("windows") or []
@@ -77,13 +78,14 @@ def _nca_method(options: Mapping[str, Any]) -> str:
         places = {
             "before": "before the first quantifiable sample",
             "between": "between quantifiable samples",
+            "first_between": "the first of a run between them",
             "first_after": "the first after the last quantifiable sample",
             "later": "those that follow",
         }
         told = [
             f"{place} {words.get(str(rules[key]), f'{rules[key]} × LLOQ')}"
             for key, place in places.items()
-            if key in rules
+            if rules.get(key) is not None
         ]
         sentences.append(f"Samples below quantification count as: {'; '.join(told)}.")
     acceptance = options.get("acceptance")
@@ -95,6 +97,8 @@ def _nca_method(options: Mapping[str, Any]) -> str:
             "tmax_min": "Tmax before day {:g}",
         }
         told = [text.format(acceptance[key]) for key, text in limits.items() if acceptance.get(key) is not None]
+        if acceptance.get("straddle") and options.get("route") == "cells":
+            told.append("a terminal line across the break between contraction and persistence")
         if told:
             sentences.append(f"Flagged, with the value kept: {'; '.join(told)}.")
     return " ".join(sentences)
@@ -108,7 +112,29 @@ def _terminal_rule(options: Mapping[str, Any]) -> str:
         f"λz: least squares on ln C through the last {options.get('lambda_z_min_points', 3)} or more quantifiable "
         f"samples, {peak}, the set with the largest adjusted R²"
         + (f" (more points where it is at most {tolerance:g} lower)." if tolerance else ".")
+        + _restrictions(options)
     )
+
+
+def _restrictions(options: Mapping[str, Any]) -> str:
+    """Return what else the terminal points had to satisfy, a sentence with a space before it."""
+    limits = {
+        "lambda_z_max_points": "at most {} points",
+        "lambda_z_not_before": "no point before time {}",
+        "lambda_z_not_after": "no point after time {}",
+        "lambda_z_min_span": "a span of at least {} half-lives",
+        "lambda_z_weights": "weights {}",
+        "lambda_z_order": "in the order of {}",
+    }
+    usual = {"lambda_z_min_span": 0.0, "lambda_z_weights": "1", "lambda_z_order": "winnonlin"}
+    told = [
+        text.format(options[key])
+        for key, text in limits.items()
+        if options.get(key) is not None and options[key] != usual.get(key)
+    ]
+    if options.get("slopes"):
+        told.append("chosen by hand for the profiles that the table of choices names")
+    return f" Also: {'; '.join(told)}." if told else ""
 
 
 def _pool_method(fit: Mapping[str, Any]) -> str:

@@ -1,0 +1,181 @@
+"""Two phases of decline: contraction (alpha), then persistence (beta), and the break between them.
+
+    ln C = a1 - alpha t  up to the break,   ln C = a2 - beta t  after it,   alpha > beta
+
+Source: Stein AM et al. CPT Pharmacometrics Syst Pharmacol 2019;8:285-295, doi:10.1002/psp4.12388 (the two
+phases); Hudson DJ. J Am Stat Assoc 1966;61:1097-1129, doi:10.1080/01621459.1966.10482198 (least squares with
+an unknown join); Schwarz G. Ann Stat 1978;6:461-464, doi:10.1214/aos/1176344136 (BIC).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellkinetics.data.cohort import BoolArray, FloatArray, IntArray
+from cellkinetics.nca.column import because
+from cellkinetics.nca.reasons import Why
+from cellkinetics.nca.terminal import fit_line
+
+MIN_POINTS = 3
+_ROUNDING = 1e-13  # of the sum of squares: what rounding leaves of a perfect fit
+
+
+@dataclass(frozen=True, eq=False)
+class Biphasic:
+    """The phases of each profile's decline, arrays ``(n,)``; NaN where there is none.
+
+    Attributes:
+        alpha: rate of the first phase, or of the only one.
+        beta: rate of the second phase.
+        break_time: where the second phase begins.
+        n_alpha, n_beta: points of each phase.
+        delta_bic: BIC of one phase less that of two; positive speaks for two.
+        why_alpha, why_beta, why_break, why_bic: a `Why` each.
+    """
+
+    alpha: FloatArray
+    beta: FloatArray
+    break_time: FloatArray
+    n_alpha: FloatArray
+    n_beta: FloatArray
+    delta_bic: FloatArray
+    why_alpha: NDArray[np.int8]
+    why_beta: NDArray[np.int8]
+    why_break: NDArray[np.int8]
+    why_bic: NDArray[np.int8]
+
+
+@dataclass(frozen=True, eq=False)
+class Break:
+    """Where each decline is cut in two, arrays ``(n,)``.
+
+    Attributes:
+        last: position of the last point of the first phase, of the best cut.
+        found: whether there is a cut that counts.
+        two: whether two phases are better than one.
+        delta_bic: BIC of one phase less that of two.
+        time: where the lines meet; NaN unless ``two``.
+    """
+
+    last: IntArray
+    found: BoolArray
+    two: BoolArray
+    delta_bic: FloatArray
+    time: FloatArray
+
+
+def two_phases(time: FloatArray, value: FloatArray, points: BoolArray) -> Biphasic:
+    """Find the break of every decline, and the rates before and after it.
+
+    1. The points are split behind each one in turn, with at least three on either side, and each side
+       gets its least-squares line on the log scale. Splits count whose first line falls, and falls
+       faster than the second.
+    2. The split with the smallest sum of squares is the candidate; it stands if
+
+           BIC = k ln(RSS/k) + p ln k
+
+       is smaller for it (p = 6: two lines, the break, the variance) than for one line (p = 3).
+    3. The break is where the lines meet, but never outside the gap between the two phases' samples.
+
+    If one phase is enough, alpha is its rate, and beta and the break have the reason ``ONE_PHASE``. A
+    second phase that does not fall has no beta (``SLOPE_NOT_NEGATIVE``); break and alpha stay.
+
+    Args:
+        time: ``(positions, n)``.
+        value: same shape, above zero at the points.
+        points: ``(positions, n)``, the quantified samples of the decline.
+
+    Example:
+        >>> day = np.array([0.0, 7, 14, 21, 49, 77])[:, None]
+        >>> c = 800 * 2.0 ** -np.array([0.0, 1, 2, 3, 4, 5])[:, None]  # half every 7 days, then every 28
+        >>> found = two_phases(day, c, np.full((6, 1), True))
+        >>> [round(float(np.log(2) / rate[0]), 6) for rate in (found.alpha, found.beta)]
+        [7.0, 28.0]
+        >>> round(float(found.break_time[0]), 6)
+        21.0
+    """
+    with np.errstate(all="ignore"):
+        cut = find_break(time, value, points)
+        x, y = np.where(points, time, 0.0), np.log(np.where(points, value, 1.0))
+        first = points & (np.arange(len(x))[:, None] <= np.where(cut.two, cut.last, len(x)))
+        second = points & ~first
+        slope1, _, _ = fit_line(x, y, first)
+        slope2, _, _ = fit_line(x, y, second)
+    k = points.sum(axis=0)
+    n = len(k)
+    few_for_two = (k < 2 * MIN_POINTS, Why.TOO_FEW_FOR_TWO_PHASES)
+    one = (~cut.two, Why.ONE_PHASE)
+    return Biphasic(
+        alpha=-slope1,
+        beta=-slope2,
+        break_time=cut.time,
+        n_alpha=first.sum(axis=0).astype(float),
+        n_beta=second.sum(axis=0).astype(float),
+        delta_bic=cut.delta_bic,
+        why_alpha=because(n, (k < MIN_POINTS, Why.TOO_FEW_POINTS), (~(slope1 < 0), Why.SLOPE_NOT_NEGATIVE)),
+        why_beta=because(n, few_for_two, one, (~(slope2 < 0), Why.SLOPE_NOT_NEGATIVE)),
+        why_break=because(n, few_for_two, one),
+        why_bic=because(n, few_for_two, (~cut.found, Why.ONE_PHASE)),
+    )
+
+
+def find_break(time: FloatArray, value: FloatArray, points: BoolArray) -> Break:
+    """Cut every decline in two where that fits best; see `two_phases` for the rule and the arguments.
+
+    Sums of squares are had from running sums, position by position, so that all cuts of all profiles cost
+    one pass, and no digit depends on how many profiles there are.
+    """
+    n = time.shape[1]
+    profiles = np.arange(n)
+    start = np.argmax(points, axis=0)
+    origin_x, origin_y = time[start, profiles], np.log(np.where(points.any(axis=0), value[start, profiles], 1.0))
+    x = np.where(points, time - origin_x, 0.0)
+    y = np.where(points, np.log(np.where(points, value, 1.0)) - origin_y, 0.0)
+    sums = np.zeros((len(time), 6, n))
+    running = np.zeros((6, n))
+    for j, here in enumerate(points):
+        for row, term in zip(running, (here, x[j], y[j], x[j] * x[j], x[j] * y[j], y[j] * y[j]), strict=True):
+            row += term
+        sums[j] = running
+    total = running
+    floor = _ROUNDING * total[5]
+    best, last = np.full(n, np.inf), np.zeros(n, np.int64)
+    for j in range(len(time) - 1):
+        if (
+            not points[j].any()
+            or not (enough := (sums[j, 0] >= MIN_POINTS) & (total[0] - sums[j, 0] >= MIN_POINTS)).any()
+        ):
+            continue
+        rss1, slope1 = _line(sums[j])
+        rss2, slope2 = _line(total - sums[j])
+        rss = np.maximum(rss1 + rss2, floor)
+        better = enough & (slope1 < 0) & (slope1 < slope2) & (rss < best)
+        best[better] = rss[better]
+        last[better] = j
+    found = np.isfinite(best)
+    k = total[0]
+    one = np.maximum(_line(total)[0], floor)
+    delta = k * np.log(one / best) - 3.0 * np.log(k)
+    two = found & (delta > 0)
+    before = np.ascontiguousarray(sums[last, :, profiles].T)
+    after = total - before
+    slope1, slope2 = _line(before)[1], _line(after)[1]
+    height1, height2 = (
+        part[2] / part[0] - slope * part[1] / part[0] for part, slope in ((before, slope1), (after, slope2))
+    )
+    rest = points & (np.arange(len(time))[:, None] > last)
+    begins = time[np.argmax(rest, axis=0), profiles]
+    meet = np.clip(origin_x + (height2 - height1) / (slope1 - slope2), time[last, profiles], begins)
+    return Break(last, found, two, delta, np.where(two, meet, np.nan))
+
+
+def _line(sums: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return residual sum of squares and slope of the line with these sums (k, x, y, xx, xy, yy)."""
+    k, sx, sy, sxx, sxy, syy = sums
+    mean_x, mean_y = sx / k, sy / k
+    cxx, cxy, cyy = sxx - sx * mean_x, sxy - sx * mean_y, syy - sy * mean_y
+    slope = cxy / cxx
+    return np.maximum(cyy - slope * cxy, 0.0), slope

@@ -1,0 +1,122 @@
+"""PARAMCD: a code for every parameter and window, and the list of those that are ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import pandas as pd
+
+from cellkinetics.nca.acceptance import Flag, sentence
+from cellkinetics.nca.column import Key
+from cellkinetics.nca.parameters import BY_CODE
+from cellkinetics.nca.result import NCAResult
+from cellkinetics.report.cdisc.terms import METHODS, decimal, plain, pptest
+
+CODELIST_COLUMNS = ("codelist", "code", "label", "definition")
+NOT_CALCULATED = "NC"
+
+# What a code of eight characters has room for before the days of its window.
+_STEMS = {
+    "AUCINT": "AUC",
+    "AUCINTD": "AUCD",
+    "AUCINTPE": "AUCPE",
+    "CDAYCMAX": "CDCM",
+    "WCOVER": "WCOV",
+}
+_PLACES = ("from T1 to T2", "of a Window")
+
+
+class Code(NamedTuple):
+    """PARAMCD and PARAM of one parameter, for a windowed one of one window."""
+
+    paramcd: str
+    param: str
+
+
+def paramcds(result: NCAResult) -> dict[Key, Code]:
+    """Return a code for every column of a result; no code stands for two.
+
+    ADaM wants a code of its own for every window: ``AUC28`` is AUCINT from 0 to 28, ``AUC28_84`` from 28
+    to 84; where that is longer than 8 characters, or no whole number, ``AUCW1`` is the first window, and
+    so on. Without a window it is the code of the registry.
+
+    Example:
+        >>> import cellkinetics as ck
+        >>> cohort = ck.Cohort.from_arrays([[0, 7, 14, 28]], [[0, 900, 400, 90]])
+        >>> result = ck.noncompartmental(cohort, parameters="CMAX,AUCINT", windows=[(0, 14), (0, 0.5)])
+        >>> [code.paramcd for code in paramcds(result).values()]
+        ['CMAX', 'AUC14', 'AUCW2']
+    """
+    taken = set(BY_CODE)
+    unit = result.cohort.time_unit
+    windows: dict[str, int] = {}
+    codes: dict[Key, Code] = {}
+    for key in result.columns:
+        name = pptest(key.code)
+        if key.start is None and key.end is None:
+            codes[key] = Code(key.code, name)
+            continue
+        number = windows[key.code] = windows.get(key.code, 0) + 1
+        code = next(code for code in _candidates(key, number) if code not in taken)
+        taken.add(code)
+        codes[key] = Code(code, _window_name(name, key, unit))
+    return codes
+
+
+def _candidates(key: Key, number: int) -> Iterator[str]:
+    stem = _STEMS.get(key.code, key.code)
+    times = [decimal(time) for time in (key.start, key.end) if time is not None]
+    place = "_".join(times[1:] if len(times) == 2 and times[0] in ("0", times[1]) else times)
+    if all(time.isdecimal() for time in times) and len(stem + place) <= 8:
+        yield stem + place
+    for letters in range(len(stem), 0, -1):
+        code = f"{stem[:letters]}W{number}"
+        if len(code) <= 8:
+            yield code
+
+
+def _window_name(name: str, key: Key, unit: str) -> str:
+    start, end = (None if time is None else decimal(time) for time in (key.start, key.end))
+    if start is None or end is None or start == end:
+        day = f"{unit} {end if end is not None else start}"
+        return name.replace("at a Day", f"at {day}") if "at a Day" in name else f"{name}, {day}"
+    window = f"from {start} to {end} {unit}"
+    for place in _PLACES:
+        if place in name:
+            return name.replace(place, window)
+    return f"{name}, {window}"
+
+
+def own_codes(result: NCAResult) -> pd.DataFrame:
+    """Return the codes in PP and ADPP that are not CDISC's: the content of ``codelist.csv``.
+
+    Columns: ``codelist`` (the variable that holds the code), ``code``, ``label`` (at most 40
+    characters) and ``definition``.
+    """
+    rows: list[tuple[str, str, str, str]] = []
+    codes = paramcds(result)
+    unit = result.cohort.time_unit
+    for code in dict.fromkeys(key.code for key in codes):
+        parameter = BY_CODE[code]
+        if not parameter.cdisc:
+            rows.append(("PPTESTCD", code, parameter.label, parameter.formula))
+    for key, (paramcd, param) in codes.items():
+        parameter = BY_CODE[key.code]
+        if paramcd == key.code and parameter.cdisc:
+            continue
+        times = [decimal(time) for time in (key.start, key.end) if time is not None]
+        place = f"; {key.code}, {' to '.join(dict.fromkeys(times))} {unit}" if times else ""
+        rows.append(("PARAMCD", paramcd, plain(param, 40), parameter.formula + place))
+    for method, (name, meaning) in METHODS.items():
+        if method == result.options.auc_method:
+            rows.append(("PPANMETH", name, f"Trapezoidal rule {method}", meaning))
+    rows.append(("AVALC", NOT_CALCULATED, "Not calculated", "PPREASND says why"))
+    for name, mark in criteria().items():
+        rows.append(("CRITy", name, f"reason_code {str(mark.name).lower()}", sentence(mark, result.options)))
+    return pd.DataFrame(rows, columns=list(CODELIST_COLUMNS), dtype="str")
+
+
+def criteria() -> Mapping[str, Flag]:
+    """Return the marks of acceptance by the variable of ADPP that tells of them: ``CRIT1``, ``CRIT2``, ..."""
+    return {f"CRIT{number}": mark for number, mark in enumerate(Flag, start=1)}

@@ -96,7 +96,7 @@ def straddle_flags(lower: FloatArray, upper: FloatArray, break_time: FloatArray)
 
     Example:
         >>> straddle_flags(np.array([14.0, 21.0]), np.array([84.0, 84.0]), np.array([21.0, 21.0])).tolist()
-        [32, 0]
+        [128, 0]
     """
     astride = below(lower, break_time) & below(break_time, upper)
     return np.where(astride, Flag.STRADDLES_BREAK, 0).astype(np.int16)

@@ -70,6 +70,7 @@ def nca(
     lambda_z_tolerance: o.LambdaZTolerance = None,
     lambda_z_weights: o.LambdaZWeights = None,
     lambda_z_order: o.LambdaZOrder = None,
+    accept: o.Accept = None,
     slopes: o.Slopes = None,
     parameters: o.Parameters = "core",
     by: o.By = "group",
@@ -113,9 +114,13 @@ def nca_options(given: Mapping[str, Any]) -> NCAOptions:
     Raises:
         SettingsError: for a rule that does not exist.
     """
+    from cellkinetics.cli.pairs import parse_pairs
     from cellkinetics.nca.options import NCAOptions
 
     rules = {name: given[name] for name in RULES if given.get(name) is not None}
+    thresholds = parse_pairs("--accept", given.get("accept"), form="NAME=VALUE", example="r2adj_min=0.8")
+    if thresholds:
+        rules["acceptance"] = {name: None if text.lower() == "none" else text for name, text in thresholds.items()}
     if given.get("slopes") is not None:
         from cellkinetics.nca.picks import read_slopes
 

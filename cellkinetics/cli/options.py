@@ -193,6 +193,15 @@ LambdaZOrder = Annotated[
         "--lambda-z-order", help="Order of the choice: winnonlin or pknca. [default: winnonlin]", rich_help_panel=RULES
     ),
 ]
+Accept = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept",
+        help="Threshold for flags, such as r2adj_min=0.8 or tmax_min=none. Repeat it for several.",
+        metavar="NAME=VALUE",
+        rich_help_panel=RULES,
+    ),
+]
 Slopes = Annotated[
     Path | None,
     typer.Option(

@@ -39,6 +39,7 @@ def run(
     lambda_z_tolerance: o.LambdaZTolerance = None,
     lambda_z_weights: o.LambdaZWeights = None,
     lambda_z_order: o.LambdaZOrder = None,
+    accept: o.Accept = None,
     slopes: o.Slopes = None,
     parameters: o.Parameters = "core",
     by: o.By = "group",

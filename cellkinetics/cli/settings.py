@@ -12,7 +12,7 @@ def load_settings(ctx: typer.Context, value: Path | None) -> Path | None:
     """Make the options of a TOML file the defaults of the command that is about to run.
 
     A key is the name of an option without its dashes, such as ``auc-method`` or ``auc_method``; ``data``
-    is the table to read. ``map`` and ``fix`` may be tables, ``windows`` a list of pairs, names a list.
+    is the table to read. ``map``, ``fix`` and ``accept`` may be tables, ``windows`` a list of pairs, names a list.
 
     Raises:
         typer.BadParameter: if the file cannot be read, is no TOML, or has a key that the command
@@ -60,7 +60,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _plain(name: str, setting: Any, path: Path) -> Any:
     """Return a TOML value as the command line would give it."""
-    if name in {"map", "fix"}:
+    if name in {"map", "fix", "accept"}:
         if isinstance(setting, dict):
             return [f"{left}={right}" for left, right in setting.items()]
         return [setting] if isinstance(setting, str) else setting

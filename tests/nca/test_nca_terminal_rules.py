@@ -130,6 +130,16 @@ def test_a_table_of_choices_goes_through_the_command_and_into_the_manifest(
     assert '"lambda_z_weights": "1/y"' in manifest
 
 
+def test_thresholds_go_through_the_command(tmp_path: Path, cli: Callable[..., Any]) -> None:
+    pd.DataFrame({"subject": "P01", "time": DAYS, "value": VALUES}).to_csv(tmp_path / "trial.csv", index=False)
+    done = cli("nca", "trial.csv", "--accept", "span_min=5.5", "--accept", "r2adj_min=none", "--quiet")
+    assert done.code == 0, done.err
+    table = pd.read_csv(done.folder / "nca.csv").set_index("parameter")
+    assert table.loc["LAMZ", "reason_code"] == "span_short"
+    assert '"r2adj_min": null' in (done.folder / "manifest.json").read_text()
+    assert cli("nca", "trial.csv", "--accept", "r2=0.8", "--force").code == 2
+
+
 @pytest.mark.parametrize(
     ("text", "word"),
     [

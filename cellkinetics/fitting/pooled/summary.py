@@ -184,7 +184,7 @@ def _warnings(
     alike: dict[str, list[str]] = {}
     for subject, text in problem.left_out_samples.items():
         alike.setdefault(text, []).append(subject)
-    found += [f"samples of {_some(subjects)}: {text}" for text, subjects in alike.items()]
+    found += [f"samples of {_some(subjects)} {text}" for text, subjects in alike.items()]
     found += [
         f"{row.parameter} is weakly determined: RSE {row.rse_percent:.0f} %"
         for row in estimates

@@ -204,13 +204,11 @@ class Choice:
         line: the lines.
         candidate: ``(positions, n)``, samples that could be points.
         left_out: same shape, candidates that were excluded by hand.
-        picked: ``(n,)``, profiles whose times were chosen by hand.
     """
 
     line: Terminal
     candidate: BoolArray
     left_out: BoolArray
-    picked: BoolArray
 
 
 def choose_line(curve: Curve, peak: IntArray, options: NCAOptions, picks: Picks | None) -> Choice:
@@ -229,8 +227,7 @@ def choose_line(curve: Curve, peak: IntArray, options: NCAOptions, picks: Picks 
         candidate &= curve.time <= options.lambda_z_not_after
     left_out = np.zeros_like(candidate)
     if picks is None:
-        whole = np.zeros(candidate.shape[1], bool)
-        return Choice(terminal_line(curve.time, curve.value, candidate, options), candidate, left_out, whole)
+        return Choice(terminal_line(curve.time, curve.value, candidate, options), candidate, left_out)
     whole = ~np.isnan(picks.first)
     within = curve.quantified & (curve.time >= picks.first) & (curve.time <= picks.last)
     candidate = np.where(whole, within, candidate)
@@ -238,7 +235,7 @@ def choose_line(curve: Curve, peak: IntArray, options: NCAOptions, picks: Picks 
         for time, _ in choices:
             left_out[:, i] |= candidate[:, i] & same_time(curve.time[:, i], time)
     line = terminal_line(curve.time, curve.value, candidate & ~left_out, options, whole=whole)
-    return Choice(line, candidate, left_out, whole)
+    return Choice(line, candidate, left_out)
 
 
 def terminal_line(

@@ -36,14 +36,12 @@ class MarginalEstimate:
     Attributes:
         x: flat vector of the problem.
         likelihood: evaluation at ``x`` with the draws of the search (optimistic: evaluate anew to report).
-        expected_drop: by which the next step would lower -2 ln L.
         iterations: steps taken.
         converged: whether the search ended because nothing was left to gain.
     """
 
     x: FloatArray
     likelihood: ImportanceResult
-    expected_drop: float
     iterations: int
     converged: bool
 
@@ -140,4 +138,4 @@ def estimate_marginal(
             on_iteration(iteration, result.minus2ll)
         step = plan(x, result)
     converged = target <= target_se and step.drop < EXPECTED_DROP + 2 * step.noise
-    return MarginalEstimate(x, result, step.drop, iteration, converged)
+    return MarginalEstimate(x, result, iteration, converged)

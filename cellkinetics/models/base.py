@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,9 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellkinetics.errors import ModelError
+from cellkinetics.models.phases import Phases
 
 Transform = Literal["log", "logit", "identity"]
-LogCurve = Callable[[jax.Array, jax.Array], jax.Array]
+LogCurve = Callable[..., jax.Array]
+"""``(theta, time)``, and the inputs for a model that has some, to ln C."""
+Intervals = Mapping[str, Sequence[tuple[float, float]]]
+"""From and to which day each input of a model is given."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +47,17 @@ class Model:
         name: short name, as given to ``--model``.
         title: one line for people.
         parameters: in the order of ``theta``.
-        log_curve: JAX function of ``theta`` (p,) on the natural scale and ``time`` (m,) -> (m,).
+        log_curve: JAX function of ``theta`` (p,) on the natural scale and ``time`` (m,) -> (m,). A model with
+            inputs takes their intervals (k, w, 2), see `intervals`, as a third argument; None for none given.
+        inputs: names of what may be given over intervals of time and changes the curve, such as comedication.
         area: JAX function of ``theta`` (p,), start, end -> exact AUC over the interval, or None.
+        time_below: JAX function of ``theta`` (p,), level -> day from which the curve stays below it, or None.
         derived: quantities computed from ``theta``: name -> (function, unit kind, meaning).
         search_curve: a smooth twin of ``log_curve`` for optimisers that expand around a mode, or
             None where ``log_curve`` is smooth itself. Conditional modes are those of the twin; the
             likelihood that is reported is that of ``log_curve``.
         source: where the equations come from.
+        phases: for a member of the expansion family, its phases.
 
     Example (a model of one's own, mono-exponential decline):
         >>> import jax.numpy as jnp
@@ -66,10 +74,13 @@ class Model:
     title: str
     parameters: tuple[Parameter, ...]
     log_curve: LogCurve
-    area: Callable[[jax.Array, jax.Array, jax.Array], jax.Array] | None = None
+    inputs: tuple[str, ...] = ()
+    area: Callable[..., jax.Array] | None = None
+    time_below: Callable[..., jax.Array] | None = None
     derived: tuple[Derived, ...] = ()
     search_curve: LogCurve | None = None
     source: str = ""
+    phases: Phases | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -121,13 +132,49 @@ class Model:
             if not (is_number and low < value < high):
                 raise ModelError(f"{name} of model {self.name} must be {words}, not {value!r}")
 
-    def predict(self, values: Mapping[str, float], time: object) -> NDArray[np.float64]:
-        """Return C(t) on the natural scale for named parameter values, shape of ``time``, float64."""
+    def intervals(self, given: Intervals | None) -> NDArray[np.float64] | None:
+        """Return when each input is given as an array ``(k, w, 2)``, padded with intervals of no length.
+
+        Args:
+            given: input to its intervals (from day, to day); one left out is not given at all.
+
+        Returns:
+            The array, or None for a model without inputs.
+
+        Raises:
+            ModelError: for an input that the model does not have, or an interval that ends before it begins.
+        """
+        given = given or {}
+        for name, spans in given.items():
+            if name not in self.inputs:
+                has = f"it takes {', '.join(self.inputs)}" if self.inputs else "it takes none"
+                raise ModelError(f"model {self.name} has no input {name!r}; {has}")
+            if any(not from_day <= to_day for from_day, to_day in spans):
+                raise ModelError(f"input {name!r}: each interval is (from day, to day), in this order, not {spans!r}")
+        if not self.inputs:
+            return None
+        widest = max([1, *(len(spans) for spans in given.values())])
+        array = np.zeros((len(self.inputs), widest, 2))
+        for k, name in enumerate(self.inputs):
+            for w, span in enumerate(given.get(name, ())):
+                array[k, w] = span
+        return array
+
+    def predict(
+        self, values: Mapping[str, float], time: object, *, given: Intervals | None = None
+    ) -> NDArray[np.float64]:
+        """Return C(t) on the natural scale for named parameter values, shape of ``time``, float64.
+
+        Args:
+            values: every parameter.
+            time: days.
+            given: inputs of the model, see `intervals`.
+        """
         with jax.enable_x64(True):
             theta = jnp.asarray(self.theta(values))
-            return np.exp(np.asarray(self.log_curve(theta, jnp.asarray(time, dtype=float))))
+            return np.exp(np.asarray(self.log_curve(theta, jnp.asarray(time, dtype=float), *self._input(given))))
 
-    def auc(self, values: Mapping[str, float], start: float, end: float) -> float:
+    def auc(self, values: Mapping[str, float], start: float, end: float, *, given: Intervals | None = None) -> float:
         """Return the exact area under C between two times (``end`` may be infinite).
 
         Raises:
@@ -136,7 +183,26 @@ class Model:
         if self.area is None:
             raise ModelError(f"model {self.name} has no closed-form area")
         with jax.enable_x64(True):
-            return float(self.area(jnp.asarray(self.theta(values)), jnp.asarray(float(start)), jnp.asarray(float(end))))
+            theta = jnp.asarray(self.theta(values))
+            return float(self.area(theta, jnp.asarray(float(start)), jnp.asarray(float(end)), *self._input(given)))
+
+    def below(self, values: Mapping[str, float], level: float, *, given: Intervals | None = None) -> float:
+        """Return the day from which the curve stays below a level; infinite if it never does.
+
+        Raises:
+            ModelError: if the model has no rule for it, or the level is not positive.
+        """
+        if self.time_below is None:
+            raise ModelError(f"model {self.name} cannot tell when it falls below a level")
+        if not 0 < level < np.inf:
+            raise ModelError(f"a level is a positive number, not {level!r}")
+        with jax.enable_x64(True):
+            theta = jnp.asarray(self.theta(values))
+            return float(self.time_below(theta, jnp.asarray(float(level)), *self._input(given)))
+
+    def _input(self, given: Intervals | None) -> tuple[jax.Array, ...]:
+        array = self.intervals(given)
+        return () if array is None else (jnp.asarray(array),)
 
     def to_natural(self, phi: jax.Array) -> jax.Array:
         """Map transformed parameters ``phi`` (..., p) to the natural scale (JAX)."""

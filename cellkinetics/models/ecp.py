@@ -1,10 +1,13 @@
-"""Expansion, contraction, persistence: the closed form (A) of Stein et al. 2019.
+"""Expansion, contraction, persistence: one family of closed forms, composed from phases.
+
+Model (A) of Stein et al. 2019 is the member with neither more nor fewer phases:
 
     t <  T:  C = (Cmax / foldx) * exp(rho * t),   rho = ln(foldx) / T
     t >= T:  C = Cmax * [(1 - F) * exp(-alpha * (t - T)) + F * exp(-beta * (t - T))]
 
 with T = tmax, F = fb. Equal to the two-state system dE/dt = rho*E, then -alpha*E; dM/dt = 0, then
-F*(alpha - beta)*E - beta*M, with C = E + M. Everything is on the natural-log scale.
+F*(alpha - beta)*E - beta*M, with C = E + M. What precedes the peak stands in `cellkinetics.models.growth`,
+what follows it in `cellkinetics.models.decline`.
 
 Source: Stein AM, Grupp SA, Levine JE, et al. CPT Pharmacometrics Syst Pharmacol 2019;8:285-295,
 doi:10.1002/psp4.12388, Methods (model equations).
@@ -12,122 +15,237 @@ doi:10.1002/psp4.12388, Methods (model equations).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from cellkinetics.models.base import Derived, LogCurve, Model, Parameter
+from cellkinetics.models.base import Derived, Model, Parameter
+from cellkinetics.models.decline import Fall, fall_area, log_fall, time_to_fall
+from cellkinetics.models.growth import LATEST, Rise, corners, log_peak, log_rise, rise_area
+from cellkinetics.models.phases import Phases
 
 SEARCH_WIDTH = 0.05
-"""Width (days) of the smooth switch at Tmax that mode searches use; see `smooth_log_curve`."""
+"""Width (days) of the smooth corners that mode searches use."""
+_REACH = 40.0  # widths of a smooth switch beyond which one side's weight is below 1e-17
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
+_STEPS = np.array([-40.0, -30.0, -20.0, -15.0, *range(-10, 11), 15.0, 20.0, 30.0, 40.0])
+
+_PARAMETERS = {
+    "cmax": Parameter("cmax", "log", "value", 1e-3, 1e9, "value at the peak"),
+    "tmax": Parameter("tmax", "log", "time", 0.5, 60.0, "time of the peak, where growth ends"),
+    "foldx": Parameter("foldx", "log", "none", 1.0001, 1e8, "fold expansion from infusion to the peak"),
+    "t0": Parameter("t0", "log", "time", 0.02, 20.0, "time of the nadir, where the distribution phase ends"),
+    "delta": Parameter("delta", "log", "rate", 1e-3, 20.0, "rate of decline in the distribution phase"),
+    "tlag": Parameter("tlag", "log", "time", 0.02, 40.0, "time at which growth begins"),
+    "alpha": Parameter("alpha", "log", "rate", 1e-3, 5.0, "contraction rate after the peak"),
+    "fb": Parameter("fb", "logit", "none", 1e-7, 0.9999, "fraction of the peak on the persistent phase"),
+    "beta": Parameter("beta", "log", "rate", 1e-6, 0.5, "persistence rate"),
+}
+_SOURCES = {
+    "lag": "lag: Ogasawara K et al. 2021, doi:10.1007/s40262-021-01039-5",
+    "distribution": "distribution phase: own form of the phase named by Liu C et al. 2021",
+    "smooth": "smooth switch: own",
+}
 
 
-def log_curve(theta: jax.Array, time: jax.Array) -> jax.Array:
-    """Return ln C(t) of model (A).
-
-    Args:
-        theta: (cmax, tmax, foldx, alpha, fb, beta), shape (6,).
-        time: days from infusion, shape (m,); negative times are times before infusion, where the
-            growth line is continued.
-
-    Returns:
-        ln C, shape (m,).
-
-    Source: Stein 2019, doi:10.1002/psp4.12388, Methods.
+def parameter_names(phases: Phases) -> tuple[str, ...]:
+    """Return the parameters of a member of the family, in the order of ``theta``.
 
     Example:
-        >>> with jax.enable_x64(True):
-        ...     theta = jnp.array([24000, 9.3, 3900, 0.16, 0.0079, 0.0032])
-        ...     print(jnp.exp(log_curve(theta, jnp.array([14.0]))).round(6))
-        [11411.534327]
+        >>> parameter_names(Phases(lag=True, persistence=False))
+        ('cmax', 'tmax', 'foldx', 'tlag', 'alpha')
     """
-    # Continued as a constant before the peak: exp(-alpha * (t - T)) would overflow far before it.
-    growth, decline = _growth(theta, time), _decline(theta, jnp.maximum(time - theta[1], 0.0))
-    return jnp.where(time < theta[1], growth, decline)
+    names = ["cmax", "tmax", "foldx"]
+    names += ["t0", "delta"] if phases.distribution else []
+    names += ["tlag"] if phases.lag else []
+    if phases.contraction:
+        names += ["alpha", "fb", "beta"] if phases.persistence else ["alpha"]
+    elif phases.persistence:
+        names.append("beta")
+    return (*names, *(f"f_{drug}" for drug in phases.comedication))
 
 
-def smooth_log_curve(width: float) -> LogCurve:
-    """Return ln C(t) with growth and decline blended by w = 1/(1 + exp((t - T)/width)) on the log scale.
+@cache
+def expansion_model(phases: Phases) -> Model:
+    """Return the model with these phases; the same phases give the same object.
 
-        ln C = w * ln C_growth + (1 - w) * ln C_decline
+    Its parameters are those of `parameter_names`, its area is exact (for a smooth switch by Gauss-Legendre
+    quadrature around the peak, relative error below 1e-10).
 
-    where C_decline takes width * ln(1 + exp((t - T)/width)) for t - T.
-    As ``width`` goes to 0 it becomes `log_curve`. It is continuously differentiable in ``tmax``, so
-    that a conditional mode beside a sampling day has a gradient of zero and a curvature.
-    This form is our own.
+    Args:
+        phases: which phases there are; `cellkinetics.models.phases.parse_phases` reads them from a name.
+
+    Example:
+        >>> late = expansion_model(Phases(lag=True))
+        >>> values = {"cmax": 24e3, "tmax": 9.3, "foldx": 251, "tlag": 3.27, "alpha": 0.14, "fb": 0.01, "beta": 0.002}
+        >>> late.predict(values, [0.0, 3.0, 9.3]).round(3).tolist()
+        [95.618, 95.618, 24000.0]
     """
-
-    def curve(theta: jax.Array, time: jax.Array) -> jax.Array:
-        after = (time - theta[1]) / width
-        growth, decline = _growth(theta, time), _decline(theta, width * jax.nn.softplus(after))
-        return decline + jax.nn.sigmoid(-after) * (growth - decline)
-
-    return curve
-
-
-def area(theta: jax.Array, start: jax.Array, end: jax.Array) -> jax.Array:
-    """Return the exact area under C between two times (``end`` may be infinite, ``start`` >= 0).
-
-        x <= T:  A(x) = (Cmax / foldx) * (exp(rho x) - 1) / rho
-        x >  T:  A(x) = Cmax * [(1 - 1/foldx)/rho + (1 - F)(1 - exp(-alpha (x-T)))/alpha
-                                + F (1 - exp(-beta (x-T)))/beta]
-
-    The first term is exact where the paper prints 1/rho (Stein 2019, doi:10.1002/psp4.12388).
-    """
-
-    def cumulative(x: jax.Array) -> jax.Array:
-        cmax, tmax, foldx, alpha, fb, beta = theta
-        rho = jnp.log(foldx) / tmax
-        rise = cmax / foldx * jnp.expm1(rho * jnp.minimum(x, tmax)) / rho
-        # exp(-beta * inf) is 0, but its derivative is 0 * inf: an infinite end is a case of its own.
-        endless = jnp.isinf(x)
-        after = jnp.where(endless, 0.0, jnp.maximum(x - tmax, 0.0))
-        gone = [jnp.where(endless, 1.0, -jnp.expm1(-rate * after)) for rate in (alpha, beta)]
-        return rise + cmax * ((1 - fb) * gone[0] / alpha + fb * gone[1] / beta)
-
-    return cumulative(end) - cumulative(start)
+    build = _Builder(phases)
+    smooth = phases.smooth
+    curve = build.curve if smooth is None else build.blended(smooth)
+    pieces = [text for phase, text in _SOURCES.items() if getattr(phases, phase)]
+    return Model(
+        name=phases.name,
+        title=_title(phases),
+        parameters=tuple(_parameter(name) for name in build.names),
+        log_curve=curve,
+        inputs=phases.comedication,
+        area=build.area,
+        time_below=build.time_below,
+        derived=build.derived(),
+        search_curve=None if smooth is not None else build.blended(SEARCH_WIDTH, corners=SEARCH_WIDTH),
+        source="; ".join(["Stein AM et al. 2019, doi:10.1002/psp4.12388", *pieces]),
+        phases=phases,
+    )
 
 
-def _growth(theta: jax.Array, time: jax.Array) -> jax.Array:
-    cmax, tmax, foldx = theta[0], theta[1], theta[2]
-    return jnp.log(cmax) + jnp.log(foldx) * (time / tmax - 1.0)
+class _Builder:
+    """The functions of one member of the family; each takes ``theta`` in the order of ``names``."""
+
+    def __init__(self, phases: Phases) -> None:
+        self.phases, self.names = phases, parameter_names(phases)
+
+    def split(self, theta: jax.Array, windows: jax.Array | None) -> tuple[Rise, Fall]:
+        """Return the parameters of both sides of the peak."""
+        value = {name: theta[k] for k, name in enumerate(self.names)}
+        latest = LATEST * value["tmax"]
+        nadir = value.get("t0")
+        begin = value.get("tlag", nadir)
+        if begin is not None:
+            begin = jnp.minimum(begin, latest)
+        if nadir is not None and begin is not None:
+            nadir = jnp.minimum(nadir, begin)
+        factors = None
+        if self.phases.comedication and windows is not None:
+            factors = jnp.stack([value[f"f_{drug}"] for drug in self.phases.comedication])
+        rise = Rise(value["cmax"], value["tmax"], value["foldx"], begin, nadir, value.get("delta"), factors, windows)
+        return rise, Fall(value.get("alpha"), value.get("fb"), value.get("beta"))
+
+    def curve(self, theta: jax.Array, time: jax.Array, windows: jax.Array | None = None) -> jax.Array:
+        rise, fall = self.split(theta, windows)
+        # Continued as a constant before the peak: exp(-alpha * (t - T)) would overflow far before it.
+        decline = log_peak(rise) + log_fall(fall, jnp.maximum(time - rise.tmax, 0.0))
+        return jnp.where(time < rise.tmax, log_rise(rise, time), decline)
+
+    def blended(self, width: float, corners: float | None = None) -> Callable[..., jax.Array]:
+        """Blend growth and decline by w = 1/(1 + exp((t - T)/width)) on the log scale.
+
+            ln C = w * ln C_growth + (1 - w) * ln C_decline
+
+        where C_decline takes width * ln(1 + exp((t - T)/width)) for t - T. As ``width`` goes to 0 it becomes
+        the sharp curve. It is continuously differentiable in ``tmax``, so that a conditional mode beside a
+        sampling day has a gradient of zero and a curvature. This form is our own.
+        """
+
+        def curve(theta: jax.Array, time: jax.Array, windows: jax.Array | None = None) -> jax.Array:
+            rise, fall = self.split(theta, windows)
+            after = (time - rise.tmax) / width
+            growth = log_rise(rise, time, corners)
+            decline = log_peak(rise) + log_fall(fall, width * jax.nn.softplus(after))
+            return decline + jax.nn.sigmoid(-after) * (growth - decline)
+
+        return curve
+
+    def area(self, theta: jax.Array, start: jax.Array, end: jax.Array, windows: jax.Array | None = None) -> jax.Array:
+        """Return the exact area under C between two days, ``start`` >= 0; ``end`` may be infinite."""
+        rise, fall = self.split(theta, windows)
+        tmax, peak = rise.tmax, jnp.exp(log_peak(rise))
+        width = self.phases.smooth
+        if width is None:
+            begin = jnp.maximum(start - tmax, 0.0)
+            return rise_area(rise, start, end) + peak * fall_area(fall, begin, jnp.maximum(end - tmax, begin))
+        low, high = jnp.maximum(tmax - _REACH * width, 0.0), tmax + _REACH * width
+        begin = jnp.maximum(start, high)
+        outside = rise_area(rise, start, jnp.minimum(end, low)) + peak * fall_area(
+            fall, begin - tmax, jnp.maximum(end, begin) - tmax
+        )
+        edges = jnp.concatenate([tmax + width * jnp.asarray(_STEPS), corners(rise), jnp.stack([low, high])])
+        edges = jnp.sort(jnp.clip(edges, jnp.clip(start, low, high), jnp.clip(end, low, high)))
+        half, middle = jnp.diff(edges)[:, None] / 2.0, (edges[1:] + edges[:-1])[:, None] / 2.0
+        time = middle + half * jnp.asarray(_NODES)
+        inside = (jnp.exp(self.blended(width)(theta, time.ravel(), windows)).reshape(time.shape) * half) @ jnp.asarray(
+            _WEIGHTS
+        )
+        return outside + inside.sum()
+
+    def time_below(self, theta: jax.Array, level: jax.Array, windows: jax.Array | None = None) -> jax.Array:
+        """Return the day after Tmax from which C stays below ``level`` (Tmax if it never was above it)."""
+        rise, fall = self.split(theta, windows)
+        return rise.tmax + time_to_fall(fall, jnp.log(level) - log_peak(rise))
+
+    def derived(self) -> tuple[Derived, ...]:
+        """Return the quantities that this member has."""
+        has = set(self.names)
+
+        def get(theta: jax.Array, name: str) -> jax.Array:
+            return theta[self.names.index(name)]
+
+        def rho(theta: jax.Array) -> jax.Array:
+            rise, _ = self.split(theta, None)
+            begin = 0.0 if rise.begin is None else rise.begin
+            return jnp.log(rise.foldx) / (rise.tmax - begin)
+
+        def at_infusion(theta: jax.Array) -> jax.Array:
+            rise, _ = self.split(theta, None)
+            return jnp.exp(log_rise(rise, jnp.zeros_like(rise.tmax)))
+
+        rows = [
+            Derived("doubling_time", lambda th: jnp.log(2.0) / rho(th), "time", "doubling time of the expansion"),
+            Derived("rho", rho, "rate", "growth rate of the expansion"),
+            Derived("r0", at_infusion, "value", "value at infusion, extrapolated"),
+        ]
+        if "alpha" in has:
+            rows.append(
+                Derived("half_life_alpha", lambda th: jnp.log(2.0) / get(th, "alpha"), "time", "contraction half-life")
+            )
+        if "beta" in has:
+            rows.append(
+                Derived("half_life_beta", lambda th: jnp.log(2.0) / get(th, "beta"), "time", "persistence half-life")
+            )
+        rows.append(
+            Derived(
+                "auc_0_28",
+                lambda th: self.area(th, jnp.asarray(0.0), jnp.asarray(28.0)),
+                "area",
+                "area from day 0 to day 28",
+            )
+        )
+        if has & {"alpha", "beta"}:
+            rows.append(
+                Derived(
+                    "auc_0_inf", lambda th: self.area(th, *_days(0.0, jnp.inf)), "area", "area from day 0 to infinity"
+                )
+            )
+        return tuple(rows)
 
 
-def _decline(theta: jax.Array, after: jax.Array) -> jax.Array:
-    cmax, _, _, alpha, fb, beta = theta
-    return jnp.log(cmax) + jnp.logaddexp(jnp.log1p(-fb) - alpha * after, jnp.log(fb) - beta * after)
+def _days(start: float, end: float) -> tuple[jax.Array, jax.Array]:
+    return jnp.asarray(start), jnp.asarray(end)
 
 
-ECP = Model(
-    name="ecp",
-    title="expansion, contraction, persistence (Stein 2019)",
-    parameters=(
-        Parameter("cmax", "log", "value", 1e-3, 1e9, "value at the peak"),
-        Parameter("tmax", "log", "time", 0.5, 60.0, "time of the peak, where growth ends"),
-        Parameter("foldx", "log", "none", 1.0001, 1e8, "fold expansion from infusion to the peak"),
-        Parameter("alpha", "log", "rate", 1e-3, 5.0, "contraction rate after the peak"),
-        Parameter("fb", "logit", "none", 1e-7, 0.9999, "fraction of the peak on the persistent phase"),
-        Parameter("beta", "log", "rate", 1e-6, 0.5, "persistence rate"),
-    ),
-    log_curve=log_curve,
-    area=area,
-    derived=(
-        Derived(
-            "doubling_time", lambda th: jnp.log(2.0) * th[1] / jnp.log(th[2]), "time", "doubling time of the expansion"
-        ),
-        Derived("rho", lambda th: jnp.log(th[2]) / th[1], "rate", "growth rate of the expansion"),
-        Derived("r0", lambda th: th[0] / th[2], "value", "value at infusion, extrapolated"),
-        Derived("half_life_alpha", lambda th: jnp.log(2.0) / th[3], "time", "contraction half-life"),
-        Derived("half_life_beta", lambda th: jnp.log(2.0) / th[5], "time", "persistence half-life"),
-        Derived(
-            "auc_0_28", lambda th: area(th, jnp.asarray(0.0), jnp.asarray(28.0)), "area", "area from day 0 to day 28"
-        ),
-        Derived(
-            "auc_0_inf",
-            lambda th: area(th, jnp.asarray(0.0), jnp.asarray(jnp.inf)),
-            "area",
-            "area from day 0 to infinity",
-        ),
-    ),
-    search_curve=smooth_log_curve(SEARCH_WIDTH),
-    source="Stein AM et al. 2019, doi:10.1002/psp4.12388",
-)
+def _parameter(name: str) -> Parameter:
+    if name in _PARAMETERS:
+        return _PARAMETERS[name]
+    drug = name.removeprefix("f_")
+    return Parameter(name, "log", "none", 0.05, 20.0, f"factor of the growth rate while {drug} is given")
+
+
+def _title(phases: Phases) -> str:
+    words = ["distribution"] if phases.distribution else []
+    words += ["lag"] if phases.lag else []
+    words += ["expansion"]
+    words += ["contraction"] if phases.contraction else []
+    words += ["persistence"] if phases.persistence else []
+    text = ", ".join(words)
+    if phases == Phases():
+        text += " (Stein 2019)"
+    if phases.comedication:
+        text += f"; {' and '.join(phases.comedication)} change the growth rate"
+    return text + ("" if phases.smooth is None else f"; switch at the peak {phases.smooth:g} days wide")
+
+
+ECP = expansion_model(Phases())

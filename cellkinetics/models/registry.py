@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from cellkinetics.errors import ModelError
 from cellkinetics.models.base import Model
-from cellkinetics.models.ecp import ECP
+from cellkinetics.models.ecp import expansion_model
+from cellkinetics.models.phases import parse_phases
 
 _T = TypeVar("_T")
 
@@ -40,11 +41,25 @@ class Named(Mapping[str, _T]):
         return f"{self._kind}s: {', '.join(self._entries)}"
 
 
-_MODELS: Named[Model] = Named({ECP.name: ECP}, kind="model")
+_FAMILY = (
+    "ecp",
+    "ecp+lag",
+    "ecp+distribution",
+    "ecp+distribution+lag",
+    "ecp-persistence",
+    "ecp-contraction",
+    "ecp+lag-persistence",
+    "ecp+comedication",
+    "ecp+smooth",
+)
+_MODELS: Named[Model] = Named({name: expansion_model(parse_phases(name)) for name in _FAMILY}, kind="model")
 
 
 def get_model(name: str | Model) -> Model:
     """Return the model of a name; a `Model` is handed through, so that users can bring their own.
+
+    Args:
+        name: one of `list_models`, or ``ecp`` with any phases, see `cellkinetics.models.phases.parse_phases`.
 
     Raises:
         ModelError: for an unknown name; the message lists the names.
@@ -52,15 +67,22 @@ def get_model(name: str | Model) -> Model:
     Example:
         >>> get_model("ecp").names
         ('cmax', 'tmax', 'foldx', 'alpha', 'fb', 'beta')
+        >>> get_model("ecp+lag-persistence").names
+        ('cmax', 'tmax', 'foldx', 'tlag', 'alpha')
     """
-    return name if isinstance(name, Model) else _MODELS[name]
+    if isinstance(name, Model):
+        return name
+    text = str(name).strip().lower()
+    if text == "ecp" or text.startswith(("ecp+", "ecp-")):
+        return expansion_model(parse_phases(text))
+    return _MODELS[name]
 
 
 def list_models() -> tuple[Model, ...]:
     """Return every model that has a name.
 
     Example:
-        >>> [model.name for model in list_models()]
-        ['ecp']
+        >>> [model.name for model in list_models()][:3]
+        ['ecp', 'ecp+lag', 'ecp+distribution']
     """
     return tuple(_MODELS.values())

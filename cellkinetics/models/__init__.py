@@ -19,6 +19,7 @@ _PUBLIC = {
     "list_models": "cellkinetics.models.registry",
     "simulate_patients": "cellkinetics.models.simulation",
     "simulate_trial": "cellkinetics.models.trial_simulation",
+    "trajectories": "cellkinetics.models.registry",
 }
 
 __all__ = sorted(_PUBLIC)

@@ -1,51 +1,46 @@
-"""One fit per patient: lmfit drives, JAX gives the likelihood and its gradient. lmfit lives only here."""
+"""One fit per patient: all are searched together, or each by lmfit, and each is judged by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from cellkinetics.data.cohort import (
-    LEFT_CENSORED,
-    NOT_CENSORED,
-    RIGHT_CENSORED,
-    Cohort,
-    FloatArray,
-    IntArray,
-    Profile,
-)
+from cellkinetics.data.cohort import LEFT_CENSORED, NOT_CENSORED, RIGHT_CENSORED, Cohort, FloatArray
 from cellkinetics.errors import SettingsError
+from cellkinetics.fitting.batch import Ends, join, look, together
+from cellkinetics.fitting.curve_grid import curve_times
+from cellkinetics.fitting.derived import curves, derive
+from cellkinetics.fitting.lmfit_fit import LmfitView, one_by_one
+from cellkinetics.fitting.objective import Data, Objective, no_prior, objective
 from cellkinetics.fitting.observations import Observations, observations, require_days
-from cellkinetics.fitting.precision import Data, Programs, aicc, between_intervals, covariance, programs
+from cellkinetics.fitting.precision import between_intervals, covariance
 from cellkinetics.fitting.result import IndividualFit, IndividualFits
-from cellkinetics.fitting.start import Plan, faster_phase_first, plan_fit
-from cellkinetics.fitting.verdict import Search, failed_fit, judge
+from cellkinetics.fitting.search import End, Patient, Progress, best_row, box, search
+from cellkinetics.fitting.start import faster_phase_first, plan_fit
+from cellkinetics.fitting.verdict import Drawn, Search, failed_fit, judge
 from cellkinetics.models.base import Model
 from cellkinetics.models.compilation import use_compilation_cache
 from cellkinetics.models.registry import get_model
 from cellkinetics.models.residual import LOG_CONSTANT
 
-SIGMA_BOUNDS = (0.05, 3.0)
-"""Bounds of the residual SD on ln C. A likelihood of one patient has no maximum as sigma goes to 0 when
-there are as many parameters as samples, hence the floor."""
-SIGMA_START = 0.4
-_SIZES = 32  # padded length of a profile, doubled until it fits: few shapes, few compilations
+Method = Literal["batch", "lmfit"]
+_MINIMISERS = {"batch": together, "lmfit": one_by_one}
+_SIZES = 16  # padded length of a profile, doubled until it fits: few shapes, few compilations
 _KINK = 1e-3  # distance from a sampling time, in days, that counts as at it
 _AT_BOUND = 1e-4  # the same for a bound, as a fraction of the searched range on the transformed scale
-_PREFIX = {"log": "ln_", "logit": "logit_", "identity": ""}
-
-Progress = Callable[[int, int], None]
+_CHANGE_POINTS = ("tmax", "tlag", "t0")
 
 
 def fit(
     cohort: Cohort,
     *,
     model: str | Model = "ecp",
+    method: Method = "batch",
     seed: int = 0,
     starts: Mapping[str, float] | Sequence[Mapping[str, float]] = (),
     progress: Progress | None = None,
@@ -64,6 +59,8 @@ def fit(
     Args:
         cohort: n profiles; a profile that cannot be fitted is rows with status ``failed`` and the reason.
         model: name of a model (see `list_models`), or a `Model`.
+        method: ``batch`` searches all patients together; ``lmfit`` each one by lmfit, which ends at the same
+            optimum and takes a hundred times as long.
         seed: recorded with the result; the search itself draws no random numbers.
         starts: one mapping or several, parameter to value on the natural scale, searched from besides
             the starts found in the profile; needed for a model of one's own.
@@ -87,16 +84,13 @@ def fit(
     """
     chosen = get_model(model)
     given = _checked_starts(chosen, starts)
+    if method not in _MINIMISERS:
+        raise SettingsError(f"method {method!r} does not exist; take {', '.join(_MINIMISERS)}")
     require_days(cohort)
     use_compilation_cache()
-    samples = observations(cohort)
-    fits = []
     with jax.enable_x64(True):
-        for i, profile in enumerate(cohort):
-            fits.append(_fit_profile(cohort, profile, i, samples, chosen, given))
-            if progress is not None:
-                progress(i + 1, len(cohort))
-    return IndividualFits(tuple(fits), chosen.name, chosen.names, seed, cohort)
+        fits = _Fitting(cohort, chosen, given).run(method, progress)
+    return IndividualFits(fits, chosen.name, chosen.names, seed, cohort)
 
 
 def _checked_starts(
@@ -111,252 +105,177 @@ def _checked_starts(
     return many
 
 
-def _fit_profile(
-    cohort: Cohort,
-    profile: Profile,
-    i: int,
-    samples: Observations,
-    model: Model,
-    given: tuple[Mapping[str, float], ...],
-) -> IndividualFit:
-    units = (cohort.time_unit, cohort.value_unit[i])
-    used = samples.used[i, cohort.mask[i]]
-    y = samples.y[i, cohort.mask[i]][used]
-    time, censored = profile.time[used], profile.censored[used]
-    counts = (len(time), int((censored == LEFT_CENSORED).sum()))
-    left_out = samples.left_out(i)
-    if profile.fault is not None:
-        return failed_fit(profile, model, units, counts, left_out, profile.fault.code, profile.fault.message)
-    if not (censored == NOT_CENSORED).any():
-        sentence = "no quantified sample; there is nothing to fit"
-        return failed_fit(profile, model, units, counts, left_out, "no_quantified_sample", sentence)
-    if (censored == NOT_CENSORED).sum() == 1:
-        sentence = "one quantified sample; a curve needs at least two"
-        return failed_fit(profile, model, units, counts, left_out, "one_quantified_sample", sentence)
+class _Fitting:
+    """The fits of one cohort on their way: what every patient brings, and what came of it."""
 
-    try:
-        with np.errstate(divide="raise", invalid="raise", over="ignore"):
-            plan = plan_fit(model, time, y, censored, starts=given)
-            run = programs(model, LOG_CONSTANT)
-            data = _padded(time, y, censored)
-            search, plan = _search(model, run, data, plan)
-            return judge(profile, model, units, counts, left_out, plan, search, run, np.unique(time))
-    except (ArithmeticError, np.linalg.LinAlgError) as error:
-        # One patient's wild value must not cost the others; what is wrong in the program stays loud.
-        sentence = (
+    def __init__(self, cohort: Cohort, model: Model, starts: tuple[Mapping[str, float], ...]) -> None:
+        self.cohort, self.model, self.starts = cohort, model, starts
+        self.samples: Observations = observations(cohort)
+        self.objective: Objective = objective(model, LOG_CONSTANT)
+        self.data = _padded(cohort, self.samples)
+        self.prior = no_prior(len(cohort), len(model.parameters))
+        self.fits: dict[int, IndividualFit] = {}
+
+    def run(self, method: Method, progress: Progress | None) -> tuple[IndividualFit, ...]:
+        n = len(self.cohort)
+
+        def told(done: int, total: int) -> None:
+            if progress is not None:
+                progress(n * done // max(total, 1), n)
+
+        patients = [patient for i in range(n) if (patient := self.prepare(i)) is not None]
+        search(self.objective, patients, _MINIMISERS[method](self.objective, self.data, self.prior), told)
+        found = [patient for patient in patients if patient.best is not None]
+        rows = [best_row(self.objective, patient) for patient in found]
+        for patient in patients:
+            if patient.best is None:
+                self.fail(patient.number, *self.wild(patient.number, "-2LL is no number wherever it was looked for"))
+        if found:
+            self.conclude(found, look(self.objective, join(rows), self.data, self.prior))
+        told(1, 1)
+        return tuple(self.fits[i] for i in range(n))
+
+    def prepare(self, i: int) -> Patient | None:
+        """Plan the search of profile ``i``; None, and rows with the reason, where there is none."""
+        fault, mask = self.cohort.unusable[i], self.samples.used[i]
+        time, censored, y = self.cohort.time[i, mask], self.cohort.censored[i, mask], self.samples.y[i, mask]
+        quantified = int((censored == NOT_CENSORED).sum())
+        if fault is not None:
+            self.fail(i, fault.code, fault.message)
+        elif quantified == 0:
+            self.fail(i, "no_quantified_sample", "no quantified sample; there is nothing to fit")
+        elif quantified == 1:
+            self.fail(i, "one_quantified_sample", "one quantified sample; a curve needs at least two")
+        else:
+            try:
+                with np.errstate(divide="raise", invalid="raise", over="ignore"):
+                    plan = plan_fit(self.model, time, y, censored, starts=self.starts)
+                    patient = Patient(i, plan, len(time))
+                    box(self.objective, patient, {})
+                    return patient
+            except ArithmeticError as error:
+                self.fail(i, *self.wild(i, error))
+        return None
+
+    def wild(self, i: int, error: object) -> tuple[str, str]:
+        """Return code and sentence for one patient's wild value, which must not cost the others."""
+        y = self.samples.y[i, self.samples.used[i]]
+        return (
+            "numerical",
             f"the fit left the range of double-precision numbers ({error}); look for a wild value: "
-            f"the samples run from {y.min():.3g} to {y.max():.3g}"
+            f"the samples run from {y.min():.3g} to {y.max():.3g}",
         )
-        return failed_fit(profile, model, units, counts, left_out, "numerical", sentence)
+
+    def fail(self, i: int, code: str, sentence: str) -> None:
+        self.fits[i] = failed_fit(
+            self.cohort.profile(i), self.model, self.units(i), self.counts(i), self.samples.left_out(i), code, sentence
+        )
+
+    def units(self, i: int) -> tuple[str, str]:
+        return self.cohort.time_unit, self.cohort.value_unit[i]
+
+    def counts(self, i: int) -> tuple[int, int]:
+        """Return how many samples enter, and how many of them are below quantification."""
+        mask = self.samples.used[i]
+        return int(mask.sum()), int((self.cohort.censored[i, mask] == LEFT_CENSORED).sum())
+
+    def conclude(self, patients: Sequence[Patient], ends: Ends) -> None:
+        """Judge the patients whose search has ended."""
+        numbers, profiles = [patient.number for patient in patients], list(self.cohort)
+        theta = np.array([[h.natural(v) for h, v in zip(self.model.parameters, x, strict=False)] for x in ends.x])
+        days = [self.cohort.time[i, self.samples.used[i]] for i in numbers]
+        time = np.array([curve_times(self.model, theta[k], profiles[i].time) for k, i in enumerate(numbers)])
+        drawn = list(map(Drawn, theta, time, curves(self.model, theta, time)))
+        quantities = derive(self.model, ends.x)
+        for k, (i, patient) in enumerate(zip(numbers, patients, strict=True)):
+            try:
+                with np.errstate(divide="raise", invalid="raise", over="ignore"):
+                    self.fits[i] = judge(
+                        profiles[i],
+                        self.model,
+                        self.units(i),
+                        self.counts(i),
+                        self.samples.left_out(i),
+                        patient.plan,
+                        self.settle(patient, ends.gradient[k], ends.curvature[k]),
+                        np.unique(days[k]),
+                        quantities[k],
+                        drawn[k],
+                    )
+            except (ArithmeticError, np.linalg.LinAlgError) as error:
+                # What is wrong in the program stays loud.
+                self.fail(i, *self.wild(i, error))
+
+    def settle(self, patient: Patient, gradient: FloatArray, hessian: FloatArray) -> Search:
+        """See which parameters are at a bound or a kink, and measure how sure they are."""
+        best, plan, names = patient.best, patient.plan, self.objective.names
+        assert best is not None
+        _require_finite(hessian, what="the curvature of -2LL is no number")
+        data, x = Data(*(array[patient.number] for array in self.data)), best.x
+        searched = np.array([name not in plan.held for name in names])
+        low, high = box(self.objective, patient, {})
+        at_bound = searched & ((x - low < _AT_BOUND * (high - low)) | (high - x < _AT_BOUND * (high - low)))
+        mask, censored = data.mask, data.censored
+        sampled, quantified = data.time[mask], mask & (censored == NOT_CENSORED)
+        at_kink = np.zeros_like(searched)
+        for name in _CHANGE_POINTS:
+            if name in names:
+                k = names.index(name)
+                near = np.abs(np.exp(x[k]) - sampled) < _KINK
+                at_kink[k] = searched[k] and not at_bound[k] and bool(near.any())
+        interior = searched & ~at_bound & ~at_kink
+        # What ended at a bound is not known either: its curvature is passed on to the others.
+        uncertain, n = searched & ~at_kink, int(quantified.sum())
+        k = int(searched[: len(self.model.parameters)].sum())
+        others = [
+            (end.value, faster_phase_first(self.model, end.x))
+            for number, end in patient.ends.items()
+            if number != patient.place
+        ]
+        covar = covariance(hessian, uncertain, n, k)
+        covar += between_intervals(x, best.value, others, uncertain, n, k)
+        return Search(
+            names=names,
+            x=x,
+            minus2ll=best.value,
+            slope=float(np.abs(gradient[interior]).max(initial=0.0)),
+            searched=searched,
+            at_bound=at_bound,
+            at_kink=at_kink,
+            covariance=covar,
+            n=int(mask.sum()),
+            highest=None if (censored == RIGHT_CENSORED).any() else float(np.exp(data.y[quantified].max())),
+            last_quantified=float(data.time[quantified].max()),
+            lmfit=self.view(best, data, searched, covar, at_bound | at_kink),
+        )
+
+    def view(
+        self, best: End, data: Data, searched: NDArray[np.bool_], covar: FloatArray, stuck: NDArray[np.bool_]
+    ) -> LmfitView:
+        return LmfitView(self.objective, data, best.x, best.lower, best.upper, searched, covar, stuck)
 
 
-def _padded(time: FloatArray, y: FloatArray, censored: IntArray) -> Data:
+def _padded(cohort: Cohort, samples: Observations) -> Data:
+    """Return the samples that enter, closed up and padded to ``(n, m)``."""
+    used = samples.used
     size = _SIZES
-    while size < len(time):
+    while size < used.sum(axis=1).max(initial=0):
         size *= 2
+    row, column = np.nonzero(used)
+    place = (np.cumsum(used, axis=1) - 1)[row, column]
 
-    def pad(values: NDArray[Any]) -> jax.Array:
-        out = np.zeros(size, dtype=values.dtype)
-        out[: len(values)] = values
-        return jnp.asarray(out)
+    def pad(values: NDArray[Any]) -> NDArray[Any]:
+        out = np.zeros((len(cohort), size), dtype=values.dtype)
+        out[row, place] = values[row, column]
+        return out
 
-    mask = np.ones(len(time), dtype=bool)
-    return Data(pad(time), pad(np.asarray(LOG_CONSTANT.observation(jnp.asarray(y)))), pad(censored), pad(mask))
-
-
-def _search(model: Model, run: Programs, data: Data, plan: Plan) -> tuple[Search, Plan]:
-    """Minimise -2LL from every start; return the best point with its curvature, and the plan it belongs to."""
-    import lmfit
-
-    labels = (*(f"{_PREFIX[p.transform]}{p.name}" for p in model.parameters), "ln_sigma")
-    names = (*model.names, "sigma")
-    low, high = _transformed_bounds(model, plan.bounds)
-    _require_finite(low, high, what="a bound of the search is no number")
-    last: dict[bytes, tuple[float, FloatArray]] = {}
-
-    def evaluate(x: FloatArray) -> tuple[float, FloatArray]:
-        key = x.tobytes()
-        if key not in last:
-            last.clear()  # lmfit asks for value and gradient of one point in turn
-            value, gradient = run.value_and_gradient(x, data)
-            last[key] = float(value), np.asarray(gradient)
-            _require_finite(*last[key], what="-2LL or its gradient is no number")
-        return last[key]
-
-    def vector(params: Any) -> FloatArray:
-        return np.array([params[label].value for label in labels])
-
-    def minimise(
-        x: FloatArray, segment: tuple[float, float] | None, held: Collection[str]
-    ) -> tuple[float, FloatArray, Any]:
-        free = [k for k, name in enumerate(names) if name not in held]
-        lower, upper = low.copy(), high.copy()
-        if segment is not None:
-            k = names.index("tmax")
-            lower[k], upper[k] = np.log(segment)
-        # Inside by a margin: at a bound lmfit's own transformation has no slope to leave it by.
-        margin = 0.01 * (upper - lower)
-        inside = np.clip(x, lower + margin, upper - margin)
-        params = lmfit.Parameters()
-        for k, label in enumerate(labels):
-            if k in free:
-                params.add(label, value=float(inside[k]), min=lower[k], max=upper[k])
-            else:
-                params.add(label, value=float(x[k]), vary=False)
-        # A step that leads nowhere is the line search's own affair; `evaluate` looks at what comes of it.
-        with np.errstate(all="ignore"):
-            result = lmfit.minimize(
-                lambda params: evaluate(vector(params))[0],
-                params,
-                # Not L-BFGS-B: its small LAPACK calls wake every BLAS thread, ten times the CPU seconds.
-                method="bfgs",
-                calc_covar=False,
-                jac=lambda params: evaluate(vector(params))[1][free],
-                options={"maxiter": 500, "gtol": 1e-5},
-            )
-        end = vector(result.params)
-        return evaluate(end)[0], end, result
-
-    ends: dict[int, tuple[float, FloatArray, Any]] = {}
-
-    def explore(number: int) -> None:
-        segment = plan.segments[number]
-        for start in segment.starts:
-            phi = np.asarray(model.to_transformed(jnp.asarray(model.theta(start))))
-            end = minimise(np.append(phi, np.log(SIGMA_START)), segment.interval, plan.held)
-            if number not in ends or end[0] < ends[number][0]:
-                ends[number] = end
-
-    for number in range(*plan.central):
-        explore(number)
-    while True:
-        best = min(ends, key=lambda number: ends[number][0])
-        outward = [n for n in (best - 1, best + 1) if 0 <= n < len(plan.segments) and n not in ends]
-        if not outward:
-            break
-        explore(outward[0])
-    value, x, result = ends[best]
-    segment = plan.segments[best].interval
-    # Once more from the best end, with the phases named by their speed: bounds that stopped a phase under
-    # the other's name no longer do, and the search starts with a fresh memory of the curvature.
-    again = minimise(faster_phase_first(model, x), segment, plan.held)
-    if again[0] <= value:
-        value, x, result = again
-    if plan.simpler:
-        fewer = plan.simplified()
-        start = np.where([name in plan.simpler for name in names], _transformed(model, plan.simpler), x)
-        single = minimise(start, segment, fewer.held)
-        n, k = int(np.asarray(data.mask).sum()), len(names) - len(plan.held)
-        if aicc(single[0], n, k - len(plan.simpler)) <= aicc(value, n, k):
-            plan = plan.one_phase()
-    others = [(end[0], faster_phase_first(model, end[1])) for number, end in ends.items() if number != best]
-    return _settle(model, run, data, plan, labels, result, x, others, low, high), plan
+    y = np.where(used, samples.y, 1.0)
+    return Data(
+        pad(cohort.time), pad(np.asarray(LOG_CONSTANT.observation(jnp.asarray(y)))), pad(cohort.censored), pad(used)
+    )
 
 
 def _require_finite(*numbers: float | FloatArray, what: str) -> None:
     """Raise FloatingPointError unless all numbers are finite."""
     if not all(np.isfinite(number).all() for number in numbers):
         raise FloatingPointError(what)
-
-
-def _transformed(model: Model, values: Mapping[str, float]) -> FloatArray:
-    """Return named values on the transformed scale, shape ``(p + 1,)``; the others are NaN."""
-    theta = jnp.asarray([values.get(name, np.nan) for name in model.names])
-    return np.append(np.asarray(model.to_transformed(theta)), np.nan)
-
-
-def _transformed_bounds(model: Model, bounds: Mapping[str, tuple[float, float]]) -> tuple[FloatArray, FloatArray]:
-    """Return lower and upper bounds of (phi, ln sigma)."""
-    sides = []
-    for side in (0, 1):
-        theta = jnp.asarray([bounds[name][side] for name in model.names])
-        sides.append(np.append(np.asarray(model.to_transformed(theta)), np.log(SIGMA_BOUNDS[side])))
-    return sides[0], sides[1]
-
-
-def _settle(
-    model: Model,
-    run: Programs,
-    data: Data,
-    plan: Plan,
-    labels: tuple[str, ...],
-    result: Any,
-    x: FloatArray,
-    others: Sequence[tuple[float, FloatArray]],
-    low: FloatArray,
-    high: FloatArray,
-) -> Search:
-    """See which parameters are at a bound or a kink, measure how sure they are, and tell lmfit.
-
-    ``others`` are -2LL and the point where the search of each other interval of Tmax ended.
-    """
-    names = (*model.names, "sigma")
-    searched = np.array([name not in plan.held for name in names])
-    at_bound = searched & ((x - low < _AT_BOUND * (high - low)) | (high - x < _AT_BOUND * (high - low)))
-    at_kink = np.zeros_like(searched)
-    if "tmax" in names:
-        k = names.index("tmax")
-        sampled = np.asarray(data.time)[np.asarray(data.mask)]
-        at_kink[k] = searched[k] and not at_bound[k] and bool((np.abs(np.exp(x[k]) - sampled) < _KINK).any())
-    value, gradient = run.value_and_gradient(jnp.asarray(x), data)
-    interior = searched & ~at_bound & ~at_kink
-    hessian = np.asarray(run.hessian(jnp.asarray(x), data))
-    _require_finite(hessian, what="the curvature of -2LL is no number")
-    mask, censored = np.asarray(data.mask), np.asarray(data.censored)
-    quantified = mask & (censored == NOT_CENSORED)
-    # What ended at a bound is not known either: its curvature is passed on to the others.
-    uncertain, n, k = searched & ~at_kink, int(quantified.sum()), int(searched[:-1].sum())
-    covar = covariance(hessian, uncertain, n, k)
-    covar += between_intervals(x, float(value), others, uncertain, n, k)
-    search = Search(
-        names=names,
-        x=x,
-        minus2ll=float(value),
-        slope=float(np.abs(np.asarray(gradient)[interior]).max(initial=0.0)),
-        searched=searched,
-        at_bound=at_bound,
-        at_kink=at_kink,
-        covariance=covar,
-        n=int(np.asarray(data.mask).sum()),
-        highest=None if (censored == RIGHT_CENSORED).any() else float(np.exp(np.asarray(data.y)[quantified].max())),
-        last_quantified=float(np.asarray(data.time)[quantified].max()),
-        lmfit=result,
-    )
-    _tell_lmfit(model, labels, search, run, data)
-    return search
-
-
-def _tell_lmfit(model: Model, labels: tuple[str, ...], search: Search, run: Programs, data: Data) -> None:
-    """Give lmfit's result our values, standard errors and statistics, so that its reports print them."""
-    result, p = search.lmfit, len(model.parameters)
-    se = np.sqrt(np.diag(search.covariance))
-    se[search.at_bound] = 0.0
-    known = np.flatnonzero(se > 0).tolist()
-    for k in np.flatnonzero(search.searched).tolist():
-        parameter = result.params[labels[k]]
-        parameter.value = float(search.x[k])
-        if se[k] > 0:
-            parameter.stderr = float(se[k])
-            parameter.correl = {labels[j]: float(search.covariance[k, j] / (se[k] * se[j])) for j in known if j != k}
-    varied = [labels.index(label) for label in result.var_names]
-    result.covar = search.covariance[np.ix_(varied, varied)]
-    result.errorbars = bool(len(known))
-
-    theta = model.to_natural(jnp.asarray(search.x[:p]))
-    f = np.asarray(run.log_curve(theta, data.time))
-    quantified = np.asarray(data.mask & (data.censored == 0))
-    result.residual = (np.asarray(data.y) - f)[quantified] / np.exp(search.x[p])
-    result.ndata, result.nvarys = search.n, len(varied)
-    result.nfree = search.n - len(varied)
-    result.chisqr = float((result.residual**2).sum())
-    result.redchi = result.chisqr / max(1, result.nfree)
-    result.aic, result.bic = search.aic, search.bic
-
-    natural = {"log": "exp({})", "logit": "1/(1+exp(-{}))", "identity": "1*{}"}
-    for k, parameter in enumerate(model.parameters):
-        if parameter.transform != "identity":
-            result.params.add(parameter.name, expr=natural[parameter.transform].format(labels[k]))
-            slope = {"log": theta[k], "logit": theta[k] * (1 - theta[k])}[parameter.transform]
-            result.params[parameter.name].stderr = float(slope * se[k]) if se[k] > 0 else None
-    result.params.add("sigma", expr="exp(ln_sigma)")
-    result.params["sigma"].stderr = float(np.exp(search.x[p]) * se[p]) if se[p] > 0 else None

@@ -2,72 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from cellkinetics.data.cohort import FloatArray
-from cellkinetics.models.base import Model
-from cellkinetics.models.residual import Residual
 
 WEAK_SE = 2.0
 """SE on the log or logit scale beyond which a parameter counts as not identifiable: its 95 % interval
 spans a factor of 50 to either side."""
 _FLAT = 1e-6
 # A direction flatter than this is taken as this flat: an SE of 1000, far beyond WEAK_SE.
-
-
-class Data(NamedTuple):
-    """One patient's samples, padded to ``(m,)``; ``y`` on the residual's scale."""
-
-    time: jax.Array
-    y: jax.Array
-    censored: jax.Array
-    mask: jax.Array
-
-
-@dataclass(frozen=True)
-class Programs:
-    """A model's likelihood for one patient, and what is computed from its parameters (jitted).
-
-    ``x`` is (phi, ln sigma): the parameters on their transformed scale and the residual's.
-    """
-
-    value_and_gradient: Callable[[FloatArray | jax.Array, Data], tuple[jax.Array, jax.Array]]
-    hessian: Callable[[jax.Array, Data], jax.Array]
-    log_derived: Callable[[jax.Array], jax.Array]
-    log_derived_jacobian: Callable[[jax.Array], jax.Array]
-    log_curve: Callable[[jax.Array, jax.Array], jax.Array]
-
-
-@cache
-def programs(model: Model, residual: Residual) -> Programs:
-    """Return the compiled functions of a model; one compilation per padded shape, for all patients."""
-    p = len(model.parameters)
-
-    def minus2ll(x: jax.Array, data: Data) -> jax.Array:
-        prediction = residual.prediction(model.log_curve(model.to_natural(x[:p]), data.time))
-        nll = residual.nll(data.y, prediction, data.censored, jnp.exp(x[p:]))
-        return 2.0 * jnp.where(data.mask, nll, 0.0).sum()
-
-    def log_derived(x: jax.Array) -> jax.Array:
-        theta = model.to_natural(x[:p])
-        return jnp.log(jnp.stack([quantity.function(theta) for quantity in model.derived]))
-
-    return Programs(
-        value_and_gradient=jax.jit(jax.value_and_grad(minus2ll)),
-        hessian=jax.jit(jax.hessian(minus2ll)),
-        log_derived=jax.jit(log_derived),
-        log_derived_jacobian=jax.jit(jax.jacfwd(log_derived)),
-        log_curve=jax.jit(model.log_curve),
-    )
 
 
 def covariance(hessian: FloatArray, free: NDArray[np.bool_], n: int, k: int) -> FloatArray:

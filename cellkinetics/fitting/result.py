@@ -17,6 +17,8 @@ from cellkinetics.errors import FitError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cellkinetics.fitting.lmfit_fit import LmfitView
+
 FitStatus = Literal["ok", "not_identifiable", "failed"]
 
 
@@ -49,8 +51,7 @@ class IndividualFit:
         sigma: residual SD on ln C, NaN when the fit failed.
         bounds: bounds of the search by parameter, natural scale.
         at_bound: parameters that ended at one of them.
-        lmfit: lmfit's own result (`lmfit.report_fit` prints it), None when nothing was fitted. Its
-            variables are on the transformed scale; the natural ones follow as expressions.
+        view: makes `lmfit` and `minimizer`; None when nothing was fitted.
         curve_time, curve: days and predicted values from the first to the last sample.
     """
 
@@ -65,9 +66,22 @@ class IndividualFit:
     sigma: float = float("nan")
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     at_bound: tuple[str, ...] = ()
-    lmfit: Any = None
+    view: LmfitView | None = field(default=None, repr=False)
     curve_time: FloatArray = field(default_factory=lambda: np.empty(0))
     curve: FloatArray = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def lmfit(self) -> Any:
+        """Lmfit's own result, for `lmfit.report_fit`; None when nothing was fitted.
+
+        Its variables are on the transformed scale; the natural ones follow as expressions.
+        """
+        return None if self.view is None else self.view.result
+
+    @property
+    def minimizer(self) -> Any:
+        """The `lmfit.Minimizer` behind it: ``lmfit.conf_interval(fit.minimizer, fit.lmfit)``."""
+        return None if self.view is None else self.view.minimizer
 
     @property
     def estimates(self) -> dict[str, float | None]:

@@ -11,6 +11,7 @@ import numpy as np
 from cellkinetics.data.cohort import LEFT_CENSORED, RIGHT_CENSORED, BoolArray, FloatArray, IntArray
 from cellkinetics.errors import ModelError
 from cellkinetics.models.base import Model
+from cellkinetics.models.phases import Phases
 from cellkinetics.models.published import STEIN_2019
 
 CMAX_FACTOR = 5.0
@@ -26,6 +27,8 @@ PERSISTENCE_SAMPLES = 4
 """Quantifiable samples after the peak that two phases of decline need."""
 DEFAULT = STEIN_2019.typical
 """Where the samples say nothing these typical values draw the curve."""
+DEFAULT_RISE = {"foldx": DEFAULT["foldx"], "tlag": 3.27, "t0": 1.0, "delta": 0.5}
+"""The same for the rise; the lag is that of Ogasawara 2021, the other two are round numbers."""
 ONE_PHASE = {"fb": 1e-7, "beta": DEFAULT["beta"]}
 """What switches persistence off."""
 
@@ -39,15 +42,24 @@ class Why:
 
 
 @dataclass(frozen=True)
+class Start:
+    """Named starting values of one search, and the limits that it has besides the plan's bounds."""
+
+    values: Mapping[str, float]
+    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Segment:
     """One sampling interval for Tmax, with its starts; ``interval`` is None for a model without Tmax.
 
-    Inside a sampling interval the likelihood is smooth in Tmax, at a sampling time it has a kink: so
-    each interval is searched by itself.
+    Inside a sampling interval the likelihood is smooth in a change point, at a sampling time it has a kink:
+    so each interval is searched by itself, and each combination of intervals where there are more change
+    points than Tmax (the end of a lag or of the distribution phase).
     """
 
     interval: tuple[float, float] | None
-    starts: tuple[Mapping[str, float], ...]
+    starts: tuple[Start, ...]
 
 
 @dataclass(frozen=True)
@@ -83,9 +95,11 @@ class Plan:
 
         Held, they would count as known, and contraction would look surer than it is.
         """
-        names = " and ".join(self.simpler)
-        reason = Why("one_phase", f"AICc prefers one phase of decline to two, which says nothing of {names}")
-        return replace(self, unidentified={**self.unidentified, **dict.fromkeys(self.simpler, reason)})
+        names = [name for name in ONE_PHASE if name in {*self.simpler, *self.held}]
+        reason = Why(
+            "one_phase", f"AICc prefers one phase of decline to two, which says nothing of {' and '.join(names)}"
+        )
+        return replace(self, unidentified={**self.unidentified, **dict.fromkeys(names, reason)}, simpler={})
 
 
 def plan_fit(
@@ -99,7 +113,7 @@ def plan_fit(
     """Plan the fit of one patient from the samples that enter the likelihood, in order of time.
 
     Args:
-        model: model (A), for which starts come from the profile, or another one with ``starts`` given.
+        model: an expansion model, for which starts come from the profile, or another one with ``starts`` given.
         time: days, shape ``(m,)``.
         y: values, or limits where censored.
         censored: 0 quantified, 1 below the LLOQ, -1 above the ULOQ.
@@ -111,19 +125,24 @@ def plan_fit(
     for start in starts:
         model.theta(start)
         model.check_values(start)
-    if model.name == "ecp":
-        return _plan_expansion(model, time, y, censored, starts)
+    if model.phases is not None:
+        return _plan_expansion(model, model.phases, time, y, censored, starts)
     if not starts:
         raise ModelError(
             f"model {model.name} has no rule for its starting values; give starts={{name: value}} "
             f"for {', '.join(model.names)}"
         )
     bounds = {p.name: (p.lower, p.upper) for p in model.parameters}
-    return Plan((Segment(None, tuple(starts)),), (0, 1), bounds)
+    return Plan((Segment(None, tuple(Start(start) for start in starts)),), (0, 1), bounds)
 
 
 def _plan_expansion(
-    model: Model, time: FloatArray, y: FloatArray, censored: IntArray, given: Sequence[Mapping[str, float]]
+    model: Model,
+    phases: Phases,
+    time: FloatArray,
+    y: FloatArray,
+    censored: IntArray,
+    given: Sequence[Mapping[str, float]],
 ) -> Plan:
     # A value above the ULOQ is at least its limit: it counts for the peak and on either side of it.
     seen = censored != LEFT_CENSORED
@@ -134,12 +153,12 @@ def _plan_expansion(
     above = censored == RIGHT_CENSORED
     bounds["cmax"] = (highest / CMAX_FACTOR, bounds["cmax"][1] if above.any() else highest * CMAX_FACTOR)
 
-    held, why = _structure(int(before.sum()), int(after.sum()))
+    held, why = _structure(phases, int(before.sum()), int(after.sum()))
     # Without any sample on one side, not even a censored one, nothing pulls at its parameter.
     if not (time < day).any():
-        held["foldx"] = DEFAULT["foldx"]
+        held |= {name: DEFAULT_RISE[name] for name in model.names if name in DEFAULT_RISE}
     if not (time > day).any():
-        held["alpha"] = DEFAULT["alpha"]
+        held |= {name: DEFAULT[name] for name in ("alpha", "beta") if name in model.names and name not in held}
     low, high = bounds["tmax"]
     if "tmax" in why:
         held["tmax"] = float(np.clip(day, low, high))
@@ -148,7 +167,7 @@ def _plan_expansion(
         intervals, central = _intervals(np.unique(time), day, low, high)
         bounds["tmax"] = (intervals[0][0], intervals[-1][1])
 
-    declines = _declines(time, y, seen & (time >= day), day, highest)
+    declines = _declines(phases, time, y, seen & (time >= day), day, highest)
     if "fb" in held:
         declines = declines[:1]
     rising = seen & (time <= day)
@@ -156,17 +175,63 @@ def _plan_expansion(
     segments = []
     for interval in intervals:
         tmax = held.get("tmax", 0.5 * sum(interval))
-        foldx = DEFAULT["foldx"] if slope is None else float(np.exp(np.clip(slope * tmax, 0.7, 16.0)))
-        rise = {"cmax": 1.1 * highest, "tmax": tmax, "foldx": foldx}
-        own = [{**start, **held} for start in given if "tmax" in held or interval[0] <= start["tmax"] <= interval[1]]
-        segments.append(Segment(interval, (*({**rise, **decline, **held} for decline in declines), *own)))
-    return Plan(tuple(segments), central, bounds, held, why, {} if "fb" in held else ONE_PHASE, ("beta",))
+        starts = []
+        latest = held.get("tmax", interval[1])
+        for corners in _corner_intervals(phases, np.unique(time), latest, bounds):
+            rise = _rise(model, corners, tmax, highest, slope)
+            limits = {"tmax": interval, **{name: span for name, span in corners.items() if name not in held}}
+            starts += [Start({**rise, **decline, **held}, limits) for decline in declines]
+        own = [
+            Start({**start, **held}, {"tmax": interval})
+            for start in given
+            if "tmax" in held or interval[0] <= start["tmax"] <= interval[1]
+        ]
+        segments.append(Segment(interval, (*starts, *own)))
+    two = phases.contraction and phases.persistence and "fb" not in held
+    vanishing = ("beta",) if "beta" in model.names else ()
+    return Plan(tuple(segments), central, bounds, held, why, ONE_PHASE if two else {}, vanishing)
 
 
-def _structure(n_before: int, n_after: int) -> tuple[dict[str, float], dict[str, Why]]:
+def _rise(
+    model: Model,
+    corners: Mapping[str, tuple[float, float]],
+    tmax: float,
+    highest: float,
+    slope: float | None,
+) -> dict[str, float]:
+    """Return starting values of the curve before the peak."""
+    days = {name: 0.5 * sum(span) for name, span in corners.items()}
+    grows = tmax - max(days.values(), default=0.0)
+    foldx = DEFAULT["foldx"] if slope is None else float(np.exp(np.clip(slope * grows, 0.7, 16.0)))
+    values = {"cmax": 1.1 * highest, "tmax": tmax, "foldx": foldx, **days}
+    return values | ({"delta": DEFAULT_RISE["delta"]} if "delta" in model.names else {})
+
+
+def _corner_intervals(
+    phases: Phases, times: FloatArray, latest: float, bounds: Mapping[str, tuple[float, float]]
+) -> list[dict[str, tuple[float, float]]]:
+    """Return the combinations of sampling intervals in which growth may begin, before the peak's."""
+    names = [name for name, there in (("t0", phases.distribution), ("tlag", phases.lag)) if there]
+    spans = {}
+    for name in names:
+        low = bounds[name][0]
+        high = max(latest, 2.0 * low)
+        edges = np.unique(np.clip([low, *times[times < high], high], low, high))
+        spans[name] = list(itertools.pairwise(edges.tolist()))
+    combinations = [dict(zip(names, chosen, strict=True)) for chosen in itertools.product(*spans.values())]
+    return [one for one in combinations if len(one) < 2 or one["t0"][0] <= one["tlag"][0]]
+
+
+def _structure(phases: Phases, n_before: int, n_after: int) -> tuple[dict[str, float], dict[str, Why]]:
     """Return what is held and what is not identifiable, given the quantifiable samples around the peak."""
-    held: dict[str, float] = {}
-    why: dict[str, Why] = {}
+    held: dict[str, float] = {f"f_{drug}": 1.0 for drug in phases.comedication}
+    never = Why("no_comedication_times", "the days on which it was given are not known; it is taken as without effect")
+    why: dict[str, Why] = dict.fromkeys(held, never)
+    early = [("t0", 4), ("delta", 4)] if phases.distribution else []
+    early += [("tlag", 3)] if phases.lag else []
+    for name, needed in early:
+        if n_before < needed:
+            why[name] = Why("few_samples_before_peak", f"{_count(n_before)} before the peak, {name} needs {needed}")
     if n_before < GROWTH_SAMPLES:
         reason = Why(
             "few_samples_before_peak",
@@ -174,18 +239,21 @@ def _structure(n_before: int, n_after: int) -> tuple[dict[str, float], dict[str,
             "the curve is drawn with its peak at the highest sample",
         )
         why |= {"cmax": reason, "tmax": reason, "foldx": reason}
+    decline = {"alpha": phases.contraction, "fb": phases.contraction and phases.persistence, "beta": phases.persistence}
+    present = [name for name, there in decline.items() if there]
+    second = "fb" in present
     if n_after < CONTRACTION_SAMPLES:
         reason = Why(
             "few_samples_after_peak", f"{_count(n_after)} after the peak, contraction needs {CONTRACTION_SAMPLES}"
         )
-        why |= {"alpha": reason, "fb": reason, "beta": reason}
-    elif n_after < PERSISTENCE_SAMPLES:
+        why |= dict.fromkeys(present, reason)
+    elif second and n_after < PERSISTENCE_SAMPLES:
         reason = Why(
             "few_samples_after_peak",
             f"{_count(n_after)} after the peak, two phases of decline need {PERSISTENCE_SAMPLES}; one phase is fitted",
         )
         why |= {"fb": reason, "beta": reason}
-    if n_after < PERSISTENCE_SAMPLES:
+    if second and n_after < PERSISTENCE_SAMPLES:
         held |= ONE_PHASE
     if n_after == 0:
         reason = Why("peak_not_passed", "the highest quantifiable sample is the last one: the peak may come later")
@@ -216,14 +284,22 @@ def _intervals(
     return intervals, (max(middle - 2, 0), min(middle + 2, len(intervals)))
 
 
-def _declines(time: FloatArray, y: FloatArray, keep: BoolArray, day: float, highest: float) -> list[dict[str, float]]:
-    """Return starting values of the decline: two phases by halves, one phase, and a slow shallow one."""
+def _declines(
+    phases: Phases, time: FloatArray, y: FloatArray, keep: BoolArray, day: float, highest: float
+) -> list[dict[str, float]]:
+    """Return starting values of the decline: two phases by halves, one phase, and a slow shallow one.
+
+    A model with one phase starts from the slopes of the first and of the last half.
+    """
     t, value = time[keep], y[keep]
     half = max(len(t) // 2, 2)
     first = -(_slope(t[: half + 1], value[: half + 1]) or -DEFAULT["alpha"])
     last = -(_slope(t[-half:], value[-half:]) or -DEFAULT["beta"])
     alpha = float(np.clip(first, 0.02, 2.0))
     beta = float(np.clip(last, 1e-4, 0.5 * alpha))
+    if not (phases.contraction and phases.persistence):
+        single = [name for name, there in (("alpha", phases.contraction), ("beta", phases.persistence)) if there]
+        return [{name: rate} for name in single for rate in (alpha, beta)] or [{}]
     level = float(np.mean(np.log(value[-half:]) + beta * (t[-half:] - day))) - np.log(highest)
     return [
         {"alpha": alpha, "fb": float(np.clip(np.exp(level), 1e-4, 0.5)), "beta": beta},
@@ -241,11 +317,11 @@ def _slope(time: FloatArray, y: FloatArray) -> float | None:
 
 
 def faster_phase_first(model: Model, x: FloatArray) -> FloatArray:
-    """Name the phases of model (A) so that contraction is the faster one; ``x`` begins with phi.
+    """Name the phases of decline so that contraction is the faster one; ``x`` begins with phi.
 
     The curve is the same with alpha and beta exchanged and F replaced by 1 - F.
     """
-    if model.name != "ecp":
+    if model.phases is None or not (model.phases.contraction and model.phases.persistence):
         return x
     alpha, fb, beta = (model.names.index(name) for name in ("alpha", "fb", "beta"))
     if x[alpha] >= x[beta]:

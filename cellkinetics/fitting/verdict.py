@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from cellkinetics.data.cohort import BoolArray, FloatArray, Profile
-from cellkinetics.fitting.curve_grid import curve_times
-from cellkinetics.fitting.precision import WEAK_SE, Programs, interval, reach_down
+from cellkinetics.fitting.derived import Derivation
+from cellkinetics.fitting.lmfit_fit import LmfitView
+from cellkinetics.fitting.precision import WEAK_SE, interval, reach_down
 from cellkinetics.fitting.result import Estimate, FitStatus, IndividualFit
 from cellkinetics.fitting.start import Plan, Why
 from cellkinetics.models.base import Model
@@ -44,7 +44,7 @@ class Search:
         n: number of samples.
         last_quantified: day of the last quantified one.
         highest: the highest quantified value; None where a sample above the ULOQ may be higher.
-        lmfit: lmfit's own result.
+        lmfit: makes lmfit's own result.
     """
 
     names: tuple[str, ...]
@@ -58,7 +58,7 @@ class Search:
     n: int
     last_quantified: float
     highest: float | None
-    lmfit: Any
+    lmfit: LmfitView
 
     @property
     def aic(self) -> float:
@@ -71,6 +71,14 @@ class Search:
         return self.minus2ll + float(self.searched.sum() * np.log(self.n))
 
 
+class Drawn(NamedTuple):
+    """What a patient's curve is drawn with: parameters on the natural scale ``(p,)``, days and values."""
+
+    theta: FloatArray
+    time: FloatArray
+    curve: FloatArray
+
+
 def judge(
     profile: Profile,
     model: Model,
@@ -79,10 +87,24 @@ def judge(
     left_out: str,
     plan: Plan,
     search: Search,
-    run: Programs,
     days: FloatArray,
+    quantities: Derivation,
+    drawn: Drawn,
 ) -> IndividualFit:
-    """Turn the end of a search into rows with statuses; ``days`` are those of the samples that entered."""
+    """Turn the end of a search into rows with statuses.
+
+    Args:
+        profile: the patient's samples.
+        model: the model.
+        units: of time and value.
+        counts: samples that entered, and how many of them are below quantification.
+        left_out: which samples did not enter, in words.
+        plan: how it was searched.
+        search: where the search ended.
+        days: of the samples that entered.
+        quantities: the derived quantities there.
+        drawn: parameters and curve there.
+    """
     if not np.isfinite(search.minus2ll) or search.slope > STEEP:
         sentence = (
             f"the search ended where -2LL still has a slope of {search.slope:.2g}; give starts=, or leave the "
@@ -90,8 +112,7 @@ def judge(
         )
         return failed_fit(profile, model, units, counts, left_out, "not_converged", sentence)
     p = len(model.parameters)
-    theta = np.asarray(model.to_natural(jnp.asarray(search.x[:p])))
-    values = (*theta, float(np.exp(search.x[p])))
+    values = (*drawn.theta, float(np.exp(search.x[p])))
     se = np.sqrt(np.diag(search.covariance))
     n_quantified = counts[0] - counts[1]
 
@@ -117,7 +138,7 @@ def judge(
                     remarks = [Why("may_be_zero", "the samples do not tell this rate from 0, a plateau")]
             rows.append(_remarked(Estimate(name, unit, float(values[k]), *spread), remarks))
     sigma_row = rows.pop()
-    rows += _derived_rows(model, units, plan, search, run, why, df, last_day=float(days[-1]))
+    rows += _derived_rows(model, units, plan, search, quantities, why, df, last_day=float(days[-1]))
     rows += [sigma_row, *_statistics(search, counts, left_out)]
 
     unknown = [name for name in search.names if name in why]
@@ -125,8 +146,6 @@ def judge(
     if unknown:
         sentences = dict.fromkeys(why[name].sentence for name in unknown)
         reason = f"{', '.join(unknown)} not identifiable: {'; '.join(sentences)}"
-    time = curve_times(model, theta, profile.time)
-    curve = np.exp(np.asarray(run.log_curve(jnp.asarray(theta), jnp.asarray(time))))
     return IndividualFit(
         subject=profile.subject,
         analyte=profile.analyte,
@@ -135,13 +154,13 @@ def judge(
         status="not_identifiable" if unknown else "ok",
         reason=reason,
         rows=tuple(rows),
-        theta=theta,
+        theta=drawn.theta,
         sigma=float(values[-1]),
         bounds=dict(plan.bounds),
         at_bound=tuple(name for name, hit in zip(search.names, search.at_bound, strict=True) if hit),
-        lmfit=search.lmfit,
-        curve_time=time,
-        curve=curve,
+        view=search.lmfit,
+        curve_time=drawn.time,
+        curve=drawn.curve,
     )
 
 
@@ -215,7 +234,7 @@ def _derived_rows(
     units: tuple[str, str],
     plan: Plan,
     search: Search,
-    run: Programs,
+    quantities: Derivation,
     why: dict[str, Why],
     df: int,
     *,
@@ -223,10 +242,8 @@ def _derived_rows(
 ) -> list[Estimate]:
     if not model.derived:
         return []
-    x = jnp.asarray(search.x)
-    log_value, jacobian = np.asarray(run.log_derived(x)), np.asarray(run.log_derived_jacobian(x))
     rows = []
-    for quantity, log_number, gradient in zip(model.derived, log_value, jacobian, strict=True):
+    for quantity, log_number, gradient in zip(model.derived, *quantities, strict=True):
         unit = _unit(quantity.unit, units)
         alone = (gradient != 0.0).sum() == 1
         blamed = [

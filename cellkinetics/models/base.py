@@ -38,6 +38,30 @@ class Parameter:
     upper: float
     meaning: str
 
+    def transformed(self, value: float) -> float:
+        """Return ``h(value)``; infinite or NaN where it is none.
+
+        Example:
+            >>> Parameter("fb", "logit", "none", 1e-7, 0.9999, "a fraction").transformed(0.5)
+            0.0
+        """
+        with np.errstate(all="ignore"):
+            if self.transform == "log":
+                return float(np.log(value))
+            return float(np.log(value) - np.log1p(-value)) if self.transform == "logit" else float(value)
+
+    def natural(self, value: float) -> float:
+        """Return the value whose ``h`` is given, the inverse of `transformed`.
+
+        Example:
+            >>> Parameter("fb", "logit", "none", 1e-7, 0.9999, "a fraction").natural(0.0)
+            0.5
+        """
+        with np.errstate(over="ignore"):
+            if self.transform == "log":
+                return float(np.exp(value))
+            return float(1.0 / (1.0 + np.exp(-value))) if self.transform == "logit" else float(value)
+
 
 @dataclass(frozen=True)
 class Model:

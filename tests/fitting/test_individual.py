@@ -19,6 +19,7 @@ from cellkinetics.fitting.result import IndividualFits
 from cellkinetics.models.base import Model, Parameter
 from cellkinetics.models.ecp import ECP
 from cellkinetics.models.published import STEIN_2019
+from cellkinetics.models.registry import get_model
 from cellkinetics.models.simulation import VirtualPatients, simulate_patients
 
 STEIN = {"cmax": 24000.0, "tmax": 9.3, "foldx": 3900.0, "alpha": 0.16, "fb": 0.0079, "beta": 0.0032}
@@ -295,13 +296,71 @@ def test_a_model_of_ones_own_is_fitted_from_given_starts() -> None:
     assert one["sigma"].estimate == pytest.approx(np.sqrt(rss[0] / 8), rel=1e-4)
 
 
-def test_progress_is_called_once_a_profile_and_the_seed_is_recorded() -> None:
+def test_progress_rises_to_all_profiles_and_the_seed_is_recorded() -> None:
     calls: list[tuple[int, int]] = []
     cohort = Cohort.from_arrays([[1, 7], [1, 7]], [[50, 50], [50, 50]], lloq=60.0)
     fits = fit(cohort, seed=7, progress=lambda done, total: calls.append((done, total)))
-    assert calls == [(1, 2), (2, 2)]
+    assert calls == sorted(calls)
+    assert calls[-1] == (2, 2)
     assert fits.to_dict()["seed"] == 7
     assert fits.curves.empty
+
+
+@pytest.mark.parametrize("name", ["ecp", "ecp-persistence"])
+def test_all_together_and_each_by_lmfit_end_at_the_same_optimum(name: str) -> None:
+    days, spread = [1, 3, 5, 7, 9, 11, 14, 17, 21, 28, 42, 56, 84, 180, 365], {"cmax": 0.65, "tmax": 0.2, "alpha": 0.4}
+    drawn = simulate_patients(
+        ECP,
+        6,
+        days,
+        typical=STEIN,
+        omega_sd={"cmax": 0.65, "tmax": 0.2, "alpha": 0.4},
+        residual_sd=0.4,
+        lloq=50,
+        seed=4,
+    )
+    cohort = cohort_of(drawn)
+    together, by_lmfit = fit(cohort, model=name), fit(cohort, model=name, method="lmfit")
+    for one, other in zip(together, by_lmfit, strict=True):
+        assert one.estimates["minus2ll"] == pytest.approx(other.estimates["minus2ll"], abs=1e-6)
+        assert one.status == other.status
+        np.testing.assert_allclose(one.theta, other.theta, rtol=2e-3)
+        for row in one.rows:
+            twin = other[row.parameter]
+            assert row.status == twin.status
+            if row.estimate is not None:
+                assert row.estimate == pytest.approx(twin.estimate, rel=1e-2)
+            if row.se is not None:
+                assert row.se == pytest.approx(twin.se, rel=0.05)
+
+
+def test_lmfits_own_interval_search_runs_on_a_fit() -> None:
+    import lmfit
+
+    days = [1, 3, 5, 7, 9, 11, 14, 17, 21, 25, 28]
+    values = ECP.predict(STEIN, days) * np.exp(0.2 * np.random.default_rng(3).standard_normal(11))
+    model = get_model("ecp-persistence")
+    one = fit(Cohort.from_arrays([days], [values]), model=model).fits[0]
+    found = lmfit.conf_interval(one.minimizer, one.lmfit, p_names=["ln_alpha"], sigmas=[0.95])
+    (low, middle, high) = [value for _, value in found["ln_alpha"]]
+    assert middle == pytest.approx(np.log(one["alpha"].estimate))
+    # The profile of a nearly linear parameter is close to the interval of its standard error.
+    assert low == pytest.approx(np.log(one["alpha"].ci_low), abs=0.1)
+    assert high == pytest.approx(np.log(one["alpha"].ci_high), abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["ecp+lag", "ecp+distribution", "ecp-contraction", "ecp+comedication"])
+def test_other_members_of_the_family_give_back_the_parameters_behind_exact_values(name: str) -> None:
+    model = get_model(name)
+    truth = {**STEIN, "foldx": 900.0, "tlag": 2.6, "t0": 1.7, "delta": 1.1, "beta": 0.02, "f_toci": 1.0, "f_ster": 1.0}
+    truth = {key: truth[key] for key in model.names}
+    days = [0.3, 0.6, 1, 1.5, 2, 2.4, 3, 3.6, 4.5, 5.5, 7, 8, 9, 10, 11, 14, 17, 21, 28, 56, 112, 180]
+    one = fit(Cohort.from_arrays([days], [model.predict(truth, days)]), model=name).fits[0]
+    for key in model.names:
+        if not key.startswith("f_"):
+            assert one.theta[model.names.index(key)] == pytest.approx(truth[key], rel=1e-3), key
+    if "comedication" in name:
+        assert one["f_toci"].reason_code == "no_comedication_times"
 
 
 def test_wrong_arguments_and_names_are_answered() -> None:

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from cellkinetics.fitting.precision import WEAK_SE, Data, between_intervals, covariance, interval, programs, reach_down
+from cellkinetics.fitting.objective import Data, Prior, objective
+from cellkinetics.fitting.precision import WEAK_SE, between_intervals, covariance, interval, reach_down
 from cellkinetics.models.ecp import ECP
 from cellkinetics.models.residual import LOG_CONSTANT
 
@@ -53,13 +54,13 @@ def test_likelihood_at_fixed_parameters_equals_scipy_with_padding_ignored() -> N
     with jax.enable_x64(True):
         x = np.append(np.asarray(ECP.to_transformed(jax.numpy.asarray(ECP.theta(theta)))), np.log(sd))
         data = Data(*(jax.numpy.asarray(pad(a)) for a in (time, np.log(y), flag, np.ones(4, dtype=bool))))
-        run = programs(ECP, LOG_CONSTANT)
-        value, gradient = run.value_and_gradient(x, data)
+        run, nothing = objective(ECP, LOG_CONSTANT), Prior(np.zeros(6), np.zeros((6, 6)))
+        value, gradient = run.value_and_gradient(x, data, nothing)
         assert float(value) == pytest.approx(expected, rel=1e-12)
         for k in range(7):
             step = np.zeros(7)
             step[k] = 1e-5
-            up, down = (float(run.value_and_gradient(x + sign * step, data)[0]) for sign in (1, -1))
+            up, down = (float(run.value_and_gradient(x + sign * step, data, nothing)[0]) for sign in (1, -1))
             assert float(gradient[k]) == pytest.approx((up - down) / 2e-5, rel=1e-5, abs=1e-6)
 
 

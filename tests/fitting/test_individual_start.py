@@ -26,8 +26,9 @@ def test_a_rich_profile_has_every_parameter_and_reaches_two_samples_to_either_si
     for segment in got.segments:
         for start in segment.starts:
             assert segment.interval is not None
-            assert segment.interval[0] <= start["tmax"] <= segment.interval[1]
-            assert set(start) == set(ECP.names)
+            assert segment.interval[0] <= start.values["tmax"] <= segment.interval[1]
+            assert start.limits == {"tmax": segment.interval}
+            assert set(start.values) == set(ECP.names)
 
 
 def test_growth_starts_from_the_slope_before_the_peak_and_decline_from_those_after_it() -> None:
@@ -35,7 +36,7 @@ def test_growth_starts_from_the_slope_before_the_peak_and_decline_from_those_aft
     days = np.arange(1.0, 13.0)
     y = np.where(days <= 4, 10.0**days, 1e4 * np.exp(-0.5 * (days - 4)))
     got = plan(days.tolist(), y.tolist())
-    start = next(s for s in got.segments if s.interval == (3.0, 4.0)).starts[0]
+    start = next(s for s in got.segments if s.interval == (3.0, 4.0)).starts[0].values
     assert start["foldx"] == pytest.approx(10**3.5, rel=1e-9)
     assert start["alpha"] == pytest.approx(0.5, rel=1e-9)
 

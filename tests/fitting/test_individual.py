@@ -308,7 +308,7 @@ def test_progress_rises_to_all_profiles_and_the_seed_is_recorded() -> None:
 
 @pytest.mark.parametrize("name", ["ecp", "ecp-persistence"])
 def test_all_together_and_each_by_lmfit_end_at_the_same_optimum(name: str) -> None:
-    days, spread = [1, 3, 5, 7, 9, 11, 14, 17, 21, 28, 42, 56, 84, 180, 365], {"cmax": 0.65, "tmax": 0.2, "alpha": 0.4}
+    days = [1, 3, 5, 7, 9, 11, 14, 17, 21, 28, 42, 56, 84, 180, 365]
     drawn = simulate_patients(
         ECP,
         6,

@@ -14,7 +14,7 @@ from cellkinetics.data.cohort import BoolArray, Cohort, FloatArray, IntArray
 from cellkinetics.data.column import Column
 from cellkinetics.data.covariates import covariates
 from cellkinetics.data.dialects import unit_in_name
-from cellkinetics.data.dosing import Keys, dose_from_column, dose_from_records, groups
+from cellkinetics.data.dosing import Keys, dose_from_column, dose_from_records, groups, lengths_of_profiles
 from cellkinetics.data.duplicates import Samples, resolve_duplicates
 from cellkinetics.data.faultlog import FaultLog
 from cellkinetics.data.profilecheck import (
@@ -96,6 +96,10 @@ def assemble(
         dose = dose_from_column(roles["dose"], keys, log)
     elif "amt" in roles:
         dose = dose_from_records(roles["amt"], dose_rows, keys, time, log)
+    lengths = lengths_of_profiles(roles, dose_rows, keys, log)
+    for role in lengths:
+        if role in roles:
+            _unit_of_length(roles[role], unit_of_time, log)
     found = covariates(others, keys.subject, names, line, keys.of_profile, log)
     group = groups(roles.get("group"), keys, log)
     return Cohort(
@@ -111,6 +115,9 @@ def assemble(
         time_unit=unit_of_time,
         value_unit=units,
         source=table.source,
+        specimen=tuple(profile_names.specimen),
+        infusion_duration=lengths["infusion_duration"],
+        tau=lengths["tau"],
         records=row_records(check, everything, line, resolved, duplicates),
     )
 
@@ -184,7 +191,9 @@ def _profiles(
 
     analyte, analytes = labels(_analyte_column(table, sampled, log))
     occasion, occasions = labels(table.roles.get("occasion"))
+    specimen, specimens = labels(table.roles.get("specimen"))
     key = (subject * len(analytes) + analyte) * len(occasions) + occasion
+    key = key * len(specimens) + specimen
     profile = np.full(rows, -1, np.int64)
     profile[sampled], keys = pd.factorize(key[sampled])
     members = np.flatnonzero(sampled)
@@ -196,6 +205,7 @@ def _profiles(
             subject=[names[k] for k in subject[first]],
             analyte=[analytes[k] for k in analyte[first]],
             occasion=[occasions[k] for k in occasion[first]],
+            specimen=[specimens[k] for k in specimen[first]],
             line=table.line[first],
         ),
     )
@@ -268,6 +278,14 @@ def _time_unit(column: Column, given: str | None, log: FaultLog) -> str:
             Fault("time_unit", message, f"give time_unit={said!r} (--time-unit {said})", "note", 1, column=column.name)
         )
     return given
+
+
+def _unit_of_length(column: Column, time_unit: str, log: FaultLog) -> None:
+    """Note a length of time whose column states another unit than that of the times."""
+    said = TIME_UNITS.get(unit_in_name(column.name).lower())
+    if said is not None and said != TIME_UNITS.get(time_unit.strip().lower()):
+        message = f"the column's name says {said}, times are in {time_unit}; nothing is converted"
+        log.add(Fault("time_unit", message, f"give it in {time_unit}", "note", 1, column=column.name))
 
 
 def _padded(samples: Samples, n: int, line: IntArray) -> dict[str, NDArray[Any]]:

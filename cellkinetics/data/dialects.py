@@ -28,7 +28,10 @@ _PLAIN: dict[str, tuple[str, ...]] = {
     "analyte": ("analyte", "dvname", "dvid", "ytype"),
     "unit": ("unit", "units", "value_unit", "dvu"),
     "occasion": ("occasion", "occ", "period"),
+    "specimen": ("specimen", "matrix", "pcspec"),
     "dose": ("dose",),
+    "infusion_duration": ("infusion_duration", "tinf"),
+    "tau": ("tau", "dosing_interval"),
     "group": ("group", "grp", "cohort", "arm", "treatment", "trt"),
 }
 
@@ -42,9 +45,12 @@ _EVENTS: dict[str, tuple[str, ...]] = {
     "mdv": ("mdv",),
     "amt": ("amt", "amount"),
     "cmt": ("cmt",),
+    "rate": ("rate",),
+    "infusion_duration": (*_PLAIN["infusion_duration"], "dur"),
+    "tau": (*_PLAIN["tau"], "ii"),
 }
 
-_DOSING = frozenset({"rate", "ii", "ss", "addl", "tinf", "dur", "adm", "admid", "adm_id"})
+_DOSING = frozenset({"ss", "addl", "adm", "admid", "adm_id"})
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,10 @@ from cellkinetics.data.encoding import decode
 from cellkinetics.data.faultlog import FaultLog
 from cellkinetics.errors import Fault, SettingsError
 
-_NUMERIC_ROLES = ("time", "value", "nominal_time", "lloq", "uloq", "limit", "dose", "amt")
+_NUMERIC_ROLES = (
+    *("time", "value", "nominal_time", "lloq", "uloq", "limit"),
+    *("dose", "amt", "rate", "infusion_duration", "tau"),
+)
 
 
 @dataclass(frozen=True, eq=False)

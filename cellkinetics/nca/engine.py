@@ -25,7 +25,7 @@ from cellkinetics.nca.picks import Picks
 from cellkinetics.nca.reasons import Why
 from cellkinetics.nca.result import NCAResult
 from cellkinetics.nca.terminal import Terminal, candidates, choose_line
-from cellkinetics.nca.window import Segments, extrapolated_area, observed_area
+from cellkinetics.nca.window import Segments, covered_to, cut, extrapolated_area, observed_area
 from cellkinetics.units import is_day
 
 BLOCK = 4096  # profiles at a time: the arrays of one block stay in the processor's cache
@@ -139,16 +139,6 @@ def _sum(rows: FloatArray, which: BoolArray) -> FloatArray:
     return total
 
 
-def cut(curve: Curve, tmax: FloatArray, options: NCAOptions) -> Segments:
-    """Cut the curves at their samples, choose the rule of each segment and integrate it."""
-    t1, t2, c1, c2 = curve.time[:-1], curve.time[1:], curve.value[:-1], curve.value[1:]
-    exists = curve.used[:-1] & curve.used[1:]
-    log = exists & integrate.log_segments(options.auc_method, t1, c1, c2, tmax)
-    area = np.where(exists, integrate.linear_area(t1, c1, t2, c2), 0.0)
-    area[log] = integrate.log_area(t1[log], c1[log], t2[log], c2[log])
-    return Segments(curve.time, curve.value, exists, log, area)
-
-
 def _put_line(parts: Parts, line: Terminal, marks: Landmarks) -> None:
     """Write the terminal line's own parameters and the areas to infinity.
 
@@ -202,9 +192,7 @@ def _put_windows(
     Returns the percentages by the key of the AUCINT.
     """
     n = len(curve.fault)
-    final = len(curve.used) - 1 - np.argmax(curve.used[::-1], axis=0)
-    covered, level = curve.time[final, np.arange(n)], curve.value[final, np.arange(n)]
-    covered = np.where(level == 0, np.maximum(covered, curve.end), covered)
+    covered = covered_to(curve)
     begins = np.where(curve.imputed, 0.0, curve.time[1])
     has_line = line.why == Why.CALCULATED
     extrapolates = options.window_end in {"observed", "predicted"}

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cellkinetics.data.cohort import BoolArray, FloatArray, IntArray
-from cellkinetics.nca.integrate import interpolate, linear_area, log_area
+from cellkinetics.nca.curve import Curve
+from cellkinetics.nca.integrate import interpolate, linear_area, log_area, log_segments
+from cellkinetics.nca.options import NCAOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +26,27 @@ class Segments:
     exists: BoolArray
     log: BoolArray
     area: FloatArray
+
+
+def cut(curve: Curve, tmax: FloatArray, options: NCAOptions) -> Segments:
+    """Cut the curves at their samples, choose the rule of each segment and integrate it."""
+    t1, t2, c1, c2 = curve.time[:-1], curve.time[1:], curve.value[:-1], curve.value[1:]
+    exists = curve.used[:-1] & curve.used[1:]
+    log = exists & log_segments(options.auc_method, t1, c1, c2, tmax)
+    area = np.where(exists, linear_area(t1, c1, t2, c2), 0.0)
+    area[log] = log_area(t1[log], c1[log], t2[log], c2[log])
+    return Segments(curve.time, curve.value, exists, log, area)
+
+
+def covered_to(curve: Curve) -> FloatArray:
+    """Return the time up to which each curve is known, ``(n,)``.
+
+    That is its last sample; where it has come down to zero there, also the later samples below quantification.
+    """
+    profiles = np.arange(curve.time.shape[1])
+    final = len(curve.used) - 1 - np.argmax(curve.used[::-1], axis=0)
+    time, level = curve.time[final, profiles], curve.value[final, profiles]
+    return np.where(level == 0, np.maximum(time, curve.end), time)
 
 
 def observed_area(segments: Segments, start: float, end: FloatArray) -> FloatArray:

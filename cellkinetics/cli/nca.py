@@ -42,7 +42,8 @@ RULES = (
 """Options of the command that are fields of `NCAOptions`."""
 
 FILES = ("nca.csv", "nca_wide.csv", "nca_summary.csv", "nca_points.csv")
-PLANNED = (*FILES, *CDISC_FILES)  # without --cdisc too, so that no old ones stay beside new results
+INTERVALS = "nca_intervals.csv"
+PLANNED = (*FILES, INTERVALS, *CDISC_FILES)  # those not asked for too, so that no old ones stay beside new results
 
 
 def nca(
@@ -81,6 +82,7 @@ def nca(
     negative: o.Negative = "error",
     time_unit: o.TimeUnit = None,
     value_unit: o.ValueUnit = None,
+    intervals: o.Intervals = False,
     cdisc: o.CDISC = False,
     study: o.Study = None,
     specimen: o.Specimen = None,
@@ -104,7 +106,7 @@ def nca(
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
         cohort = read_input(session, data, given, lambda cohort: check_grouping(cohort, grouping))
         with session.stage("nca"):
-            write_nca(session, cohort, rules, parameters, grouping, asked)
+            write_nca(session, cohort, rules, parameters, grouping, asked, intervals=intervals)
         tell_files(session)
 
 
@@ -170,8 +172,10 @@ def write_nca(
     parameters: str,
     grouping: Sequence[str],
     asked: Submission | None = None,
+    *,
+    intervals: bool = False,
 ) -> None:
-    """Analyse a cohort, write the tables (and the CDISC files asked for), and show a summary.
+    """Analyse a cohort, write the tables (and the intervals and CDISC files asked for), and show a summary.
 
     Raises:
         OutputError: for what the CDISC files cannot hold; the tables stand all the same.
@@ -187,6 +191,8 @@ def write_nca(
     summary = result.summary(by=grouping)
     # Every table is made before the first is written: a folder holds all of them or none.
     tables = dict(zip(FILES, (result.table, result.wide, summary, result.points), strict=True))
+    if intervals:
+        tables[INTERVALS] = result.intervals
     for name, table in tables.items():
         session.folder.write_table(name, table)
     if asked is not None:

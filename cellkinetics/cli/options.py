@@ -205,7 +205,7 @@ Accept = Annotated[
 Slopes = Annotated[
     Path | None,
     typer.Option(
-        help="Table of terminal lines by hand: subject, analyte, occasion, first, last, exclude, reason.",
+        help="Table of terminal lines by hand: subject, analyte, occasion, specimen, first, last, exclude, reason.",
         metavar="FILE.csv",
         rich_help_panel=RULES,
     ),
@@ -226,6 +226,14 @@ By = Annotated[
         rich_help_panel=ANALYSIS,
     ),
 ]
+Intervals = Annotated[
+    bool,
+    typer.Option(
+        "--intervals",
+        help="Write nca_intervals.csv too: every interval that was integrated, its rule and its area.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 CDISC = Annotated[
     bool,
     typer.Option(
@@ -243,7 +251,7 @@ Study = Annotated[
 Specimen = Annotated[
     str | None,
     typer.Option(
-        help="PPSPEC of the CDISC files where the data have no column specimen; else BLOOD.",
+        help="PPSPEC of the CDISC files where the data do not say the specimen; else BLOOD.",
         rich_help_panel=OUTPUT,
     ),
 ]

@@ -55,6 +55,7 @@ def run(
     negative: o.Negative = "error",
     time_unit: o.TimeUnit = None,
     value_unit: o.ValueUnit = None,
+    intervals: o.Intervals = False,
     cdisc: o.CDISC = False,
     study: o.Study = None,
     specimen: o.Specimen = None,
@@ -118,7 +119,7 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
         cohort = read_input(session, Path(given["data"]), reading, check)
         clear_figures(session.folder)
         with session.stage("nca", alone=False):
-            nca.write_nca(session, cohort, rules, given["parameters"], grouping, asked)
+            nca.write_nca(session, cohort, rules, given["parameters"], grouping, asked, intervals=given["intervals"])
         with session.stage("fit", alone=False):
             fit.write_fits(session, cohort, given["model"], given["seed"])
         with session.stage("pool", alone=False):

@@ -30,6 +30,7 @@ RULES = (
     "time_zero",
     "tmax_tie",
     "window_end",
+    "lambda_z_method",
     "lambda_z_min_points",
     "lambda_z_max_points",
     "lambda_z_not_before",
@@ -63,6 +64,7 @@ def nca(
     time_zero: o.TimeZero = None,
     tmax_tie: o.TmaxTie = None,
     window_end: o.WindowEnd = None,
+    lambda_z_method: o.LambdaZMethod = None,
     lambda_z_min_points: o.LambdaZMinPoints = None,
     lambda_z_max_points: o.LambdaZMaxPoints = None,
     lambda_z_not_before: o.LambdaZNotBefore = None,
@@ -204,7 +206,7 @@ def write_nca(
 
 def _show(session: Session, summary: Any, names: Sequence[str]) -> None:
     from cellkinetics.nca.column import Key
-    from cellkinetics.report.tables import MISSING, number, percent, unit_text, window_text
+    from cellkinetics.printing import MISSING, number, percent, unit_text, window_text
 
     several = len(summary["analyte"].unique()) > 1
     groups = [name for name in names if (summary[name].astype(str) != "").any()]

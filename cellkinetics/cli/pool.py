@@ -123,7 +123,7 @@ def write_population(
 
 
 def _show(session: Session, result: Any) -> None:
-    from cellkinetics.report.tables import number, percent, unit_text
+    from cellkinetics.printing import number, percent, unit_text
 
     rows = [
         [

@@ -13,11 +13,11 @@ from cellkinetics.errors import SettingsError
 from cellkinetics.fitting.pooled.result import PopulationFit
 from cellkinetics.fitting.result import IndividualFits
 from cellkinetics.nca.result import NCAResult
+from cellkinetics.printing import unit_text
 from cellkinetics.report.figures.overview import overview_figure
 from cellkinetics.report.figures.parameters import parameter_figure
 from cellkinetics.report.figures.profiles import Key, Profiles, profile_figure, profile_grid
 from cellkinetics.report.sections.nca import box_parameters, box_titles
-from cellkinetics.report.tables import unit_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

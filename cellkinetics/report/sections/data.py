@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from cellkinetics.printing import number, percent, unit_text
 from cellkinetics.report.blocks import Block, Folded, Heading, Notes, Section, Text
 from cellkinetics.report.results import Results
 from cellkinetics.report.tables import (
@@ -11,14 +12,11 @@ from cellkinetics.report.tables import (
     Column,
     Table,
     listed,
-    number,
     number_cell,
-    percent,
     plural,
     sentence,
     text_cell,
     time_plural,
-    unit_text,
 )
 
 MOST_ROWS = 200

@@ -5,21 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from cellkinetics.fitting.pooled.result import WEAK_RSE
+from cellkinetics.printing import number, percent, unit_text
 from cellkinetics.report.blocks import Block, Heading, Notes, Section, Text
 from cellkinetics.report.results import Results
-from cellkinetics.report.tables import (
-    Cell,
-    Column,
-    Table,
-    listed,
-    number,
-    number_cell,
-    percent,
-    plural,
-    sentence,
-    text_cell,
-    unit_text,
-)
+from cellkinetics.report.tables import Cell, Column, Table, listed, number_cell, plural, sentence, text_cell
 
 Key = tuple[str, str, str]
 

@@ -9,23 +9,12 @@ import pandas as pd
 
 from cellkinetics.nca.column import Key
 from cellkinetics.nca.summary import STATISTICS
+from cellkinetics.printing import number, percent, unit_text, window_text
 from cellkinetics.report.blocks import Block, Heading, Picture, Section, Text
 from cellkinetics.report.figures.parameters import parameter_figure
 from cellkinetics.report.figures.style import svg_text
 from cellkinetics.report.results import Results
-from cellkinetics.report.tables import (
-    Cell,
-    Column,
-    Table,
-    listed,
-    number,
-    number_cell,
-    percent,
-    sentence,
-    text_cell,
-    unit_text,
-    window_text,
-)
+from cellkinetics.report.tables import Cell, Column, Table, listed, number_cell, sentence, text_cell
 
 _LABELS = {
     "CMAX": "Cmax",

@@ -8,20 +8,10 @@ from typing import Any
 import pandas as pd
 
 from cellkinetics.fitting.pooled.result import WEAK_RSE
+from cellkinetics.printing import number, percent, unit_text
 from cellkinetics.report.blocks import Block, Facts, Folded, Heading, Notes, Section, Text
 from cellkinetics.report.results import Results
-from cellkinetics.report.tables import (
-    Cell,
-    Column,
-    Table,
-    listed,
-    number,
-    number_cell,
-    percent,
-    sentence,
-    text_cell,
-    unit_text,
-)
+from cellkinetics.report.tables import Cell, Column, Table, listed, number_cell, sentence, text_cell
 
 SHRINKAGE_WARNING = 30.0
 _TRANSFORMS = {"log": "log-normal", "logit": "logit-normal", "identity": "normal"}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.lines import Line2D
 
+from cellkinetics.printing import unit_text
 from cellkinetics.report.blocks import Block, Heading, Panels, Picture, Section, Text
 from cellkinetics.report.figures.overview import overview_figure
 from cellkinetics.report.figures.profiles import Key, Profiles, legend_handles, panel_title, profile_figure
 from cellkinetics.report.figures.style import svg_text, themed
 from cellkinetics.report.results import Results
-from cellkinetics.report.tables import unit_text
 
 MOST_PANELS = 240
 """Profiles of one analyte that the page draws; a page with more cannot be read."""

@@ -7,11 +7,12 @@ from typing import Any
 import pandas as pd
 
 from cellkinetics.nca.summary import describe
+from cellkinetics.printing import MISSING, number, percent, unit_text, window_text
 from cellkinetics.report.blocks import Block, Facts, Notes, Section, Text
 from cellkinetics.report.results import Results
 from cellkinetics.report.sections.individual import fit_status
 from cellkinetics.report.sections.population import method_name
-from cellkinetics.report.tables import MISSING, number, percent, plural, sentence, time_plural, unit_text, window_text
+from cellkinetics.report.tables import plural, sentence, time_plural
 
 
 def summary_section(results: Results) -> Section:

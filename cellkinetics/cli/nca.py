@@ -183,6 +183,7 @@ def write_nca(
         OutputError: for what the CDISC files cannot hold; the tables stand all the same.
     """
     from cellkinetics.cli.cdisc import cdisc_content
+    from cellkinetics.cli.labels import show_labels
     from cellkinetics.nca.engine import noncompartmental
 
     session.manifest.options = {**session.manifest.options, "nca_options": rules.model_dump(mode="json")}
@@ -200,47 +201,5 @@ def write_nca(
     if asked is not None:
         for name, data in cdisc_content(result, asked, session.screen).items():
             session.folder.write_bytes(name, data)
-    _show(session, summary, grouping)
+    show_labels(session.screen, summary)
     session.screen.say(f"nca: {result.status}")
-
-
-def _show(session: Session, summary: Any, names: Sequence[str]) -> None:
-    from cellkinetics.nca.column import Key
-    from cellkinetics.printing import MISSING, number, percent, unit_text, window_text
-
-    several = len(summary["analyte"].unique()) > 1
-    groups = [name for name in names if (summary[name].astype(str) != "").any()]
-    first_window = summary.loc[summary["parameter"] == "AUCINT", "interval_end"].min()
-    rows = []
-    for row in summary.to_dict("records"):
-        if row["parameter"] not in {"CMAX", "TMAX", "LAMZHL"} and not (
-            row["parameter"] == "AUCINT" and row["interval_end"] == first_window
-        ):
-            continue
-        name = row["parameter"]
-        if name == "AUCINT":
-            name = window_text(Key(name, row["interval_start"], row["interval_end"]).column)
-        mean, spread = row["geometric_mean"], row["geometric_cv_percent"]
-        rows.append(
-            [
-                name,
-                *([row["analyte"]] if several else []),
-                *(str(row[group]) for group in groups),
-                number(row["n"]),
-                number(row["n_flagged"]) if row["n_flagged"] else "",
-                "" if name == "TMAX" or mean != mean else f"{number(mean)} ({percent(spread)})",
-                f"{number(row['median'])} [{number(row['min'])}; {number(row['max'])}]" if row["n"] else MISSING,
-                unit_text(row["unit"]),
-            ]
-        )
-    columns = [
-        "parameter",
-        *(["analyte"] if several else []),
-        *groups,
-        "n",
-        "flagged",
-        "geometric mean (CV)",
-        "median [min; max]",
-        "unit",
-    ]
-    session.screen.table("Noncompartmental analysis", columns, rows[:40], left=1 + several + len(groups))

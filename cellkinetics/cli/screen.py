@@ -23,6 +23,11 @@ class Screen:
         self._out = Console(highlight=False, markup=False)
         self._err = Console(stderr=True, highlight=False, markup=False)
 
+    @property
+    def width(self) -> int:
+        """Columns that a table may have; output to a file has no end of a line."""
+        return self._out.width if self._out.is_terminal else 1000
+
     def say(self, text: str = "", *, style: str = "") -> None:
         """Print a line of the summary; paths and sentences are not cut when output is a file."""
         if not self.quiet:
@@ -62,10 +67,10 @@ class Screen:
 
         table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
         for i, column in enumerate(columns):
-            table.add_column(Text(column), justify="left" if i < left else "right")
+            table.add_column(Text(column), justify="left" if i < left else "right", no_wrap=i >= left)
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
-        self._out.print(table)
+        self._out.print(table, width=None if self._out.is_terminal else self.width)
 
     @contextlib.contextmanager
     def progress(self, title: str) -> Iterator[Progress | None]:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import numbers
 import os
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Literal
 
 import pandas as pd
 
 from cellkinetics.data.assembly import assemble
 from cellkinetics.data.cohort import Cohort
+from cellkinetics.data.delimited import Cells
 from cellkinetics.data.dialects import Layout
 from cellkinetics.data.duplicates import DUPLICATE_RULES
 from cellkinetics.data.faultlog import FaultLog
-from cellkinetics.data.tables import load_table
+from cellkinetics.data.tables import load_table, with_roles
 from cellkinetics.errors import SettingsError
+
+_RULES: dict[str, Any] = {"duplicates": "error", "negative": "error", "lloq": None}
 
 
 def read(
@@ -73,23 +76,52 @@ def read(
         >>> cohort.profile(0).lloq.tolist()
         [50.0, 20.0, 20.0]
     """
+    rules = check_rules(duplicates, negative, lloq)
+    log = FaultLog()
+    table = load_table(source, Layout(dialect, dict(mapping or {})), log)
+    return assemble(table, log, **rules, time_unit=time_unit, value_unit=value_unit)
+
+
+def read_part(
+    load: Callable[[Layout, FaultLog], Cells],
+    *,
+    name: str,
+    sha256: str,
+    points: Collection[str] = (),
+    options: Mapping[str, Any],
+) -> Cohort:
+    """Read a part of a file that holds all rows of its subjects, as `read` would read them with the others.
+
+    Args:
+        load: gives the cells, with their lines in the whole file.
+        name: of the file.
+        sha256: of the whole file.
+        points: columns whose labels keep what stands behind a point, because of other parts' rows.
+        options: the arguments of `read`.
+
+    Raises:
+        DataError, SettingsError: as `read` does.
+    """
+    rules = check_rules(*(options.get(key, usual) for key, usual in _RULES.items()))
+    log, layout = FaultLog(), Layout(options.get("dialect", "auto"), dict(options.get("mapping") or {}))
+    table = with_roles(load(layout, log), name, sha256, layout, log, points)
+    units = {key: options.get(key) for key in ("time_unit", "value_unit")}
+    return assemble(table, log, **rules, **units)
+
+
+def check_rules(duplicates: str, negative: str, lloq: float | None) -> dict[str, Any]:
+    """Return the rules for rows as `assemble` takes them.
+
+    Raises:
+        SettingsError: for a rule that does not exist, or an LLOQ that is no positive number.
+    """
     if duplicates not in DUPLICATE_RULES:
         raise SettingsError(f"duplicates {duplicates!r} does not exist; take {', '.join(DUPLICATE_RULES)}")
     if negative not in ("error", "blq"):
         raise SettingsError(f"negative {negative!r} does not exist; take error or blq")
     if lloq is not None and not _is_positive(lloq):
         raise SettingsError(f"the LLOQ must be a positive number, not {lloq!r}")
-    log = FaultLog()
-    table = load_table(source, Layout(dialect, dict(mapping or {})), log)
-    return assemble(
-        table,
-        log,
-        duplicates=duplicates,
-        negative_is_blq=negative == "blq",
-        lloq=lloq,
-        time_unit=time_unit,
-        value_unit=value_unit,
-    )
+    return {"duplicates": duplicates, "negative_is_blq": negative == "blq", "lloq": lloq}
 
 
 def _is_positive(number: object) -> bool:

@@ -6,8 +6,8 @@ import hashlib
 import importlib
 import io
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def load_table(source: str | os.PathLike[str] | pd.DataFrame, layout: Layout, lo
         cells = _from_bytes(data, name, layout, log)
     else:
         raise SettingsError(f"give the path of a table or a pandas DataFrame, not a {type(source).__name__}")
-    return _with_roles(cells, name, digest, layout, log)
+    return with_roles(cells, name, digest, layout, log)
 
 
 def _read_bytes(path: Path, log: FaultLog) -> bytes:
@@ -154,7 +154,16 @@ def _from_frame(frame: pd.DataFrame) -> Cells:
     return Cells(names, bare, np.arange(len(frame), dtype=np.int64) + 2)
 
 
-def _with_roles(cells: Cells, name: str, digest: str, layout: Layout, log: FaultLog) -> Table:
+def with_roles(
+    cells: Cells, name: str, digest: str, layout: Layout, log: FaultLog, points: Collection[str] = ()
+) -> Table:
+    """Find the columns of cells that were read from a file, or from a part of it.
+
+    Labels of the columns ``points`` keep what stands behind a point.
+
+    Raises:
+        DataError: if a required column is missing, or there is no row.
+    """
     names = cells.names
     faults = layout.header_faults(names)
     if any(fault.code == "missing_column" for fault in faults) and looks_like_data(names):
@@ -175,7 +184,8 @@ def _with_roles(cells: Cells, name: str, digest: str, layout: Layout, log: Fault
     dialect = layout.choose(names)
     comma = comma_is_decimal((columns[positions[r]] for r in _NUMERIC_ROLES if r in positions), cells.separator)
     if comma:
-        columns = [Column(column.name, column.codes, column.entries, comma=True) for column in columns]
+        columns = [replace(column, comma=True) for column in columns]
+    columns = [replace(column, points=True) if column.name in points else column for column in columns]
     return Table(
         roles={role: columns[position] for role, position in positions.items()},
         others=_other_columns(columns, set(positions.values()), dialect, log),

@@ -251,9 +251,14 @@ Study = Annotated[
 Specimen = Annotated[
     str | None,
     typer.Option(
-        help="PPSPEC of the CDISC files where the data do not say the specimen; else BLOOD.",
+        help="PPSPEC of the CDISC files where the data do not say the specimen; else BLOOD. "
+        "Of `run`, also the specimen of the population fit where the data have several.",
         rich_help_panel=OUTPUT,
     ),
+]
+PooledSpecimen = Annotated[
+    str | None,
+    typer.Option("--specimen", help="Specimen to fit, if the data have several.", rich_help_panel=ANALYSIS),
 ]
 ModelName = Annotated[
     str, typer.Option("--model", help="Kinetic model; see `cellkinetics models`.", rich_help_panel=ANALYSIS)

@@ -401,6 +401,11 @@ class Cohort(Drawable):
         lost = self.records.fault & (self.records.profile >= 0) & ~(self.records.time < 0)
         return np.bincount(self.records.profile[lost], minlength=len(self))
 
+    @property
+    def series(self) -> tuple[str, ...]:
+        """What was measured in each profile: see `series_name`."""
+        return tuple(series_name(*names) for names in zip(self.analyte, self.specimen, strict=True))
+
     def __repr__(self) -> str:
         subjects = len(set(self.subject))
         unusable = sum(fault is not None for fault in self.unusable)
@@ -408,6 +413,16 @@ class Cohort(Drawable):
             f"Cohort: {subjects} subjects, {len(self)} profiles, {self.n_samples} samples, "
             f"{self.n_blq} below quantification, {unusable} profiles unusable"
         )
+
+
+def series_name(analyte: str, specimen: str) -> str:
+    """Return what was measured, analyte and specimen, in words.
+
+    Example:
+        >>> series_name("CAR", "BLOOD"), series_name("", "BLOOD"), series_name("CAR", "")
+        ('CAR, BLOOD', 'BLOOD', 'CAR')
+    """
+    return ", ".join(filter(None, (analyte, specimen)))
 
 
 def _read_only(array: NDArray[np.generic]) -> NDArray[np.generic]:

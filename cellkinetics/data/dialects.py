@@ -28,7 +28,7 @@ _PLAIN: dict[str, tuple[str, ...]] = {
     "analyte": ("analyte", "dvname", "dvid", "ytype"),
     "unit": ("unit", "units", "value_unit", "dvu"),
     "occasion": ("occasion", "occ", "period"),
-    "specimen": ("specimen", "matrix", "pcspec"),
+    "specimen": ("specimen", "matrix", "pcspec", "ppspec"),
     "dose": ("dose",),
     "infusion_duration": ("infusion_duration", "tinf"),
     "tau": ("tau", "dosing_interval"),

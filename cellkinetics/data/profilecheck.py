@@ -100,9 +100,10 @@ def mixed_units(
     for kind, found in together.items():
         if len(found) > 1:
             second = list(found.values())[1]
-            parts = [f"{what} {name}" for what, name in zip(("analyte", "specimen"), kind, strict=True) if name]
-            who = ", ".join(parts) or "the table"
-            message = f"{who} has several units: {', '.join(found)}; summaries and pooled fits would mix them"
+            who = ", ".join(f"{what} {name}" for what, name in zip(("analyte", "specimen"), kind, strict=True) if name)
+            message = (
+                f"{who or 'the table'} has several units: {', '.join(found)}; summaries and pooled fits would mix them"
+            )
             place = int(names.line[second])
             log.add(Fault("several_units", message, action, "note", place, names.subject[second], column.name))
     return units

@@ -93,7 +93,7 @@ class Slope(_Settings):
 
     Attributes:
         subject: as in the data.
-        analyte, occasion: as in the data; empty for every one.
+        analyte, occasion, specimen: as in the data; empty for every one.
         first, last: times of the first and last point: every quantified sample between them is in the
             line, whatever the other rules say. Both or neither.
         exclude: times of samples that are left out of the line.
@@ -110,6 +110,7 @@ class Slope(_Settings):
     subject: Annotated[str, Field(min_length=1)]
     analyte: str = ""
     occasion: str = ""
+    specimen: str = ""
     first: Annotated[float, Field(allow_inf_nan=False)] | None = None
     last: Annotated[float, Field(allow_inf_nan=False)] | None = None
     exclude: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] = ()
@@ -130,7 +131,7 @@ class Slope(_Settings):
     @property
     def named(self) -> str:
         """Whom it is about, in words."""
-        others = (("analyte", self.analyte), ("occasion", self.occasion))
+        others = (("analyte", self.analyte), ("occasion", self.occasion), ("specimen", self.specimen))
         return ", ".join([f"subject {self.subject!r}", *(f"{what} {name!r}" for what, name in others if name)])
 
 

@@ -44,7 +44,7 @@ class NCAResult(Drawable):
         """One row a profile and parameter (the schema of ``nca.csv``).
 
         Columns: ``subject, analyte, interval_start, interval_end, parameter, value, unit, status,
-        reason_code, reason, occasion, group``. ``status`` is ``ok``, ``flagged`` or
+        reason_code, reason, occasion, group, specimen``. ``status`` is ``ok``, ``flagged`` or
         ``not_calculated``; an empty value always has a reason.
         """
         return long_table(self.cohort, self.columns, self.options)
@@ -58,8 +58,8 @@ class NCAResult(Drawable):
     def points(self) -> pd.DataFrame:
         """Candidates for the terminal line, and every sample that was changed, left out or imputed.
 
-        Columns: ``subject, analyte, occasion, group, row, time, value, role, used, reason_code,
-        reason``.
+        Columns: ``subject, analyte, occasion, specimen, group, row, time, value, role, used,
+        reason_code, reason``.
         """
         return point_table(self.cohort, self.options)
 
@@ -86,32 +86,36 @@ class NCAResult(Drawable):
         )
 
     def summary(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
-        """Describe each parameter over the profiles, always apart for each analyte and unit.
+        """Describe each parameter over the profiles, always apart for each analyte, specimen and unit.
 
         Args:
             by: one or several of ``group``, ``occasion`` and the cohort's covariates.
 
         Returns:
-            One row a group and parameter: ``analyte``, the columns of ``by``, ``interval_start,
-            interval_end, parameter, unit`` and the statistics of `cellkinetics.nca.summary.describe`
-            (flagged values take part), with ``n_flagged``, ``missing_reasons``, a text such as
+            One row a group and parameter: ``analyte, specimen``, the columns of ``by``,
+            ``interval_start, interval_end, parameter, unit`` and the statistics of
+            `cellkinetics.nca.summary.describe` (flagged values take part), with ``n_flagged``,
+            ``missing_reasons``, a text such as
             ``"no_quantifiable: 2"``, and ``reason``, why a statistic is empty.
 
         Raises:
             SettingsError: for a column that the cohort does not have.
         """
         names = [] if by is None else [by] if isinstance(by, str) else list(by)
+        names = [name for name in names if name not in ("analyte", "specimen")]
         labels = {name: self._labels(name) for name in names}
-        frame = pd.DataFrame({"analyte": self.cohort.analyte, "value_unit": self.cohort.value_unit, **labels})
+        always = {name: getattr(self.cohort, name) for name in ("analyte", "specimen", "value_unit")}
+        frame = pd.DataFrame({**always, **labels})
         rows = []
-        for _, part in frame.groupby(["analyte", "value_unit", *names], sort=False, dropna=False):
+        for _, part in frame.groupby([*always, *names], sort=False, dropna=False):
             index = part.index.to_numpy()
-            analyte, value_unit, *others = part.iloc[0]
+            analyte, specimen, value_unit, *others = part.iloc[0]
             for key, column in self.columns.items():
                 statistics = describe(column.value[index])
                 rows.append(
                     {
                         "analyte": analyte,
+                        "specimen": specimen,
                         **dict(zip(names, others, strict=True)),
                         "interval_start": np.nan if key.start is None else key.start,
                         "interval_end": np.nan if key.end is None else key.end,
@@ -127,7 +131,7 @@ class NCAResult(Drawable):
                         "reason": gaps(statistics),
                     }
                 )
-        head = ["analyte", *names, "interval_start", "interval_end", "parameter", "unit"]
+        head = ["analyte", "specimen", *names, "interval_start", "interval_end", "parameter", "unit"]
         table = pd.DataFrame(rows, columns=[*head, *SUMMARY_COLUMNS])
         counts = ["n", "n_missing", "n_geometric", "n_flagged"]
         return table.astype(dict.fromkeys(counts, "int64"))
@@ -170,7 +174,7 @@ class NCAResult(Drawable):
 
     def __repr__(self) -> str:
         shown = [name for name in ("CMAX", "TMAX", "TLST", "AUCLST", "LAMZHL") if name in self.wide]
-        names = ["subject", *(name for name in ("analyte", "occasion") if (self.wide[name] != "").any())]
+        names = ["subject", *(name for name in ("analyte", "occasion", "specimen") if (self.wide[name] != "").any())]
         head = self.wide[[*names, *shown]].head(_SHOWN).to_string(index=False, na_rep="-")
         more = f"\n... {len(self.wide) - _SHOWN} more profiles" if len(self.wide) > _SHOWN else ""
         return f"NCAResult: {len(self.wide)} profiles, {len(self.columns)} parameters\n{self.status}\n{head}{more}"

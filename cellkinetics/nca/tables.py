@@ -68,6 +68,7 @@ def long_table(cohort: Cohort, columns: Mapping[Key, Column], options: NCAOption
             ("analyte", cohort.analyte),
             ("occasion", cohort.occasion),
             ("group", cohort.group),
+            ("specimen", cohort.specimen),
         )
     }
     return pd.DataFrame(
@@ -84,6 +85,7 @@ def long_table(cohort: Cohort, columns: Mapping[Key, Column], options: NCAOption
             "reason": _strings(text.ravel()),
             "occasion": _strings(each["occasion"]),
             "group": _strings(each["group"]),
+            "specimen": _strings(each["specimen"]),
         }
     )
 
@@ -111,6 +113,7 @@ def wide_table(cohort: Cohort, columns: Mapping[Key, Column]) -> pd.DataFrame:
         "subject": _strings(_texts(cohort.subject)),
         "analyte": _strings(_texts(cohort.analyte)),
         "occasion": _strings(_texts(cohort.occasion)),
+        "specimen": _strings(_texts(cohort.specimen)),
         "group": _strings(_texts(cohort.group)),
     }
     table.update({key.column: column.value for key, column in columns.items()})
@@ -163,6 +166,7 @@ def _point_frame(
             "subject": pick(cohort.subject),
             "analyte": pick(cohort.analyte),
             "occasion": pick(cohort.occasion),
+            "specimen": pick(cohort.specimen),
             "group": pick(cohort.group),
             "row": pd.Series(row, dtype="float64").astype("Int64"),
             "time": time,

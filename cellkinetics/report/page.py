@@ -20,7 +20,7 @@ from cellkinetics.report.sections.individual import individual_section
 from cellkinetics.report.sections.nca import nca_section
 from cellkinetics.report.sections.persistence import persistence_section
 from cellkinetics.report.sections.population import population_section
-from cellkinetics.report.sections.profiles import MOST_PANELS, profiles_by_analyte, profiles_section
+from cellkinetics.report.sections.profiles import MOST_PANELS, profiles_by_series, profiles_section
 from cellkinetics.report.sections.record import method_section, record_section
 from cellkinetics.report.sections.summary import summary_section
 
@@ -99,24 +99,24 @@ def render(results: Results, sections: list[Section]) -> str:
 
 def write_figures(results: Results, folder: OutputFolder) -> None:
     """Write the overview and pages of twelve profiles as PNG files into ``figures/``."""
-    analytes = profiles_by_analyte(results)
-    for name, profiles in zip(file_names(list(analytes)), analytes.values(), strict=True):
+    series = profiles_by_series(results)
+    for name, profiles in zip(file_names(list(series)), series.values(), strict=True):
         folder.write_bytes(f"{FIGURES}/overview{name}.png", save_png(overview_figure(profiles)))
         for page, figure in enumerate(profile_pages(profiles, most=MOST_PANELS), start=1):
             folder.write_bytes(f"{FIGURES}/profiles{name}_{page:02d}.png", save_png(figure))
 
 
-def file_names(analytes: Sequence[str]) -> list[str]:
-    """Return what the names of each analyte's figures carry: ASCII, and no two the same.
+def file_names(series: Sequence[str]) -> list[str]:
+    """Return what the names of the figures of each analyte and specimen carry: ASCII, and no two the same.
 
     Example:
         >>> file_names(["", "A/B", "A B", "µ"])
         ['', '_a_b', '_a_b_3', '_4']
     """
     names: list[str] = []
-    for i, analyte in enumerate(analytes, start=1):
-        plain = "".join(c if c.isascii() and c.isalnum() else "_" for c in analyte).strip("_").lower()
-        name = f"_{plain or i}" if analyte else ""
+    for i, title in enumerate(series, start=1):
+        plain = "".join(c if c.isascii() and c.isalnum() else "_" for c in title).strip("_").lower()
+        name = f"_{plain or i}" if title else ""
         while name in names:
             name += f"_{i}"
         names.append(name)

@@ -16,7 +16,7 @@ from cellkinetics.nca.result import NCAResult
 from cellkinetics.printing import unit_text
 from cellkinetics.report.figures.overview import overview_figure
 from cellkinetics.report.figures.parameters import parameter_figure
-from cellkinetics.report.figures.profiles import Key, Profiles, profile_figure, profile_grid
+from cellkinetics.report.figures.profiles import KEY, Key, Profiles, profile_figure, profile_grid
 from cellkinetics.report.sections.nca import box_parameters, box_titles
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 Plottable = Cohort | NCAResult | IndividualFits | PopulationFit
 
 
-def plot(result: Plottable, *, subject: str | None = None, analyte: str | None = None) -> Figure:
+def plot(
+    result: Plottable, *, subject: str | None = None, analyte: str | None = None, specimen: str | None = None
+) -> Figure:
     """Return the figure that belongs to a result, as a matplotlib `Figure` without pyplot.
 
     ==================  =================================================================
@@ -38,10 +40,11 @@ def plot(result: Plottable, *, subject: str | None = None, analyte: str | None =
         result: a cohort, or what `noncompartmental`, `fit` or `pool` returned.
         subject: draw this subject's first profile alone.
         analyte: of several, the one to draw; by default the first.
+        specimen: likewise.
 
     Raises:
         SettingsError: for a result that has no figure, or an unknown subject.
-        DataError: for an unknown analyte.
+        DataError: for an unknown analyte or specimen.
 
     Example:
         >>> cohort = Cohort.from_arrays([[0, 7, 14]], [[0, 900, 400]], lloq=50, subject=["P01"])
@@ -54,11 +57,12 @@ def plot(result: Plottable, *, subject: str | None = None, analyte: str | None =
     if not len(samples):
         raise SettingsError("there is nothing to draw: the cohort has no profile")
     samples = samples.select(analyte=samples.analytes[0] if analyte is None else analyte)
+    samples = samples.select(specimen=samples.specimens[0] if specimen is None else specimen)
     if isinstance(result, NCAResult) and subject is None:
         wide = result.wide
-        wide = wide[wide["analyte"] == samples.analytes[0]]
+        wide = wide[(wide["analyte"] == samples.analytes[0]) & (wide["specimen"] == samples.specimens[0])]
         names = box_parameters(wide)
-        return parameter_figure(wide, names, labels=box_titles(result.table, samples.analytes[0], names))
+        return parameter_figure(wide, names, labels=box_titles(result.table, samples.series[0], names))
     profiles = _profiles(samples)
     if isinstance(result, IndividualFits):
         profiles = replace(profiles, curves=result.curves, breaks=_breaks(result.table))
@@ -81,6 +85,5 @@ def _profiles(cohort: Cohort) -> Profiles:
 def _breaks(table: pd.DataFrame) -> dict[Key, float]:
     rows = table[(table["parameter"] == "tmax") & table["estimate"].notna()]
     return {
-        (str(s), str(a), str(o)): float(t)
-        for s, a, o, t in rows[["subject", "analyte", "occasion", "estimate"]].itertuples(index=False)
+        (str(s), str(a), str(o), str(m)): float(t) for s, a, o, m, t in rows[[*KEY, "estimate"]].itertuples(index=False)
     }

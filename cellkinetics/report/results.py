@@ -16,6 +16,7 @@ _TEXT = (
     "subject",
     "analyte",
     "occasion",
+    "specimen",
     "group",
     "status",
     "reason",
@@ -78,10 +79,10 @@ class Results:
         entries = [*self.manifest.get("earlier", []), self.manifest]
         return {stage["name"]: stage for entry in entries for stage in entry.get("stages", [])}
 
-    def value_unit(self, analyte: str) -> str:
-        """Unit of an analyte's values, by the manifest; empty where it is not known."""
+    def value_unit(self, series: str) -> str:
+        """Unit of the values of an analyte and specimen, by the manifest; empty where it is not known."""
         units = self.manifest.get("cohort", {}).get("value_unit", {})
-        return str(units.get(analyte, ""))
+        return str(units.get(series, ""))
 
 
 def read_results(path: str | Path) -> Results:
@@ -119,8 +120,12 @@ def read_results(path: str | Path) -> Results:
 
 
 def _read_table(file: Path) -> pd.DataFrame:
-    """Read a CSV so that names stay text (a patient 001 keeps its zeros, a patient NA stays a patient)."""
+    """Read a CSV so that names stay text (a patient 001 keeps its zeros, a patient NA stays a patient).
+
+    Files of versions that knew no specimen get an empty one.
+    """
     header = pd.read_csv(file, nrows=0)
     text = [column for column in header.columns if column in _TEXT]
     table = pd.read_csv(file, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""])
-    return table.fillna(dict.fromkeys(text, ""))
+    table = table.fillna(dict.fromkeys(text, ""))
+    return table.assign(specimen="") if "analyte" in table and "specimen" not in table else table

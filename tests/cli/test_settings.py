@@ -34,7 +34,7 @@ def test_options_of_the_file_are_used_and_recorded_whole(cli: Callable, trial: P
     assert found["mapping"] == ["subject=PATIENT"]
     assert found["dialect"] == "auto"
     header = (tmp_path / "here" / "nca_wide.csv").read_text().splitlines()[0]
-    assert header == "subject,analyte,occasion,group,CMAX,AUCINT_0_14,AUCINT_0_28"
+    assert header == "subject,analyte,occasion,specimen,group,CMAX,AUCINT_0_14,AUCINT_0_28"
 
 
 def test_the_command_line_wins(cli: Callable, trial: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def parameter_rows(result: NCAResult, *, study: str | None, specimen: str) -> pd
     Args:
         result: the analysis.
         study: STUDYID; by default that of the data (a column STUDYID), else empty.
-        specimen: PPSPEC of data that do not say it (a column PPSPEC, PCSPEC or specimen).
+        specimen: PPSPEC of profiles whose specimen the data do not say.
 
     Raises:
         OutputError: if the unit of time has no durations in ISO 8601 and there are windows.
@@ -60,7 +60,7 @@ def parameter_rows(result: NCAResult, *, study: str | None, specimen: str) -> pd
             "AVALU": np.array([unit for value in cohort.value_unit for unit in units[value]], dtype=object),
             "PPSTAT": np.where(done, "", "NOT DONE").astype(object),
             "PPREASND": np.where(done, "", _plain_reasons(table["reason"])).astype(object),
-            "PPSPEC": by_profile([found or specimen for found in _covariate(cohort, "ppspec", "pcspec", "specimen")]),
+            "PPSPEC": by_profile([found or specimen for found in cohort.specimen]),
             "PPANMETH": by_parameter([method if kind in _AREAS else "" for kind in kinds]),
             "PPTPTREF": by_profile([f"{reference} {occasion}".strip() for occasion in cohort.occasion]),
             "PPRFTDTC": by_profile(_covariate(cohort, "pprftdtc", "pcrftdtc")),
@@ -72,7 +72,7 @@ def parameter_rows(result: NCAResult, *, study: str | None, specimen: str) -> pd
             "profile": np.repeat(np.arange(n), k),
         }
     )
-    # Within a subject: several analytes and occasions are numbered through.
+    # Within a subject: several analytes, occasions and specimens are numbered through.
     rows["PPSEQ"] = rows.groupby("USUBJID", sort=False).cumcount() + 1
     rows["PPGRPID"] = [f"PROFILE {number}" for number in _number_within(rows["USUBJID"], rows["profile"])]
     return rows

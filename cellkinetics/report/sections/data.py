@@ -61,10 +61,8 @@ def _reading_sentence(results: Results) -> str:
 
 
 def _cohort_table(results: Results, samples: pd.DataFrame) -> list[Block]:
-    several = len(samples["analyte"].unique()) > 1
-    columns = [Column("Group", numeric=False)]
-    if several:
-        columns.append(Column("Analyte", numeric=False))
+    several = [name for name in ("analyte", "specimen") if len(samples[name].unique()) > 1]
+    columns = [Column("Group", numeric=False), *(Column(name.capitalize(), numeric=False) for name in several)]
     columns += [
         Column("Patients"),
         Column("Samples"),
@@ -75,9 +73,11 @@ def _cohort_table(results: Results, samples: pd.DataFrame) -> list[Block]:
         Column("Last sample", f"{results.time_unit}, median [min; max]"),
     ]
     rows = []
-    parts = [(key, part) for key, part in samples.groupby(["group", "analyte"], sort=False)]
-    for (group, analyte), part in parts:
-        rows.append([text_cell(group or "no group"), *([text_cell(analyte)] if several else []), *_cells(part)])
+    parts = [part for _, part in samples.groupby(["group", "analyte", "specimen"], sort=False)]
+    for part in parts:
+        first = part.iloc[0]
+        names = (text_cell(first[name]) for name in several)
+        rows.append([text_cell(first["group"] or "no group"), *names, *_cells(part)])
     if len(parts) > 1 and not several:
         rows.append([text_cell("all"), *_cells(samples)])
     return [Heading("Patients and samples"), Table(columns, rows)]

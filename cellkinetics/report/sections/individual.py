@@ -7,10 +7,9 @@ import pandas as pd
 from cellkinetics.fitting.pooled.result import WEAK_RSE
 from cellkinetics.printing import number, percent, unit_text
 from cellkinetics.report.blocks import Block, Heading, Notes, Section, Text
+from cellkinetics.report.figures.profiles import KEY, Key
 from cellkinetics.report.results import Results
 from cellkinetics.report.tables import Cell, Column, Table, listed, number_cell, plural, sentence, text_cell
-
-Key = tuple[str, str, str]
 
 MOST_PROFILES = 300
 _HEADINGS = {"cmax": "Cmax", "tmax": "Tmax", "sigma": "σ"}
@@ -23,10 +22,7 @@ def individual_section(results: Results) -> Section | None:
     if table is None or table.empty:
         return None
     names = model_parameters(table)
-    fits = [
-        ((str(s), str(a), str(o)), rows)
-        for (s, a, o), rows in table.groupby(["subject", "analyte", "occasion"], sort=False)
-    ]
+    fits = [((str(s), str(a), str(o), str(m)), rows) for (s, a, o, m), rows in table.groupby([*KEY], sort=False)]
     status = [fit_status(rows) for _, rows in fits]
     model = listed(list(dict.fromkeys(table["model"]))) if "model" in table else ""
     counts = [
@@ -66,10 +62,10 @@ def fit_status(rows: pd.DataFrame) -> str:
 
 def _patient_table(fits: list[tuple[Key, pd.DataFrame]], names: list[str]) -> Table:
     keys = [key for key, _ in fits]
-    several, occasions = len({k[1] for k in keys}) > 1, len({k[2] for k in keys}) > 1
+    told_apart = [k for k in range(1, len(KEY)) if len({key[k] for key in keys}) > 1]
+    several = len({(key[1], key[3]) for key in keys}) > 1
     columns = [Column("Patient", numeric=False)]
-    columns += [Column("Analyte", numeric=False)] if several else []
-    columns += [Column("Occasion", numeric=False)] if occasions else []
+    columns += [Column(KEY[k].capitalize(), numeric=False) for k in told_apart]
     columns.append(Column("Fit", numeric=False))
     first = fits[0][1].drop_duplicates("parameter").set_index("parameter")
     for name in names:
@@ -77,14 +73,12 @@ def _patient_table(fits: list[tuple[Key, pd.DataFrame]], names: list[str]) -> Ta
         columns.append(Column(_HEADINGS.get(name, name), unit))
     rows = []
     for key, part in fits[:MOST_PROFILES]:
-        subject, analyte, occasion = key
         by_name = part.drop_duplicates("parameter").set_index("parameter")
         status = fit_status(part)
         rows.append(
             [
-                text_cell(subject),
-                *([text_cell(analyte)] if several else []),
-                *([text_cell(occasion)] if occasions else []),
+                text_cell(key[0]),
+                *(text_cell(key[k]) for k in told_apart),
                 text_cell(
                     _STATUS.get(status, status),
                     tone={"failed": "bad short", "not_identifiable": "warn short"}.get(status, ""),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from cellkinetics.data.cohort import series_name
 from cellkinetics.nca.column import Key
 from cellkinetics.nca.summary import STATISTICS
 from cellkinetics.printing import number, percent, unit_text, window_text
@@ -95,12 +96,13 @@ def _columns(wide: pd.DataFrame, wanted: Sequence[str]) -> list[str]:
 def _units(nca: pd.DataFrame | None) -> dict[tuple[str, str], str]:
     if nca is None:
         return {}
-    rows = nca[["analyte", "parameter", "unit"]].drop_duplicates(["analyte", "parameter"])
-    return {(str(a), str(p)): unit_text(str(u)) for a, p, u in rows.itertuples(index=False)}
+    names = ["analyte", "specimen", "parameter"]
+    rows = nca[[*names, "unit"]].drop_duplicates(names)
+    return {(series_name(str(a), str(m)), str(p)): unit_text(str(u)) for a, m, p, u in rows.itertuples(index=False)}
 
 
-def _unit(units: dict[tuple[str, str], str], analyte: str, column: str) -> str:
-    return units.get((analyte, "AUCINT" if column.startswith("AUCINT_") else column), "")
+def _unit(units: dict[tuple[str, str], str], series: str, column: str) -> str:
+    return units.get((series, "AUCINT" if column.startswith("AUCINT_") else column), "")
 
 
 def _boxes(wide: pd.DataFrame, nca: pd.DataFrame | None) -> list[Block]:
@@ -108,13 +110,13 @@ def _boxes(wide: pd.DataFrame, nca: pd.DataFrame | None) -> list[Block]:
     names = box_parameters(wide)
     if not names:
         return blocks
-    for i, (name_of, part) in enumerate(wide.groupby("analyte", sort=False)):
-        analyte = str(name_of)
-        titles = box_titles(nca, analyte, names)
+    for i, ((analyte, specimen), part) in enumerate(wide.groupby(["analyte", "specimen"], sort=False)):
+        series = series_name(str(analyte), str(specimen))
+        titles = box_titles(nca, series, names)
         blocks.append(
             Picture(
                 svg_text(parameter_figure(part, names, labels=titles), f"boxes{i}"),
-                (f"{analyte}. " if analyte else "")
+                (f"{series}. " if series else "")
                 + "Parameters by group. Box: quartiles; line: median; points: patients.",
                 "Boxes of parameters by group.",
             )
@@ -127,12 +129,12 @@ def box_parameters(wide: pd.DataFrame) -> list[str]:
     return [name for name in _columns(wide, _BOXES) if wide[name].notna().any()][:6]
 
 
-def box_titles(nca: pd.DataFrame | None, analyte: str, names: Sequence[str]) -> dict[str, str]:
+def box_titles(nca: pd.DataFrame | None, series: str, names: Sequence[str]) -> dict[str, str]:
     """Return the titles of boxes: names as printed, with units."""
     units = _units(nca)
     titles = {}
     for name in names:
-        unit = _unit(units, analyte, name)
+        unit = _unit(units, series, name)
         titles[name] = f"{label(name)} ({unit})" if unit else label(name)
     return titles
 
@@ -222,21 +224,19 @@ def _range_cell(row: Mapping[Any, Any]) -> Cell:
 
 def _patient_table(wide: pd.DataFrame, nca: pd.DataFrame | None, units: dict[tuple[str, str], str]) -> Table:
     names = _columns(wide, _SHOWN)
-    several, occasions = len(wide["analyte"].unique()) > 1, "occasion" in wide and len(wide["occasion"].unique()) > 1
-    analyte = str(wide["analyte"].iloc[0])
-    columns = [Column("Patient", numeric=False)]
-    columns += [Column("Group", numeric=False)] if "group" in wide and wide["group"].any() else []
-    columns += [Column("Analyte", numeric=False)] if several else []
-    columns += [Column("Occasion", numeric=False)] if occasions else []
-    keys = [column.label.lower() for column in columns[1:]]
-    columns += [Column(label(name), "" if several else _unit(units, analyte, name)) for name in names]
+    several = len(wide[["analyte", "specimen"]].drop_duplicates()) > 1
+    series = series_name(*(str(wide[name].iloc[0]) for name in ("analyte", "specimen")))
+    keys = ["group"] if "group" in wide and wide["group"].any() else []
+    keys += [key for key in ("analyte", "occasion", "specimen") if key in wide and len(wide[key].unique()) > 1]
+    columns = [Column("Patient", numeric=False), *(Column(key.capitalize(), numeric=False) for key in keys)]
+    columns += [Column(label(name), "" if several else _unit(units, series, name)) for name in names]
     flagged = _flagged(nca)
     rows = []
     for row in wide.head(MOST_PROFILES).to_dict("records"):
         cells = [text_cell(row["subject"]), *(text_cell(row[key]) for key in keys)]
         for name in names:
             cell = number_cell(row[name])
-            mark = (row["subject"], row["analyte"], str(row.get("occasion", "")), name) in flagged
+            mark = (row["subject"], row["analyte"], str(row.get("occasion", "")), row["specimen"], name) in flagged
             cells.append(Cell(cell.text + " †", tone="warn") if mark and cell.text != "–" else cell)
         rows.append(cells)
     notes = ["† flagged by an acceptance rule; the value stays." if flagged else ""]
@@ -246,12 +246,13 @@ def _patient_table(wide: pd.DataFrame, nca: pd.DataFrame | None, units: dict[tup
     return Table(columns, rows, note=" ".join(note for note in notes if note))
 
 
-def _flagged(nca: pd.DataFrame | None) -> set[tuple[str, str, str, str]]:
+def _flagged(nca: pd.DataFrame | None) -> set[tuple[str, str, str, str, str]]:
     if nca is None:
         return set()
     rows = nca[nca["status"] == "flagged"]
     occasions = rows["occasion"] if "occasion" in rows else pd.Series("", index=rows.index)
-    return set(zip(rows["subject"], rows["analyte"], occasions.astype(str), _wide_names(rows), strict=True))
+    places = (rows["subject"], rows["analyte"], occasions.astype(str), rows["specimen"])
+    return set(zip(*places, _wide_names(rows), strict=True))
 
 
 def _wide_names(rows: pd.DataFrame) -> list[str]:

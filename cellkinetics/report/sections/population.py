@@ -208,14 +208,13 @@ def _likelihood(fit: Mapping[str, Any]) -> list[Block]:
 def _effects_table(effects: pd.DataFrame) -> Table:
     """Return EBEs, a row a profile and a column a parameter.
 
-    Older files have no columns ``analyte`` and ``occasion``: in them a subject is a profile.
+    Older files have no columns for analyte, occasion and specimen: in them a subject is a profile.
     """
     names = list(dict.fromkeys(effects["parameter"]))
     units = effects.drop_duplicates("parameter").set_index("parameter")
-    titles = {"analyte": "Analyte", "occasion": "Occasion"}
-    keys = ["subject", *(key for key in titles if key in effects)]
+    keys = ["subject", *(key for key in ("analyte", "occasion", "specimen") if key in effects)]
     shown = [key for key in keys if key == "subject" or len(effects[key].unique()) > 1]
-    columns = [Column(titles.get(key, "Patient"), numeric=False) for key in shown]
+    columns = [Column("Patient" if key == "subject" else key.capitalize(), numeric=False) for key in shown]
     columns += [Column(name, unit_text(str(units["unit"].get(name, ""))) if "unit" in units else "") for name in names]
     rows = []
     for _, part in effects.groupby(keys, sort=False):

@@ -42,7 +42,7 @@ def test_samples_below_quantification_are_open_triangles_at_their_lloq() -> None
 
 
 def test_a_triangle_of_unknown_height_stands_at_the_foot_of_the_axis() -> None:
-    figure = profile_figure(PROFILES, ("P02", "", ""))
+    figure = profile_figure(PROFILES, ("P02", "", "", ""))
     (triangles,) = lines(figure, "v")
     low, _ = figure.axes[0].get_ylim()
     assert low < triangles.get_ydata()[0] < 1.5 * low

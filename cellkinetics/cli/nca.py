@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from cellkinetics.batch import PIECE_ROWS
 from cellkinetics.cli import options as o
 from cellkinetics.report.cdisc.files import CDISC_FILES
 
@@ -24,6 +25,8 @@ RULES = (
     "blq",
     "route",
     "infusion_duration",
+    "tau",
+    "steady_state",
     "dose",
     "dose_unit",
     "time",
@@ -49,7 +52,7 @@ PLANNED = (*FILES, INTERVALS, *CDISC_FILES)  # those not asked for too, so that 
 
 def nca(
     ctx: typer.Context,
-    data: o.Data,
+    data: o.DataFiles,
     out: o.Out = o.DEFAULT_OUT,
     windows: o.Windows = None,
     days: o.Days = None,
@@ -57,7 +60,9 @@ def nca(
     auc_method: o.AUCMethod = "linear-up-log-down",
     blq: o.BLQ = "default",
     route: o.Route = "cells",
-    infusion_duration: o.InfusionDuration = 0.0,
+    infusion_duration: o.InfusionDuration = None,
+    tau: o.Tau = None,
+    steady_state: o.SteadyState = None,
     dose: o.Dose = None,
     dose_unit: o.DoseUnit = None,
     time: o.Time = None,
@@ -88,25 +93,40 @@ def nca(
     cdisc: o.CDISC = False,
     study: o.Study = None,
     specimen: o.Specimen = None,
+    table_format: o.TableFormat = "csv",
+    jobs: o.Jobs = 1,
+    resume: o.Resume = False,
+    engine: o.Engine = "processes",
+    scheduler: o.Scheduler = None,
+    piece_rows: o.PieceRows = PIECE_ROWS,
     settings: o.Settings = None,
     force: o.Force = False,
     quiet: o.Quiet = False,
 ) -> None:
     """Noncompartmental analysis of every profile: Cmax, Tmax, AUC, half-life and more, with reasons.
 
+    Many files, or one with millions of rows, are analysed piece by piece, and can be resumed.
+
     Example: cellkinetics nca trial.csv --windows 0-28,0-84 --out results/trial
+
+    Example: cellkinetics nca studies/ --jobs 4 --resume --out results/studies
     """
+    from cellkinetics.cli.batch import is_batch, nca_batch
     from cellkinetics.cli.cdisc import cdisc_options
     from cellkinetics.cli.reading import read_input, reading_options, tell_files
     from cellkinetics.cli.session import Session
 
-    with Session("nca", ctx.params, data=data, out=out, planned=PLANNED, force=force, quiet=quiet) as session:
+    if is_batch(ctx.params):
+        nca_batch(ctx.params, PLANNED)
+        return
+    options = {**ctx.params, "data": data[0]}
+    with Session("nca", options, data=data, out=out, planned=PLANNED, force=force, quiet=quiet) as session:
         rules = nca_options(ctx.params)
         check_parameters(parameters, rules)
         grouping = parse_grouping(by)
         asked = cdisc_options(ctx.params)
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
-        cohort = read_input(session, data, given, lambda cohort: check_grouping(cohort, grouping))
+        cohort = read_input(session, data[0], given, lambda cohort: check_grouping(cohort, grouping))
         with session.stage("nca"):
             write_nca(session, cohort, rules, parameters, grouping, asked, intervals=intervals)
         tell_files(session)

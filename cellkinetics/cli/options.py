@@ -13,6 +13,7 @@ READING = "Reading"
 ANALYSIS = "Analysis"
 RULES = "Rules of NCA"
 OUTPUT = "Output"
+BATCH = "Many files, large files"
 
 Data = Annotated[
     Path,
@@ -22,6 +23,17 @@ Data = Annotated[
         dir_okay=False,
         readable=True,
         metavar="DATA",
+        show_default=False,
+    ),
+]
+
+DataFiles = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Table of samples, one row a sample: CSV, Excel or Parquet. Several tables, or a folder of them.",
+        exists=True,
+        readable=True,
+        metavar="DATA...",
         show_default=False,
     ),
 ]
@@ -99,7 +111,24 @@ BLQ = Annotated[
 ]
 Route = Annotated[str, typer.Option(help="Route: cells, bolus, infusion or extravascular.", rich_help_panel=ANALYSIS)]
 InfusionDuration = Annotated[
-    float, typer.Option(help="Duration of the infusion, for the route infusion.", rich_help_panel=ANALYSIS)
+    float | None,
+    typer.Option(
+        help="Duration of every infusion, instead of the data's; for the route infusion.", rich_help_panel=ANALYSIS
+    ),
+]
+Tau = Annotated[
+    float | None,
+    typer.Option(
+        help="Dosing interval of every patient, instead of the data's; for the group drug.", rich_help_panel=ANALYSIS
+    ),
+]
+SteadyState = Annotated[
+    str | None,
+    typer.Option(
+        help="Profiles with a dosing interval that are at steady state: auto (not the first of several occasions), "
+        "all or none. [default: auto]",
+        rich_help_panel=RULES,
+    ),
 ]
 Dose = Annotated[
     float | None,
@@ -116,7 +145,8 @@ Time = Annotated[
 TimeZero = Annotated[
     str | None,
     typer.Option(
-        help="What stands at a missing time zero: auto, zero, none, first or c0. [default: auto]", rich_help_panel=RULES
+        help="What stands at a missing time zero: auto, zero, none, first, c0 or minimum. [default: auto]",
+        rich_help_panel=RULES,
     ),
 ]
 TmaxTie = Annotated[
@@ -130,6 +160,15 @@ WindowEnd = Annotated[
     str | None,
     typer.Option(
         help="A window that ends after the last sample: observed, predicted, zero or missing. [default: observed]",
+        rich_help_panel=RULES,
+    ),
+]
+LambdaZMethod = Annotated[
+    str | None,
+    typer.Option(
+        "--lambda-z-method",
+        help="Terminal line: best-fit (quantified samples), or tobit (with those below quantification as censored). "
+        "[default: best-fit]",
         rich_help_panel=RULES,
     ),
 ]
@@ -213,8 +252,8 @@ Slopes = Annotated[
 Parameters = Annotated[
     str,
     typer.Option(
-        help="Parameters of NCA: core, cellular, drug, all, or codes.",
-        metavar="core|cellular|drug|all|NAME,...",
+        help="Parameters of NCA: core, terminal, cellular, drug, all, or codes.",
+        metavar="core|terminal|cellular|drug|all|NAME,...",
         rich_help_panel=ANALYSIS,
     ),
 ]
@@ -294,6 +333,39 @@ FitSeed = Annotated[
     ),
 ]
 
+TableFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="Format of the tables that have rows for each profile: csv, or parquet (needs pyarrow).",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Jobs = Annotated[int, typer.Option(min=1, help="Processes that work at the same time.", rich_help_panel=BATCH)]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume", help="Go on where an interrupted batch stopped; begin where none did.", rich_help_panel=BATCH
+    ),
+]
+Engine = Annotated[
+    str, typer.Option(help="Where the work is done: processes, or dask (a cluster).", rich_help_panel=BATCH)
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of the Dask scheduler, for --engine dask.", metavar="tcp://HOST:PORT", rich_help_panel=BATCH
+    ),
+]
+PieceRows = Annotated[
+    int,
+    typer.Option(
+        "--piece-rows",
+        min=1,
+        help="Rows above which a table is cut, and a process takes so many at a time.",
+        rich_help_panel=BATCH,
+    ),
+]
 Out = Annotated[
     Path, typer.Option("--out", "-o", help="Folder for the results.", rich_help_panel=OUTPUT, file_okay=True)
 ]

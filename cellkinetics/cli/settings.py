@@ -22,6 +22,7 @@ def load_settings(ctx: typer.Context, value: Path | None) -> Path | None:
         return value
     content = _read(value)
     known = {}
+    several = {parameter.name for parameter in ctx.command.params if parameter.nargs == -1}
     for parameter in ctx.command.params:
         names = [option.lstrip("-").replace("-", "_") for option in parameter.opts if option.startswith("--")]
         for name in names or [parameter.name or ""]:
@@ -33,7 +34,9 @@ def load_settings(ctx: typer.Context, value: Path | None) -> Path | None:
     for key, setting in content.items():
         name = key.replace("-", "_")
         if name in known:
-            defaults[known[name] or name] = _plain(name, setting, value)
+            listed = known[name] in several and not isinstance(setting, dict)
+            files = setting if isinstance(setting, list) else [setting]
+            defaults[known[name] or name] = [str(one) for one in files] if listed else _plain(name, setting, value)
         else:
             unknown.append(key)
     if unknown:

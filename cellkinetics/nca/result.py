@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,8 @@ from cellkinetics.data.cohort import Cohort
 from cellkinetics.drawing import Drawable
 from cellkinetics.errors import SettingsError
 from cellkinetics.nca.column import Column, Key
+from cellkinetics.nca.intervals import interval_table
+from cellkinetics.nca.labels import label_table, turned
 from cellkinetics.nca.options import NCAOptions
 from cellkinetics.nca.parameters import BY_CODE
 from cellkinetics.nca.reasons import Why
@@ -63,6 +65,15 @@ class NCAResult(Drawable):
         """
         return point_table(self.cohort, self.options)
 
+    @cached_property
+    def intervals(self) -> pd.DataFrame:
+        """Every interval that was integrated, with its rule, its area and the areas that it is part of.
+
+        The areas that were calculated are the sums of their rows; see
+        `cellkinetics.nca.intervals.interval_table` for the columns.
+        """
+        return interval_table(self.cohort, self.columns, self.options)
+
     @property
     def n_not_calculated(self) -> int:
         """Number of values that could not be had."""
@@ -76,14 +87,7 @@ class NCAResult(Drawable):
     @property
     def status(self) -> str:
         """How it went, in one sentence that tells the next step."""
-        lost, flagged = self.n_not_calculated, self.n_flagged
-        total = len(self.columns) * len(self.cohort)
-        if not lost and not flagged:
-            return f"all {total} values calculated"
-        return (
-            f"{total - lost} of {total} values calculated, {flagged} of them flagged; "
-            "the columns status and reason of the table (nca.csv) say why"
-        )
+        return status_of(len(self.columns) * len(self.cohort), self.n_not_calculated, self.n_flagged)
 
     def summary(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Describe each parameter over the profiles, always apart for each analyte, specimen and unit.
@@ -103,7 +107,7 @@ class NCAResult(Drawable):
         """
         names = [] if by is None else [by] if isinstance(by, str) else list(by)
         names = [name for name in names if name not in ("analyte", "specimen")]
-        labels = {name: self._labels(name) for name in names}
+        labels = {name: self.labels(name) for name in names}
         always = {name: getattr(self.cohort, name) for name in ("analyte", "specimen", "value_unit")}
         frame = pd.DataFrame({**always, **labels})
         rows = []
@@ -136,7 +140,45 @@ class NCAResult(Drawable):
         counts = ["n", "n_missing", "n_geometric", "n_flagged"]
         return table.astype(dict.fromkeys(counts, "int64"))
 
-    def _labels(self, name: str) -> Any:
+    def summary_text(
+        self,
+        by: str | Sequence[str] | None = None,
+        parameters: Sequence[str] | None = None,
+        *,
+        statistics: Literal["columns", "rows"] = "columns",
+    ) -> pd.DataFrame:
+        """Describe each parameter as texts for a table: geometric mean (CV %), mean (SD), median [min; max].
+
+        Args:
+            by: as in `summary`.
+            parameters: codes, or columns such as ``AUCINT_0_28``, in the wanted order; by default all.
+            statistics: in ``columns``, with a row a parameter and group (see
+                `cellkinetics.nca.labels.label_table`), or in ``rows``, with a column a group.
+
+        Raises:
+            SettingsError: for a column that the cohort, or a parameter that the result does not have.
+
+        Example:
+            >>> from cellkinetics import Cohort, noncompartmental
+            >>> cohort = Cohort.from_arrays([[0, 7, 14]] * 2, [[0, 900, 400], [0, 400, 100]], group=["A", "B"])
+            >>> result = noncompartmental(cohort)
+            >>> result.summary_text("group", ["TMAX"], statistics="rows")[["parameter", "statistic", "A", "B"]]
+              parameter          statistic         A         B
+            0      Tmax                  n         1         1
+            1      Tmax  median [min; max]  7 [7; 7]  7 [7; 7]
+        """
+        labels = label_table(self.summary(by), parameters)
+        if statistics == "columns":
+            return labels
+        names = [] if by is None else [by] if isinstance(by, str) else list(by)
+        return turned(labels, [name for name in dict.fromkeys(names) if name not in ("analyte", "specimen")])
+
+    def labels(self, name: str) -> Any:
+        """Return what a column to group by says of each profile: ``group``, ``occasion`` or a covariate.
+
+        Raises:
+            SettingsError: for a column that the cohort does not have.
+        """
         if name == "group":
             return self.cohort.group
         if name == "occasion":
@@ -178,3 +220,18 @@ class NCAResult(Drawable):
         head = self.wide[[*names, *shown]].head(_SHOWN).to_string(index=False, na_rep="-")
         more = f"\n... {len(self.wide) - _SHOWN} more profiles" if len(self.wide) > _SHOWN else ""
         return f"NCAResult: {len(self.wide)} profiles, {len(self.columns)} parameters\n{self.status}\n{head}{more}"
+
+
+def status_of(total: int, lost: int, flagged: int) -> str:
+    """Say how many values of how many were calculated, and what to look at.
+
+    Example:
+        >>> status_of(3, 0, 0)
+        'all 3 values calculated'
+    """
+    if not lost and not flagged:
+        return f"all {total} values calculated"
+    return (
+        f"{total - lost} of {total} values calculated, {flagged} of them flagged; "
+        "the columns status and reason of the table (nca.csv) say why"
+    )

@@ -76,6 +76,8 @@ def below(value: FloatArray, limit: float | FloatArray) -> BoolArray:
 def terminal_flags(r2adj: FloatArray, span: FloatArray, options: NCAOptions) -> FlagArray:
     """Mark terminal lines; arrays ``(n,)``. A line without a mark is accepted for extrapolation.
 
+    A line with two quantifiable points (a censored one) has no adjusted R2, and always a mark.
+
     Example:
         >>> terminal_flags(np.array([0.9, 0.5]), np.array([3.0, 1.0]), NCAOptions()).tolist()
         [0, 3]
@@ -126,7 +128,7 @@ def flag(
         terminal: from `terminal_flags`.
         tmax: ``(n,)``.
         extrapolated: percent extrapolated, ``(n,)``, of the areas to infinity (by the key AUCPEO or
-            AUCPEP) and of the windows (by the key of the AUCINT).
+            AUCPEP), of the windows (by the key of the AUCINT) and of the dosing interval (AUCTAU).
         above: by key, the profiles ``(n,)`` whose result rests on such a value.
         single: profiles ``(n,)`` with one quantifiable sample; their areas and mean times get a mark.
         options: thresholds and route.
@@ -159,6 +161,8 @@ def _extrapolated(key: Key, needs: frozenset[str], extrapolated: dict[Key, Float
     """Return the extrapolated percentage that a result rests on."""
     if BY_CODE[key.code].windowed:
         return extrapolated.get(Key("AUCINT", key.start, key.end)) if "AUCINT" in needs else None
+    if "AUCTAU" in needs:
+        return extrapolated.get(Key("AUCTAU"))
     if needs & _OBSERVED:
         return extrapolated.get(Key("AUCPEO"))
     return extrapolated.get(Key("AUCPEP")) if needs & _PREDICTED else None

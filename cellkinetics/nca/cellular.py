@@ -14,14 +14,14 @@ from cellkinetics.data.cohort import BoolArray, FloatArray
 from cellkinetics.nca.biphasic import Biphasic
 from cellkinetics.nca.column import Key, Part, Parts, because
 from cellkinetics.nca.curve import Curve
-from cellkinetics.nca.integrate import interpolate, log_ratio
+from cellkinetics.nca.integrate import log_ratio
 from cellkinetics.nca.options import NCAOptions
 from cellkinetics.nca.parameter import Parameter
 from cellkinetics.nca.peak import Landmarks
 from cellkinetics.nca.persistence import PERSISTENCE
 from cellkinetics.nca.reasons import Why
 from cellkinetics.nca.terminal import fit_line
-from cellkinetics.nca.window import Segments
+from cellkinetics.nca.window import Segments, level_at
 
 
 def _row(
@@ -205,13 +205,7 @@ def put_day(parts: Parts, curve: Curve, segments: Segments, marks: Landmarks, da
     final = len(curve.used) - 1 - np.argmax(curve.used[::-1], axis=0)
     ends, level = curve.time[final, profiles], curve.value[final, profiles]
     covered = np.where(marks.has & (level > 0), ends, np.maximum(curve.end, np.where(marks.has, ends, -np.inf)))
-    at = np.maximum((curve.time <= day).sum(axis=0) - 1, 0)
-    value = np.where(marks.has & (at <= final) & (day <= ends), curve.value[at, profiles], 0.0)
-    between = np.flatnonzero(marks.has & (curve.time[at, profiles] < day) & (day < ends))
-    j = at[between]
-    t1, t2 = (curve.time[position, between] for position in (j, j + 1))
-    c1, c2 = (curve.value[position, between] for position in (j, j + 1))
-    value[between] = interpolate(np.full(len(j), day), t1, c1, t2, c2, segments.log[j, between])
+    value = level_at(curve, segments, marks.has, day)
     why = because(n, ((day < _begin(curve)) | (day > covered), Why.NOT_OBSERVED))
     parts[Key("CDAY", day, day)] = Part(value, why)
     why = np.where(marks.has, why, Why.NO_QUANTIFIABLE).astype(np.int8)

@@ -14,7 +14,9 @@ from cellkinetics.units import DEFAULT_DOSE_UNIT
 
 AUCMethod = Literal["linear", "linear-up-log-down", "linear-log", "log"]
 Route = Literal["cells", "bolus", "infusion", "extravascular"]
-TimeZero = Literal["auto", "zero", "none", "first", "c0"]
+TimeZero = Literal["auto", "zero", "none", "first", "c0", "minimum"]
+TimeZeroRule = Literal["zero", "none", "first", "c0", "minimum"]
+SteadyState = Literal["auto", "all", "none"]
 LineWeights = Literal["1", "1/y", "1/y2"]
 WindowEnd = Literal["observed", "predicted", "zero", "missing"]
 BLQRule = Literal["zero", "drop", "lloq", "lloq/2"] | Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -170,12 +172,16 @@ class NCAOptions(_Settings):
         blq: rules by place, or the name of one of `BLQ_PRESETS`.
         route: ``cells``, ``bolus``, ``infusion`` or ``extravascular``. Only a bolus may have Cmax
             among its terminal points and a back-extrapolated value at time zero.
-        infusion_duration: for the route ``infusion``; half of it is taken off every mean time.
+        infusion_duration: of every profile, for the route ``infusion``, instead of that in the data; half of
+            it is taken off every mean time. 0 is a bolus that takes its time zero as an infusion does.
+        tau: dosing interval of every profile, instead of that in the data; it has no meaning for ``cells``.
+        steady_state: which profiles with a dosing interval are at steady state: ``auto`` (all, except the
+            first of several occasions, which is taken for the first dose), ``all`` or ``none``.
         dose: of every profile, instead of the dose in the data; 0 is none.
         dose_unit: its unit, a label.
         time_zero: what stands at time zero where no sample does: ``zero``, ``none`` (nothing),
-            ``first`` (the first value), ``c0`` (back-extrapolated), ``auto`` (``c0`` for a bolus,
-            else ``zero``).
+            ``first`` (the first value), ``c0`` (back-extrapolated), ``minimum`` (the smallest value in the
+            dosing interval at steady state, else ``zero``), ``auto`` (``c0`` for a bolus, else ``minimum``).
         time: ``actual`` or ``nominal`` times of the samples; a sample without the one asked for is left out.
         lambda_z_min_points: fewest points of the terminal line, at least 3.
         lambda_z_tolerance: an adjusted R2 this close to the best one is as good, and the line with
@@ -207,7 +213,9 @@ class NCAOptions(_Settings):
     windows: tuple[Window, ...] = ((0.0, 28.0), (0.0, 84.0), (0.0, 168.0))
     blq: BLQRules = BLQ_PRESETS["default"]
     route: Route = "cells"
-    infusion_duration: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    infusion_duration: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    tau: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    steady_state: SteadyState = "auto"
     dose: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     dose_unit: str = DEFAULT_DOSE_UNIT
     time_zero: TimeZero = "auto"
@@ -260,10 +268,12 @@ class NCAOptions(_Settings):
         return tuple(dict.fromkeys(value))
 
     @property
-    def time_zero_rule(self) -> Literal["zero", "none", "first", "c0"]:
+    def time_zero_rule(self) -> TimeZeroRule:
         """The rule for a missing time zero, with ``auto`` resolved by the route."""
         if self.time_zero == "auto":
-            return "c0" if self.route == "bolus" else "zero"
+            if self.route == "bolus":
+                return "c0"
+            return "zero" if self.route == "cells" else "minimum"
         return self.time_zero
 
 

@@ -8,6 +8,10 @@ from cellkinetics.nca.options import Route
 from cellkinetics.units import UnitKind
 
 _ANY: tuple[Route, ...] = ("cells", "bolus", "infusion", "extravascular")
+TEXTBOOK = "Gabrielsson & Weiner 2016, section 2.8"
+WINNONLIN = "Phoenix WinNonlin, NCA parameter formulas"
+OWN = "our own"
+"""Where a formula comes from; docs/parameters.md has the references."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Parameter:
         routes: the routes for which it has a meaning.
         windowed: whether there is one value for every window.
         daily: whether there is one value for every one of the days asked for.
+        source: where the formula comes from.
     """
 
     code: str
@@ -37,3 +42,4 @@ class Parameter:
     routes: tuple[Route, ...] = _ANY
     windowed: bool = False
     daily: bool = False
+    source: str = TEXTBOOK

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from cellkinetics.errors import SettingsError
 from cellkinetics.nca.cellular import CELLULAR
@@ -10,6 +10,7 @@ from cellkinetics.nca.column import Key
 from cellkinetics.nca.drug import DRUG
 from cellkinetics.nca.options import NCAOptions, Route
 from cellkinetics.nca.parameter import Parameter
+from cellkinetics.nca.steady import COMPARED, STEADY
 
 
 def _mean_times(prefix: str, label: str, routes: tuple[Route, ...], less: str) -> tuple[Parameter, ...]:
@@ -114,6 +115,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("NQUANT", "Number of Quantifiable Samples", "count", "those with a quantified value", cdisc=False),
     *CELLULAR,
     *DRUG,
+    *STEADY,
+    *COMPARED,
 )
 """Every parameter, in the order of the tables."""
 
@@ -121,13 +124,16 @@ BY_CODE = {parameter.code: parameter for parameter in PARAMETERS}
 GROUPS = ("core", *dict.fromkeys(p.group for p in PARAMETERS if p.group != "core"), "all")
 
 
-def select(parameters: str | Iterable[str] | None, options: NCAOptions) -> tuple[Key, ...]:
+def select(
+    parameters: str | Iterable[str] | None, options: NCAOptions, *, without: Container[str] = ()
+) -> tuple[Key, ...]:
     """Resolve what the user asked for into keys, in the registry's order.
 
     Args:
         parameters: ``core`` (the default), another group, ``all``, codes, or several of them, also as one text with
             commas. Groups bring only what has a meaning for the route; a code that is named stays.
         options: for the route and the windows.
+        without: codes that groups do not bring.
 
     Raises:
         SettingsError: for a name that is neither a group nor a code.
@@ -147,7 +153,9 @@ def select(parameters: str | Iterable[str] | None, options: NCAOptions) -> tuple
             codes |= {
                 parameter.code
                 for parameter in PARAMETERS
-                if options.route in parameter.routes and name.lower() in {"all", parameter.group}
+                if options.route in parameter.routes
+                and name.lower() in {"all", parameter.group}
+                and parameter.code not in without
             }
         elif name.upper() in BY_CODE:
             codes.add(name.upper())

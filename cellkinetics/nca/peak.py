@@ -19,7 +19,7 @@ class Landmarks:
         has: whether anything is quantified.
         peak: position of Cmax, 0 if there is none.
         last: position of the last quantified sample, 0 if there is none.
-        cmax: largest quantified value.
+        cmax: largest quantified value, in the dosing interval where there is one.
         tmax: its time.
         clast: last quantified value.
         tlast: its time.
@@ -40,19 +40,24 @@ def landmarks(curve: Curve, tie: Literal["first", "last"]) -> Landmarks:
     """Find first, highest and last quantified sample of every curve."""
     has = np.asarray(curve.quantified.any(axis=0))
     profiles = np.arange(len(has))
-    peak = peak_position(curve.value, curve.quantified, tie)
+    inside = curve.quantified
+    if np.isfinite(curve.tau).any():
+        inside = inside & (curve.time <= curve.tau)
+    peak = peak_position(curve.value, inside, tie)
     last = last_position(curve.quantified)
     first = np.argmax(curve.quantified, axis=0)
 
-    def at(array: FloatArray, position: IntArray) -> FloatArray:
-        return np.where(has, array[position, profiles], np.nan)
+    found = np.asarray(inside.any(axis=0))
+
+    def at(array: FloatArray, position: IntArray, where: BoolArray = has) -> FloatArray:
+        return np.where(where, array[position, profiles], np.nan)
 
     return Landmarks(
         has=has,
         peak=peak,
         last=last,
-        cmax=at(curve.value, peak),
-        tmax=at(curve.time, peak),
+        cmax=at(curve.value, peak, found),
+        tmax=at(curve.time, peak, found),
         clast=at(curve.value, last),
         tlast=at(curve.time, last),
         tfirst=at(curve.time, first),

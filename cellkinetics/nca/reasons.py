@@ -46,6 +46,15 @@ class Why(IntEnum):
     STILL_POSITIVE = 26
     NO_DOSE = 27
     ZERO_DOSE = 28
+    NO_TAU = 29
+    NOTHING_IN_INTERVAL = 30
+    ZERO_TROUGH = 31
+    AT_STEADY_STATE = 32
+    NO_INFUSION_DURATION = 33
+    FIRST_OCCASION = 34
+    NO_OTHER_OCCASION = 35
+    NO_REFERENCE_VALUE = 36
+    NO_ACCUMULATION = 37
 
     @property
     def code(self) -> str:
@@ -91,5 +100,21 @@ SENTENCES: Mapping[Why, str] = MappingProxyType(
         Why.THRESHOLD_BELOW_LLOQ: "the threshold is below the LLOQ: a sample below quantification may be above it",
         Why.NO_BLQ_AFTER_PEAK: "no sample after Cmax is below quantification",
         Why.STILL_POSITIVE: "the last sample is quantifiable: a loss was not observed",
+        Why.NO_TAU: "the dosing interval is not known; give a column of dosing intervals, or one tau for all",
+        Why.NOTHING_IN_INTERVAL: "no sample that could give it lies in the dosing interval",
+        Why.ZERO_TROUGH: (
+            "the lowest value, or that at the end of the dosing interval, is zero: nothing can be divided by it"
+        ),
+        Why.AT_STEADY_STATE: (
+            "at steady state a dose is cleared within the dosing interval, and the area to infinity is that of several "
+            "doses; see CLTAU, CLFTAU, VZTAU and VZFTAU"
+        ),
+        Why.NO_INFUSION_DURATION: (
+            "the duration of the infusion is not known; give a column of durations, or one for all (0 for none)"
+        ),
+        Why.FIRST_OCCASION: "this is the first occasion, which the later ones are compared with",
+        Why.NO_OTHER_OCCASION: "the subject has no other occasion of this analyte and specimen to compare with",
+        Why.NO_REFERENCE_VALUE: "the parameter of the first occasion is not calculated, or zero",
+        Why.NO_ACCUMULATION: "the area over the dosing interval is not larger than on the first occasion",
     }
 )

@@ -123,7 +123,7 @@ def _analyse(cohort: Cohort, usable: IntArray, options: NCAOptions) -> _Analysed
     """Make the curves again, as the engine does."""
     picks = Picks.of(cohort, options)
     picks = None if picks is None else picks.take(usable)
-    curve = arrange(Samples.of(cohort.take(usable), options.time), options)
+    curve = arrange(Samples.of(cohort, options.time).take(usable), options)
     marks = landmarks(curve, options.tmax_tie)
     segments = cut(curve, marks.tmax, options)
     row = np.full(curve.time.shape, np.nan)

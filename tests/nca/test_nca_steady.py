@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellkinetics.data.cohort import Cohort
+from cellkinetics.errors import Fault
 from cellkinetics.nca.engine import noncompartmental
 from cellkinetics.nca.options import NCAOptions
 from cellkinetics.nca.parameters import select
@@ -202,6 +203,19 @@ def test_a_missing_time_zero_takes_the_lowest_value_of_the_interval_at_steady_st
     lowest = analyse(cohort, "AUCTAU,TMIN").wide.iloc[0]
     assert lowest["TMIN"] == TAU
     assert lowest["AUCTAU"] == pytest.approx(AREA, rel=1e-12)
+
+
+def test_the_points_are_those_of_the_analysis_where_a_later_value_is_higher_or_another_occasion_is_unusable() -> None:
+    late = profile([0.0, 3.0, 6.0, 10.0, 16.0, 24.0, 30.0])
+    raised = replace(late, value=np.where(late.time == 30.0, 99.0, late.value))
+    result = analyse(raised, lambda_z_not_after=24.0)
+    points = result.points
+    assert int(points["used"].sum()) == result.wide["LAMZNPT"].iloc[0] == 4
+    first = repeated()
+    started = replace(first, mask=first.mask & (first.time > 0.5))
+    lost = replace(started, unusable=(None, Fault("no_rows", "no row can be used", "correct them", "profile")))
+    imputed = analyse(lost, "CMAX").points
+    assert imputed.loc[imputed["role"] == "imputed", "value"].tolist() == [0.0]
 
 
 def test_a_bolus_is_extrapolated_back_at_steady_state_too() -> None:

@@ -24,6 +24,7 @@ class Flag(IntFlag):
     SAMPLE_LEFT_OUT = 32
     ONE_QUANTIFIABLE_SAMPLE = 64
     STRADDLES_BREAK = 128
+    TWO_QUANTIFIABLE_POINTS = 256
 
 
 _PEAK = frozenset({"CMAX", "TMAX"})
@@ -57,6 +58,9 @@ def sentence(flag: Flag, options: NCAOptions) -> str:
             "a sample of this profile was left out because of a fault in its row (see the check of the table); "
             "with it the value may be another"
         ),
+        Flag.TWO_QUANTIFIABLE_POINTS: (
+            "the terminal line has two quantifiable points; only samples below quantification tell its scatter"
+        ),
         Flag.ONE_QUANTIFIABLE_SAMPLE: "it rests on a single quantifiable sample; the rest of the area is assumed",
     }[flag]
 
@@ -73,17 +77,18 @@ def below(value: FloatArray, limit: float | FloatArray) -> BoolArray:
     return np.asarray(value < limit - 1e-9 * np.abs(limit))
 
 
-def terminal_flags(r2adj: FloatArray, span: FloatArray, options: NCAOptions) -> FlagArray:
+def terminal_flags(r2adj: FloatArray, span: FloatArray, n_points: FloatArray, options: NCAOptions) -> FlagArray:
     """Mark terminal lines; arrays ``(n,)``. A line without a mark is accepted for extrapolation.
 
     A line with two quantifiable points (a censored one) has no adjusted R2, and always a mark.
 
     Example:
-        >>> terminal_flags(np.array([0.9, 0.5]), np.array([3.0, 1.0]), NCAOptions()).tolist()
-        [0, 3]
+        >>> r2adj, span, n_points = np.array([[0.9, 0.5, np.nan], [3.0, 1.0, 2.0], [4, 3, 2]])
+        >>> terminal_flags(r2adj, span, n_points, NCAOptions()).tolist()
+        [0, 3, 256]
     """
     limits = options.acceptance
-    flags = np.zeros(len(r2adj), np.int16)
+    flags = np.where(n_points <= 2, Flag.TWO_QUANTIFIABLE_POINTS, 0).astype(np.int16)
     if limits.r2adj_min is not None:
         flags[below(r2adj, limits.r2adj_min)] |= Flag.R2ADJ_LOW
     if limits.span_min is not None:

@@ -107,6 +107,7 @@ class Curve:
         order: ``(m, n)``, the position in the data of each sorted sample.
         role: ``(m, n)``, a `Role` of each sorted sample.
         level: ``(m, n)``, the value that each sorted sample counts as.
+        lloq: ``(m, n)``, the LLOQ of each sorted sample.
     """
 
     time: FloatArray
@@ -127,6 +128,7 @@ class Curve:
     order: IntArray
     role: NDArray[np.int8]
     level: FloatArray
+    lloq: FloatArray
 
 
 def arrange(samples: Samples, options: NCAOptions) -> Curve:
@@ -206,6 +208,7 @@ def arrange(samples: Samples, options: NCAOptions) -> Curve:
         order=order,
         role=role,
         level=level,
+        lloq=lloq,
     )
 
 

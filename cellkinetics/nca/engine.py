@@ -34,6 +34,7 @@ from cellkinetics.nca.terminal import Terminal, candidates, choose_line
 from cellkinetics.nca.window import Beyond, Segments, add_up, beyond, cut, partial_area, to_last
 from cellkinetics.units import is_day
 
+_NO_SCATTER = 1e-7  # a relative standard error so small is rounding
 BLOCK = 4096  # profiles at a time: the arrays of one block stay in the processor's cache
 
 
@@ -98,7 +99,7 @@ def _compute(
     if "LAMZ" in needs or interval:
         line = choose_line(curve, marks.peak, options, picks).line
         _put_line(parts, line, marks)
-        missed = acceptance.terminal_flags(line.r2adj, parts[Key("LAMZSPN")].value, options)
+        missed = acceptance.terminal_flags(line.r2adj, parts[Key("LAMZSPN")].value, line.n_points, options)
         if straddle:
             missed |= acceptance.straddle_flags(
                 line.lower, line.upper, find_break(curve.time, curve.value, decline).time
@@ -171,11 +172,16 @@ def _put_line(parts: Parts, line: Terminal, marks: Landmarks) -> None:
         ("LAMZUL", line.upper),
         ("LAMZSPN", (line.upper - line.lower) * line.lambda_z / np.log(2.0)),
         ("LAMZICPT", line.intercept),
-        ("R2", line.r2),
-        ("R2ADJ", line.r2adj),
-        ("CORRXY", line.corrxy),
+        ("LAMZNBLQ", line.n_censored),
     ):
         parts[Key(code)] = Part(value, why)
+    calculated = why == Why.CALCULATED
+    two = np.where(calculated & (line.n_points <= 2), Why.NO_SCATTER, why).astype(np.int8)
+    for code, value in (("R2", line.r2), ("R2ADJ", line.r2adj), ("CORRXY", line.corrxy)):
+        parts[Key(code)] = Part(value, two)
+    exact = np.where(calculated & ~(line.se > _NO_SCATTER * line.lambda_z), Why.NO_SCATTER, why).astype(np.int8)
+    for code, value in (("LAMZSE", line.se), ("LAMZHLSE", np.log(2.0) / line.lambda_z * (line.se / line.lambda_z))):
+        parts[Key(code)] = Part(value, exact)
     observed = parts[Key("AUCLST")]
     why = np.where(why == Why.CALCULATED, observed.why, why)
     for suffix, tail in tails(line, marks):

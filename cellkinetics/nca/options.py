@@ -18,6 +18,7 @@ TimeZero = Literal["auto", "zero", "none", "first", "c0", "minimum"]
 TimeZeroRule = Literal["zero", "none", "first", "c0", "minimum"]
 SteadyState = Literal["auto", "all", "none"]
 LineWeights = Literal["1", "1/y", "1/y2"]
+LineMethod = Literal["best-fit", "tobit"]
 WindowEnd = Literal["observed", "predicted", "zero", "missing"]
 BLQRule = Literal["zero", "drop", "lloq", "lloq/2"] | Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Window = tuple[float, float]
@@ -183,6 +184,9 @@ class NCAOptions(_Settings):
             ``first`` (the first value), ``c0`` (back-extrapolated), ``minimum`` (the smallest value in the
             dosing interval at steady state, else ``zero``), ``auto`` (``c0`` for a bolus, else ``minimum``).
         time: ``actual`` or ``nominal`` times of the samples; a sample without the one asked for is left out.
+        lambda_z_method: ``best-fit``, least squares on the quantified points with the largest adjusted R2;
+            ``tobit``, maximum likelihood on these and the samples below quantification after the first of
+            them, as left-censored (see `cellkinetics.nca.tobit.with_censored`), without weights.
         lambda_z_min_points: fewest points of the terminal line, at least 3.
         lambda_z_tolerance: an adjusted R2 this close to the best one is as good, and the line with
             more points is taken.
@@ -220,6 +224,7 @@ class NCAOptions(_Settings):
     dose_unit: str = DEFAULT_DOSE_UNIT
     time_zero: TimeZero = "auto"
     time: Literal["actual", "nominal"] = "actual"
+    lambda_z_method: LineMethod = "best-fit"
     lambda_z_min_points: Annotated[int, Field(ge=3)] = 3
     lambda_z_tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-4
     days: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = (28.0,)
@@ -256,6 +261,12 @@ class NCAOptions(_Settings):
             if not (0 <= start < end and math.isfinite(end)):
                 raise SettingsError(f"window {start:g}-{end:g}: the start must be 0 or later, the end after the start")
         return tuple(dict.fromkeys(value))
+
+    @model_validator(mode="after")
+    def _no_weights_with_censoring(self) -> NCAOptions:
+        if self.lambda_z_method == "tobit" and self.lambda_z_weights != "1":
+            raise SettingsError("lambda_z_weights: the method tobit takes no weights; leave them at 1")
+        return self
 
     @field_validator("days", mode="before")
     @classmethod

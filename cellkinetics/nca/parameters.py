@@ -85,6 +85,27 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("R2", "R Squared", "none", "squared correlation of ln C and time", ("LAMZ",)),
     Parameter("R2ADJ", "R Squared Adjusted", "none", "1 - (1 - R2) (k - 1) / (k - 2)", ("R2", "LAMZNPT")),
     Parameter("CORRXY", "Correlation Between TimeX and Log ConcY", "none", "correlation of ln C and time", ("LAMZ",)),
+    Parameter(
+        "LAMZNBLQ",
+        "Number of BLQ Points for Lambda z",
+        "count",
+        "censored points of the line (lambda_z_method tobit)",
+        ("LAMZ",),
+        "terminal",
+        cdisc=False,
+    ),
+    Parameter(
+        "LAMZSE", "Standard Error of Lambda z", "rate", "of the slope of the line", ("LAMZ",), "terminal", cdisc=False
+    ),
+    Parameter(
+        "LAMZHLSE",
+        "Standard Error of Half-Life Lambda z",
+        "time",
+        "LAMZHL * LAMZSE / LAMZ",
+        ("LAMZHL", "LAMZSE", "LAMZ"),
+        "terminal",
+        cdisc=False,
+    ),
     Parameter("AUMCLST", "AUMC to Last Quantifiable Conc", "moment", "integral of t C from time zero to Tlast"),
     Parameter(
         "AUMCIFO",

@@ -46,15 +46,17 @@ class Why(IntEnum):
     STILL_POSITIVE = 26
     NO_DOSE = 27
     ZERO_DOSE = 28
-    NO_TAU = 29
-    NOTHING_IN_INTERVAL = 30
-    ZERO_TROUGH = 31
-    AT_STEADY_STATE = 32
-    NO_INFUSION_DURATION = 33
-    FIRST_OCCASION = 34
-    NO_OTHER_OCCASION = 35
-    NO_REFERENCE_VALUE = 36
-    NO_ACCUMULATION = 37
+    LIKELIHOOD_UNBOUNDED = 29
+    NO_SCATTER = 30
+    NO_TAU = 31
+    NOTHING_IN_INTERVAL = 32
+    ZERO_TROUGH = 33
+    AT_STEADY_STATE = 34
+    NO_INFUSION_DURATION = 35
+    FIRST_OCCASION = 36
+    NO_OTHER_OCCASION = 37
+    NO_REFERENCE_VALUE = 38
+    NO_ACCUMULATION = 39
 
     @property
     def code(self) -> str:
@@ -90,6 +92,11 @@ SENTENCES: Mapping[Why, str] = MappingProxyType(
         Why.UNUSABLE_PROFILE: "the profile's data cannot be used",
         Why.NO_DOSE: "the dose is not known; give a column of doses, or one dose for all",
         Why.ZERO_DOSE: "the dose is zero, and nothing can be divided by it",
+        Why.LIKELIHOOD_UNBOUNDED: (
+            "there are two quantifiable points, and no sample below quantification contradicts the line through "
+            "them: the censored regression has no maximum"
+        ),
+        Why.NO_SCATTER: "the points lie on a line, or are only two: there is no scatter to judge it by",
         Why.ONE_PHASE: "one phase describes the decline as well as two (BIC)",
         Why.TOO_FEW_FOR_TWO_PHASES: "fewer than three quantifiable samples for each of two phases of decline",
         Why.NO_RISE: "no quantifiable sample before Cmax shows the rise",

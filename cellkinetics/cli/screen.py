@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 Progress = Callable[[int, int], None]
+_FILE_WIDTH = 1000
 
 
 class Screen:
@@ -21,12 +22,14 @@ class Screen:
 
         self.quiet = quiet
         self._out = Console(highlight=False, markup=False)
+        if not self._out.is_terminal:
+            self._out.width = _FILE_WIDTH
         self._err = Console(stderr=True, highlight=False, markup=False)
 
     @property
     def width(self) -> int:
-        """Columns that a table may have; output to a file has no end of a line."""
-        return self._out.width if self._out.is_terminal else 1000
+        """Columns that a table may have; in a file no table is cut."""
+        return self._out.width
 
     def say(self, text: str = "", *, style: str = "") -> None:
         """Print a line of the summary; paths and sentences are not cut when output is a file."""
@@ -70,7 +73,7 @@ class Screen:
             table.add_column(Text(column), justify="left" if i < left else "right", no_wrap=i >= left)
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
-        self._out.print(table, width=None if self._out.is_terminal else self.width)
+        self._out.print(table)
 
     @contextlib.contextmanager
     def progress(self, title: str) -> Iterator[Progress | None]:

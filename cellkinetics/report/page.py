@@ -10,9 +10,11 @@ import jinja2
 
 import cellkinetics
 from cellkinetics.report.blocks import Section
+from cellkinetics.report.figures.areas import area_pages
 from cellkinetics.report.figures.overview import overview_figure
 from cellkinetics.report.figures.profiles import profile_pages
 from cellkinetics.report.figures.style import save_png
+from cellkinetics.report.figures.terminal import terminal_pages
 from cellkinetics.report.output import OutputFolder
 from cellkinetics.report.results import Results, read_results
 from cellkinetics.report.sections.data import data_section
@@ -23,6 +25,7 @@ from cellkinetics.report.sections.population import population_section
 from cellkinetics.report.sections.profiles import MOST_PANELS, profiles_by_series, profiles_section
 from cellkinetics.report.sections.record import method_section, record_section
 from cellkinetics.report.sections.summary import summary_section
+from cellkinetics.report.sections.terminal import areas, terminal_lines
 
 REPORT = "report.html"
 FIGURES = "figures"
@@ -98,12 +101,19 @@ def render(results: Results, sections: list[Section]) -> str:
 
 
 def write_figures(results: Results, folder: OutputFolder) -> None:
-    """Write the overview and pages of twelve profiles as PNG files into ``figures/``."""
+    """Write the overview, and pages of twelve profiles, terminal lines and areas, as PNG into ``figures/``."""
     series = profiles_by_series(results)
     for name, profiles in zip(file_names(list(series)), series.values(), strict=True):
         folder.write_bytes(f"{FIGURES}/overview{name}.png", save_png(overview_figure(profiles)))
         for page, figure in enumerate(profile_pages(profiles, most=MOST_PANELS), start=1):
             folder.write_bytes(f"{FIGURES}/profiles{name}_{page:02d}.png", save_png(figure))
+    lines, shaded = terminal_lines(results), areas(results)
+    for name, line in zip(file_names(list(lines)), lines.values(), strict=True):
+        for page, figure in enumerate(terminal_pages(line, most=MOST_PANELS), start=1):
+            folder.write_bytes(f"{FIGURES}/lambda_z{name}_{page:02d}.png", save_png(figure))
+    for name, one in zip(file_names(list(shaded)), shaded.values(), strict=True):
+        for page, figure in enumerate(area_pages(one, most=MOST_PANELS), start=1):
+            folder.write_bytes(f"{FIGURES}/areas{name}_{page:02d}.png", save_png(figure))
 
 
 def file_names(series: Sequence[str]) -> list[str]:

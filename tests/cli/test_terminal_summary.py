@@ -12,7 +12,7 @@ from cellkinetics.cli.screen import Screen
 
 def shown(result: ck.NCAResult, width: int, by: str | None = "group", *, terminal: bool = True) -> list[str]:
     screen, text = Screen(), io.StringIO()
-    screen._out = Console(file=text, width=width, force_terminal=terminal, color_system=None, highlight=False)
+    screen._out = Console(file=text, width=width if terminal else screen.width, force_terminal=terminal, color_system=None, highlight=False)
     show_labels(screen, result.summary(by))
     return text.getvalue().splitlines()
 

@@ -156,14 +156,14 @@ def draw_profile(ax: Axes, profiles: Profiles, key: Key, *, labels: bool = True)
     time_axis(ax, first, last)
 
     rows = profiles.samples_of(key)
-    _draw_limit(ax, rows, first, last)
+    draw_limit(ax, rows)
     population = profiles.curve_of("population", key)
     _draw_curve(ax, population, "typical", MUTED, "-", 0.9)
     _draw_curve(ax, population, "predicted", POPULATION, (0, (4, 1.6)), 1.3)
     _draw_curve(ax, profiles.curve_of("curves", key), "predicted", FIT, "-", 1.5)
     if key in profiles.breaks and first <= profiles.breaks[key] <= last:
         ax.axvline(profiles.breaks[key], color=FIT, linewidth=0.9, linestyle=(0, (1, 2)))
-    _draw_samples(ax, rows, low)
+    draw_samples(ax, rows, low)
     if key in profiles.notes:
         ax.text(0.98, 0.97, profiles.notes[key], transform=ax.transAxes, ha="right", va="top", fontsize=8, color=MUTED)
     if labels:
@@ -214,7 +214,7 @@ def value_label(profiles: Profiles) -> str:
     return f"{name} ({profiles.value_unit})" if profiles.value_unit else name
 
 
-def _draw_limit(ax: Axes, rows: pd.DataFrame, first: float, last: float) -> None:
+def draw_limit(ax: Axes, rows: pd.DataFrame) -> None:
     """Draw the LLOQ: a line if it is one number for all samples, steps between samples if not."""
     known = rows[rows["lloq"].notna() & rows["time"].notna()].sort_values("time")
     if known.empty:
@@ -241,7 +241,7 @@ def _draw_curve(ax: Axes, table: pd.DataFrame | None, column: str, colour: str, 
     )
 
 
-def _draw_samples(ax: Axes, rows: pd.DataFrame, floor: float) -> None:
+def draw_samples(ax: Axes, rows: pd.DataFrame, floor: float) -> None:
     excluded = rows["status"] == "excluded"
     blq = (rows["censored"] == 1) & ~excluded
     seen = ~blq & ~excluded

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from cellkinetics.printing import number, percent, unit_text
-from cellkinetics.report.blocks import Block, Folded, Heading, Notes, Section, Text
+from cellkinetics.report.blocks import Block, Folded, Heading, Notes, Picture, Section, Text
+from cellkinetics.report.figures.style import svg_text
+from cellkinetics.report.figures.times import times_figure, with_both_times
 from cellkinetics.report.results import Results
 from cellkinetics.report.tables import (
     Cell,
@@ -40,6 +42,7 @@ def data_section(results: Results) -> Section | None:
         blocks.append(Text(_reading_sentence(results)))
     if samples is not None and len(samples):
         blocks.extend(_cohort_table(results, samples))
+        blocks.extend(_times(results, samples))
         blocks.extend(_touched(samples))
     if check is not None:
         blocks.extend(_faults(check))
@@ -115,6 +118,21 @@ def _touched(samples: pd.DataFrame) -> list[Block]:
         if len(rows):
             blocks += [Heading(title), _sample_table(rows)]
     return blocks
+
+
+def _times(results: Results, samples: pd.DataFrame) -> list[Block]:
+    """Return the deviation of actual from nominal times, where the data have both and they differ."""
+    both = with_both_times(samples)
+    if both.empty or (both["time"] == both["nominal_time"]).all():
+        return []
+    # Samples of several analytes were taken together: each stands once.
+    once = both.drop_duplicates(["subject", "occasion", "specimen", "time", "nominal_time"])
+    picture = Picture(
+        svg_text(times_figure(once, time_unit=results.time_unit), "times"),
+        "Actual less nominal time of each sample; the largest deviations are named.",
+        "Deviation of actual from nominal times over the nominal time.",
+    )
+    return [Heading("Actual and nominal times"), picture]
 
 
 def _sample_table(samples: pd.DataFrame) -> Table:

@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
 from cellkinetics.data.cohort import series_name
 from cellkinetics.nca.column import Key
-from cellkinetics.nca.summary import STATISTICS
-from cellkinetics.printing import number, percent, unit_text, window_text
+from cellkinetics.nca.labels import STYLES, grouping_of, label_table, printed_name
+from cellkinetics.printing import MISSING, unit_text
 from cellkinetics.report.blocks import Block, Heading, Picture, Section, Text
 from cellkinetics.report.figures.parameters import parameter_figure
 from cellkinetics.report.figures.style import svg_text
 from cellkinetics.report.results import Results
+from cellkinetics.report.sections.terminal import area_blocks, terminal_blocks
 from cellkinetics.report.tables import Cell, Column, Table, listed, number_cell, sentence, text_cell
 
-_LABELS = {
-    "CMAX": "Cmax",
-    "TMAX": "Tmax",
-    "TFQ": "Tfirst",
-    "TLST": "Tlast",
-    "CLST": "Clast",
-    "TLAG": "Tlag",
-    "AUCLST": "AUClast",
-    "AUCALL": "AUCall",
-    "AUCIFO": "AUC0-∞",
-    "AUCIFP": "AUC0-∞ pred",
-    "AUCPEO": "AUC extrapolated",
-    "AUCPEP": "AUC extrapolated pred",
-    "LAMZ": "λz",
-    "LAMZHL": "t½ λz",
-    "LAMZNPT": "λz points",
-    "R2ADJ": "R² adjusted",
-    "LAMZSPN": "λz span",
-    "AUCINTPE": "extrapolated part of the windows",
-    "EXPDT": "doubling time",
-    "EXPFOLD": "fold expansion",
-    "ALPHAHL": "t½ contraction",
-    "BETAHL": "t½ persistence",
-    "BREAKT": "break between the phases",
-}
 _TERMINAL = frozenset(["LAMZ", "LAMZHL", "LAMZNPT", "LAMZLL", "LAMZUL", "LAMZSPN", "LAMZICPT", "R2", "R2ADJ", "CORRXY"])
 """What belongs to the terminal line; where all of it is concerned it is named once."""
 _SHOWN = (
@@ -49,7 +24,6 @@ _SHOWN = (
     *("EXPDT", "EXPFOLD", "ALPHAHL", "BETAHL"),
 )
 _BOXES = ("CMAX", "TMAX", "AUCINT", "AUCLST", "TLST", "LAMZHL")
-_MEDIAN_ONLY = ("TMAX", "TFQ", "TLST", "TLAG", "LAMZLL", "LAMZUL", "LAMZNPT", "AUCPEO")
 MOST_PROFILES = 300
 
 
@@ -68,21 +42,11 @@ def nca_section(results: Results) -> Section | None:
     if wide is not None and len(wide):
         blocks.append(Heading("Patients"))
         blocks.append(_patient_table(wide, nca, units))
+    blocks.extend(terminal_blocks(results))
+    blocks.extend(area_blocks(results))
     if nca is not None:
         blocks.extend(_not_calculated(nca))
     return Section("nca", "Noncompartmental analysis", blocks)
-
-
-def label(parameter: str) -> str:
-    """Return a parameter's name as it is printed; a window ``AUCINT_0_28`` becomes AUC0-28.
-
-    Example:
-        >>> label("AUCINT_0_28"), label("LAMZHL"), label("XYZ")
-        ('AUC0-28', 't½ λz', 'XYZ')
-    """
-    if parameter.startswith("AUCINT_"):
-        return window_text(parameter)
-    return _LABELS.get(parameter, parameter)
 
 
 def _columns(wide: pd.DataFrame, wanted: Sequence[str]) -> list[str]:
@@ -135,14 +99,15 @@ def box_titles(nca: pd.DataFrame | None, series: str, names: Sequence[str]) -> d
     titles = {}
     for name in names:
         unit = _unit(units, series, name)
-        titles[name] = f"{label(name)} ({unit})" if unit else label(name)
+        titles[name] = f"{printed_name(name)} ({unit})" if unit else printed_name(name)
     return titles
 
 
 def summary_table(summary: pd.DataFrame) -> Table:
     """Return the summary by group in the three styles of labels; times have a median only."""
-    own = {*_SUMMARY_COLUMNS, *STATISTICS}
-    grouping = [c for c in summary.columns if c not in own and summary[c].astype(str).str.len().gt(0).any()]
+    known = set(summary["parameter"])
+    wanted = [name for name in _SHOWN if name in known and name not in {"CLST", "LAMZNPT", "R2ADJ"}]
+    grouping = grouping_of(summary)
     columns = [
         Column("Parameter", numeric=False),
         *(Column(name.capitalize(), numeric=False) for name in grouping),
@@ -151,29 +116,18 @@ def summary_table(summary: pd.DataFrame) -> Table:
         Column("Mean", "SD"),
         Column("Median", "min; max"),
     ]
-    wanted = [name for name in _SHOWN if name not in {"CLST", "LAMZNPT", "R2ADJ"}]
-    order = {name: i for i, name in enumerate(wanted)}
-    shown = summary[summary["parameter"].map(lambda name: str(name) in order)]
-    shown = shown.assign(_order=shown["parameter"].map(lambda name: order[str(name)]))
-    by = [c for c in ("_order", "interval_start", "interval_end") if c in shown]
-    shown = shown.sort_values(by, kind="stable")
     rows = []
     last = ""
-    for row in shown.to_dict("records"):
-        only_median = row["parameter"] in _MEDIAN_ONLY
-        name = _interval_name(row)
-        unit = unit_text(str(row.get("unit") or ""))
-        title = f"{name} ({unit})" if unit else name
+    for row in label_table(summary, wanted).to_dict("records"):
+        title = f"{row['parameter']} ({row['unit']})" if row["unit"] else str(row["parameter"])
         # A parameter is named once, above its groups.
         first, last = title != last, title
         rows.append(
             [
                 text_cell(title) if first else Cell(""),
                 *(text_cell(row[column]) for column in grouping),
-                _count_cell(row),
-                _pair("" if only_median else row.get("geometric_mean"), row.get("geometric_cv_percent"), percent),
-                _pair("" if only_median else row.get("mean"), row.get("sd"), number),
-                _range_cell(row),
+                Cell(f"{row['n']} ({row['flagged']} †)" if row["flagged"] else str(row["n"])),
+                *(Cell(str(row[style]), tone="faint" if row[style] == MISSING else "") for style in STYLES),
             ]
         )
     return Table(
@@ -181,45 +135,9 @@ def summary_table(summary: pd.DataFrame) -> Table:
         rows,
         note="Geometric mean (geometric CV), arithmetic mean (SD), median [min; max]. "
         "n counts the patients with a value; †: how many of these values an acceptance rule flagged (they take part). "
+        "A geometric mean is that of the values above zero; where there are others, its own n stands with it. "
         "All parameters and statistics stand in nca_summary.csv.",
     )
-
-
-_SUMMARY_COLUMNS = (
-    "interval_start", "interval_end", "parameter", "unit", "n_flagged", "missing_reasons", "reason",
-)  # fmt: skip
-
-
-def _interval_name(row: Mapping[Any, Any]) -> str:
-    parameter = str(row["parameter"])
-    if parameter == "AUCINT" and number(row.get("interval_end")) != "–":
-        return label(Key(parameter, float(row["interval_start"]), float(row["interval_end"])).column)
-    return label(parameter)
-
-
-def _count_cell(row: Mapping[Any, Any]) -> Cell:
-    missing, flagged = _count(row.get("n_missing")), _count(row.get("n_flagged"))
-    text = number(row.get("n"))
-    if missing:
-        text += f" of {int(row['n']) + missing}"
-    return Cell(f"{text} ({flagged} †)" if flagged else text)
-
-
-def _count(value: object) -> int:
-    return 0 if value is None or pd.isna(value) else int(value)  # type: ignore[call-overload]
-
-
-def _pair(first: object, second: object, written: Callable[[object], str]) -> Cell:
-    if first == "" or number(first) == "–":
-        return Cell("–", tone="faint")
-    more = written(second)
-    return Cell(f"{number(first)} ({more})" if more != "–" else number(first))
-
-
-def _range_cell(row: Mapping[Any, Any]) -> Cell:
-    if number(row.get("median")) == "–":
-        return Cell("–", tone="faint")
-    return Cell(f"{number(row['median'])} [{number(row.get('min'))}; {number(row.get('max'))}]")
 
 
 def _patient_table(wide: pd.DataFrame, nca: pd.DataFrame | None, units: dict[tuple[str, str], str]) -> Table:
@@ -229,7 +147,7 @@ def _patient_table(wide: pd.DataFrame, nca: pd.DataFrame | None, units: dict[tup
     keys = ["group"] if "group" in wide and wide["group"].any() else []
     keys += [key for key in ("analyte", "occasion", "specimen") if key in wide and len(wide[key].unique()) > 1]
     columns = [Column("Patient", numeric=False), *(Column(key.capitalize(), numeric=False) for key in keys)]
-    columns += [Column(label(name), "" if several else _unit(units, series, name)) for name in names]
+    columns += [Column(printed_name(name), "" if several else _unit(units, series, name)) for name in names]
     flagged = _flagged(nca)
     rows = []
     for row in wide.head(MOST_PROFILES).to_dict("records"):
@@ -306,5 +224,5 @@ def _reason_table(rows: pd.DataFrame) -> Table:
 def _families(names: list[str]) -> list[str]:
     """Return the printed names of parameters, those of the terminal line as one where there are several."""
     terminal = [name for name in names if name in _TERMINAL]
-    shown = ["λz, t½ and all of the terminal line"] if len(terminal) > 3 else [label(name) for name in terminal]
-    return shown + list(dict.fromkeys(label(name) for name in names if name not in _TERMINAL))
+    shown = ["λz, t½ and all of the terminal line"] if len(terminal) > 3 else [printed_name(name) for name in terminal]
+    return shown + list(dict.fromkeys(printed_name(name) for name in names if name not in _TERMINAL))

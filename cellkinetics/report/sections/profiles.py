@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib.lines import Line2D
 
 from cellkinetics.data.cohort import series_name
 from cellkinetics.printing import unit_text
 from cellkinetics.report.blocks import Block, Heading, Panels, Picture, Section, Text
 from cellkinetics.report.figures.overview import overview_figure
 from cellkinetics.report.figures.profiles import KEY, Key, Profiles, legend_handles, panel_title, profile_figure
-from cellkinetics.report.figures.style import svg_text, themed
+from cellkinetics.report.figures.style import svg_text
 from cellkinetics.report.results import Results
+from cellkinetics.report.sections.marks import legend_marks
 
 MOST_PANELS = 240
 """Profiles of one analyte and specimen that the page draws; a page with more cannot be read."""
@@ -65,7 +65,7 @@ def profiles_section(results: Results) -> Section | None:
         rest = "" if len(shown) == len(keys) else f" The first {len(shown)} of {len(keys):,} profiles are drawn."
         blocks.append(
             Panels(
-                [(_mark(one), str(one.get_label())) for one in legend_handles(profiles)],
+                legend_marks(legend_handles(profiles)),
                 panels,
                 _caption(profiles) + rest,
             ),
@@ -73,24 +73,6 @@ def profiles_section(results: Results) -> Section | None:
     if results["individual_curves"] is None and results["population_curves"] is None:
         blocks.append(Text("No model was fitted in this folder, so that only the samples are drawn."))
     return Section("profiles", "Profiles", blocks)
-
-
-def _mark(handle: Line2D) -> str:
-    """Return a legend's line or marker as a small SVG."""
-    colour = themed(str(handle.get_color()))
-    marker = handle.get_marker()
-    if marker == "o":
-        shape = f'<circle cx="14" cy="7" r="3.6" fill="{colour}"/>'
-    elif marker == "v":
-        colour = themed(str(handle.get_markeredgecolor()))
-        shape = f'<path d="M9.5 3.5h9L14 11.5z" fill="none" stroke="{colour}" stroke-width="1.3"/>'
-    elif marker == "x":
-        shape = f'<path d="M10.5 3.5l7 7m0-7l-7 7" stroke="{colour}" stroke-width="1.3"/>'
-    else:
-        dashes = {"LLOQ": "5 3", "break at Tmax": "1.5 3", "population fit, patient": "6 2.5"}
-        dash = dashes.get(str(handle.get_label()), "none")
-        shape = f'<path d="M0 7H28" stroke="{colour}" stroke-width="1.8" stroke-dasharray="{dash}"/>'
-    return f'<svg viewBox="0 0 28 14" width="28" height="14">{shape}</svg>'
 
 
 def _caption(profiles: Profiles) -> str:

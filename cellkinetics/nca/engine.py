@@ -13,7 +13,7 @@ from cellkinetics.errors import SettingsError
 from cellkinetics.nca import acceptance
 from cellkinetics.nca.aboveuloq import rests_above
 from cellkinetics.nca.acceptance import Flag
-from cellkinetics.nca.biphasic import find_break, two_phases
+from cellkinetics.nca.biphasic import Below, find_break, two_phases
 from cellkinetics.nca.cellular import CODES, PHASE_CODES, put_cellular, put_phases
 from cellkinetics.nca.column import Column, FlagArray, Key, Part, Parts, ReasonArray, because
 from cellkinetics.nca.curve import Curve, Samples, arrange
@@ -94,7 +94,8 @@ def _compute(
     straddle = "LAMZ" in needs and options.acceptance.straddle and options.route == "cells"
     decline = candidates(curve.quantified, marks.peak, with_peak=True)
     if needs & PHASE_CODES:
-        put_phases(parts, two_phases(curve.time, curve.value, decline), marks)
+        below = Below.after_peak(curve, marks.tmax) if options.lambda_z_method == "tobit" else None
+        put_phases(parts, two_phases(curve.time, curve.value, decline, below), marks)
     interval = bool(needs & STEADY_CODES) or (curve.steady.any() and bool(needs & MEAN_TIMES))
     if "LAMZ" in needs or interval:
         line = choose_line(curve, marks.peak, options, picks).line

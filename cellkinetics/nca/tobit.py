@@ -25,6 +25,7 @@ from cellkinetics.nca.reasons import Why
 from cellkinetics.nca.terminal import Choice, Terminal, fit_line
 
 FEWEST_QUANTIFIED = 2
+_LEVEL = 1e-10  # a fall of ln C so small over the points is rounding
 _EXACT = 1e-9  # residuals so small beside the spread of ln C are rounding
 _ITERATIONS = 100
 _HALVINGS = 60
@@ -84,7 +85,7 @@ def with_censored(choice: Choice, curve: Curve, options: NCAOptions, picks: Pick
         n,
         (few, Why.TOO_FEW_POINTS),
         ((k == FEWEST_QUANTIFIED) & (fit.sigma == 0), Why.LIKELIHOOD_UNBOUNDED),
-        (~(fit.slope < 0) | short, Why.SLOPE_NOT_NEGATIVE),
+        (~(fit.slope * (lower - upper) > _LEVEL) | short, Why.SLOPE_NOT_NEGATIVE),
     )
     found = why == Why.CALCULATED
     correlation = fit_line(x, y, points)[2]

@@ -67,7 +67,8 @@ def rests_above(
             tau = np.where(np.isfinite(curve.tau), curve.tau, -np.inf)
             masks[key] = _near(curve, tau, tau) | ((tau > marks.tlast) & (in_line | last))
         elif "CMIN" in needs:
-            masks[key] = ~((curve.used & ~curve.above)[1:] & (curve.time[1:] <= curve.tau)).any(axis=0)
+            below = (curve.used & ~curve.above)[1:] & (curve.time[1:] <= curve.tau)
+            masks[key] = ~np.asarray(below.any(axis=0))
         elif "LAMZ" in needs:
             masks[key] = in_line
         elif needs & {"CLST", "C0"}:

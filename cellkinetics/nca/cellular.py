@@ -16,7 +16,7 @@ from cellkinetics.nca.column import Key, Part, Parts, because
 from cellkinetics.nca.curve import Curve
 from cellkinetics.nca.integrate import log_ratio
 from cellkinetics.nca.options import NCAOptions
-from cellkinetics.nca.parameter import Parameter
+from cellkinetics.nca.parameter import OWN, STEIN, Parameter
 from cellkinetics.nca.peak import Landmarks
 from cellkinetics.nca.persistence import PERSISTENCE
 from cellkinetics.nca.reasons import Why
@@ -33,6 +33,7 @@ def _row(
     *,
     windowed: bool = False,
     daily: bool = False,
+    source: str = OWN,
 ) -> Parameter:
     return Parameter(
         code,
@@ -45,25 +46,42 @@ def _row(
         routes=("cells",),
         windowed=windowed,
         daily=daily,
+        source=source,
     )
 
 
 PHASES: tuple[Parameter, ...] = (
-    _row("ALPHA", "Contraction Rate", "rate", "- slope of ln C from Cmax to the break, or to Tlast", ("TMAX",)),
-    _row("ALPHAHL", "Contraction Half-Life", "time", "ln 2 / alpha", ("ALPHA",)),
+    _row(
+        "ALPHA",
+        "Contraction Rate",
+        "rate",
+        "- slope of ln C from Cmax to the break, or to Tlast",
+        ("TMAX",),
+        source=STEIN,
+    ),
+    _row("ALPHAHL", "Contraction Half-Life", "time", "ln 2 / alpha", ("ALPHA",), source=STEIN),
     _row("ALPHANPT", "Number of Points for Contraction", "count", "points of the contraction line", ("ALPHA",)),
-    _row("BETA", "Persistence Rate", "rate", "- slope of ln C from the break to Tlast", ("TMAX",)),
-    _row("BETAHL", "Persistence Half-Life", "time", "ln 2 / beta", ("BETA",)),
+    _row("BETA", "Persistence Rate", "rate", "- slope of ln C from the break to Tlast", ("TMAX",), source=STEIN),
+    _row("BETAHL", "Persistence Half-Life", "time", "ln 2 / beta", ("BETA",), source=STEIN),
     _row("BETANPT", "Number of Points for Persistence", "count", "points of the persistence line", ("BETA",)),
     _row("BREAKT", "Time of Break Between the Phases", "time", "where the two lines of ln C meet", ("TMAX",)),
     _row("BICDELTA", "BIC of One Phase less that of Two", "none", "k ln(RSS1/RSS2) - 3 ln k", ("TMAX",)),
 )
 
 CELLULAR: tuple[Parameter, ...] = (
-    _row("EXPRATE", "Expansion Rate", "rate", "slope of ln C from the first quantified sample to Cmax", ("TMAX",)),
-    _row("EXPDT", "Doubling Time of Expansion", "time", "ln 2 / expansion rate", ("EXPRATE",)),
+    _row(
+        "EXPRATE",
+        "Expansion Rate",
+        "rate",
+        "slope of ln C from the first quantified sample to Cmax",
+        ("TMAX",),
+        source=STEIN,
+    ),
+    _row("EXPDT", "Doubling Time of Expansion", "time", "ln 2 / expansion rate", ("EXPRATE",), source=STEIN),
     _row("EXPNPT", "Number of Points for Expansion", "count", "points of the expansion line", ("EXPRATE",)),
-    _row("EXPFOLD", "Fold Expansion", "none", "Cmax / first quantified value: at least so much", ("CMAX",)),
+    _row(
+        "EXPFOLD", "Fold Expansion", "none", "Cmax / first quantified value: at least so much", ("CMAX",), source=STEIN
+    ),
     _row("T10CMAX", "Time to 10 % of CMAX", "time", "first time at which the curve is 0.1 Cmax", ("CMAX",)),
     _row("T50CMAX", "Time to 50 % of CMAX", "time", "first time at which the curve is 0.5 Cmax", ("CMAX",)),
     *PHASES,

@@ -49,7 +49,7 @@ def _by_last_value(suffix: str, word: str) -> tuple[Parameter, ...]:
             f"VSS{suffix}",
             f"Vol Dist Steady State {word}",
             "volume",
-            f"mean residence time * dose / {area}",
+            f"mean residence time * dose / {area}; at steady state / AUCTAU",
             (area, moment),
             _INTO_A_VEIN,
         ),

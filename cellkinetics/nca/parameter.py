@@ -8,9 +8,12 @@ from cellkinetics.nca.options import Route
 from cellkinetics.units import UnitKind
 
 _ANY: tuple[Route, ...] = ("cells", "bolus", "infusion", "extravascular")
-TEXTBOOK = "Gabrielsson & Weiner 2016, section 2.8"
-WINNONLIN = "Phoenix WinNonlin, NCA parameter formulas"
-OWN = "our own"
+TEXTBOOK = "Gabrielsson & Weiner 2016"
+WINNONLIN = "Phoenix WinNonlin"
+STEIN = "Stein et al. 2019"
+SURVIVAL = "Lindsey & Ryan 1998"
+CDISC = "CDISC"
+OWN = "own"
 """Where a formula comes from; docs/parameters.md has the references."""
 
 

@@ -15,7 +15,7 @@ from cellkinetics.nca.column import Key, Part, Parts, because, join
 from cellkinetics.nca.curve import Curve
 from cellkinetics.nca.occasions import RATIOS
 from cellkinetics.nca.options import Route
-from cellkinetics.nca.parameter import WINNONLIN, Parameter
+from cellkinetics.nca.parameter import CDISC, WINNONLIN, Parameter
 from cellkinetics.nca.peak import Landmarks
 from cellkinetics.nca.reasons import Why
 from cellkinetics.nca.window import Beyond, Segments, extrapolated_moment, level_at, observed_moment, partial_area
@@ -80,7 +80,7 @@ STEADY: tuple[Parameter, ...] = (
 def _ratio(code: str, label: str) -> Parameter:
     of, by = RATIOS[code]
     formula = f"{of} / {by} of the first occasion"
-    return _row(code, label, "none", formula, tuple(dict.fromkeys((of, by))), source="CDISC, PKPARMCD")
+    return _row(code, label, "none", formula, tuple(dict.fromkeys((of, by))), source=CDISC)
 
 
 COMPARED: tuple[Parameter, ...] = (

@@ -105,7 +105,7 @@ BLQ = Annotated[
     typer.Option(
         "--blq",
         help="Samples below quantification in NCA: default, pknca, winnonlin, zero, drop, lloq, half-lloq, "
-        "or qpnca-1 to qpnca-4.",
+        "or qpnca-1 to qpnca-4; or rules by place, such as before=zero,between=drop,first_after=lloq/2,later=drop.",
         rich_help_panel=ANALYSIS,
     ),
 ]

@@ -12,7 +12,7 @@ def load_settings(ctx: typer.Context, value: Path | None) -> Path | None:
     """Make the options of a TOML file the defaults of the command that is about to run.
 
     A key is the name of an option without its dashes, such as ``auc-method`` or ``auc_method``; ``data``
-    is the table to read. ``map``, ``fix`` and ``accept`` may be tables, ``windows`` a list of pairs, names a list.
+    is the table to read. ``map``, ``fix``, ``accept`` and ``blq`` may be tables, ``windows`` a list of pairs, names a list.
 
     Raises:
         typer.BadParameter: if the file cannot be read, is no TOML, or has a key that the command
@@ -67,6 +67,8 @@ def _plain(name: str, setting: Any, path: Path) -> Any:
         if isinstance(setting, dict):
             return [f"{left}={right}" for left, right in setting.items()]
         return [setting] if isinstance(setting, str) else setting
+    if name == "blq" and isinstance(setting, dict):
+        return ",".join(f"{place}={rule}" for place, rule in setting.items())
     if name == "windows" and isinstance(setting, list):
         try:
             return ",".join(one if isinstance(one, str) else "{:g}-{:g}".format(*one) for one in setting)

@@ -170,7 +170,7 @@ class NCAOptions(_Settings):
             ``linear-log`` (linear until Tmax, logarithmic after) or ``log``. A logarithmic segment
             falls back to the linear one on a tie or a zero.
         windows: pairs (start, end) for AUCINT; also as text, ``"0-28,0-84"``.
-        blq: rules by place, or the name of one of `BLQ_PRESETS`.
+        blq: rules by place, or the name of one of `BLQ_PRESETS`, or both as text, see `parse_blq`.
         route: ``cells``, ``bolus``, ``infusion`` or ``extravascular``. Only a bolus may have Cmax
             among its terminal points and a back-extrapolated value at time zero.
         infusion_duration: of every profile, for the route ``infusion``, instead of that in the data; half of
@@ -243,11 +243,7 @@ class NCAOptions(_Settings):
     @field_validator("blq", mode="before")
     @classmethod
     def _preset(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            if value not in BLQ_PRESETS:
-                raise SettingsError(f"blq: no preset {value!r}; there are {', '.join(BLQ_PRESETS)}")
-            return BLQ_PRESETS[value]
-        return value
+        return parse_blq(value) if isinstance(value, str) else value
 
     @field_validator("windows", mode="before")
     @classmethod
@@ -286,6 +282,32 @@ class NCAOptions(_Settings):
                 return "c0"
             return "zero" if self.route == "cells" else "minimum"
         return self.time_zero
+
+
+def parse_blq(text: str) -> BLQRules:
+    """Read rules for samples below quantification: a preset, rules by place, or a preset and what differs from it.
+
+    Raises:
+        SettingsError: for a preset, a place or a rule that does not exist.
+
+    Example:
+        >>> parse_blq("pknca, between=lloq/2").between, parse_blq("later=0.25").later
+        ('lloq/2', 0.25)
+    """
+    first, *others = (part.strip() for part in text.split(","))
+    preset, changes = ("default", [first, *others]) if "=" in first else (first, others)
+    if preset not in BLQ_PRESETS:
+        raise SettingsError(f"blq: no preset {preset!r}; there are {', '.join(BLQ_PRESETS)}")
+    rules: dict[str, Any] = BLQ_PRESETS[preset].model_dump()
+    for change in changes:
+        place, equals, rule = (part.strip() for part in change.partition("="))
+        if not equals or place not in rules:
+            raise SettingsError(
+                f"blq: {change!r} is no rule for a place; write PLACE=RULE, such as later=drop, "
+                f"with one of the places {', '.join(rules)}"
+            )
+        rules[place] = rule
+    return BLQRules(**rules)
 
 
 def parse_windows(text: str) -> tuple[Window, ...]:

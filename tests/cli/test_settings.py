@@ -37,6 +37,18 @@ def test_options_of_the_file_are_used_and_recorded_whole(cli: Callable, trial: P
     assert header == "subject,analyte,occasion,specimen,group,CMAX,AUCINT_0_14,AUCINT_0_28"
 
 
+def test_rules_for_blq_by_place_come_from_a_table_or_the_command_line(
+    cli: Callable, trial: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a.toml").write_text('map = ["subject=PATIENT"]\n[blq]\nbefore = "lloq"\nlater = 0.25\n')
+    assert cli("nca", "trial.csv", "--settings", "a.toml", "--out", "here").code == 0
+    found = options(tmp_path / "here")["nca_options"]["blq"]
+    assert found == {"before": "lloq", "between": "drop", "first_between": None, "first_after": "zero", "later": 0.25}
+    more = ("--map", "subject=PATIENT", "--out", "there")
+    assert cli("nca", "trial.csv", "--blq", "before=lloq,later=0.25", *more).code == 0
+    assert options(tmp_path / "there")["nca_options"]["blq"] == found
+
+
 def test_the_command_line_wins(cli: Callable, trial: Path, tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text('windows = "0-14"\nblq = "zero"\nmap = "subject=PATIENT"\n')
     done = cli("nca", trial, "--settings", "a.toml", "--windows", "0-21")
@@ -53,7 +65,8 @@ def test_the_command_line_wins(cli: Callable, trial: Path, tmp_path: Path) -> No
         ('settings = "b.toml"', "settings"),
         ("seed = 1", "seed"),
         ("windows = [[1]]", "windows"),
-        ('[blq]\nbefore = "zero"', "blq"),
+        ('[blq]\nmiddle = "zero"', "middle=zero"),
+        ('[route]\nof = "cells"', "route"),
         ("windows = ", "TOML"),
         ('lloq = "many"', "lloq"),
     ],

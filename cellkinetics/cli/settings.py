@@ -12,7 +12,8 @@ def load_settings(ctx: typer.Context, value: Path | None) -> Path | None:
     """Make the options of a TOML file the defaults of the command that is about to run.
 
     A key is the name of an option without its dashes, such as ``auc-method`` or ``auc_method``; ``data``
-    is the table to read. ``map``, ``fix``, ``accept`` and ``blq`` may be tables, ``windows`` a list of pairs, names a list.
+    is the table to read. ``map``, ``fix``, ``accept`` and ``blq`` may be tables, ``windows`` a list of pairs,
+    names a list.
 
     Raises:
         typer.BadParameter: if the file cannot be read, is no TOML, or has a key that the command

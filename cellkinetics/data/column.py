@@ -72,6 +72,10 @@ class Column:
         text = self.entries[self.codes[row]]
         return text if len(text) <= 40 else text[:37] + "..."
 
+    def whole(self, row: int) -> str:
+        """Return the whole text of a row."""
+        return self.entries[self.codes[row]]
+
     @cached_property
     def entry_missing(self) -> BoolArray:
         """Mask of the entries that count as an empty cell."""

@@ -102,8 +102,8 @@ def lengths_of_profiles(
     """Return infusion duration and dosing interval of each profile ``(n,)``, NaN where unknown.
 
     Where there are dose records, they say it for their subject and occasion: in the columns of these
-    roles (II, TINF, DUR), or the infusion duration as AMT/RATE; a zero there says nothing. Otherwise each
-    is a column of samples, one positive number a profile.
+    roles (II, TINF, DUR), or the infusion duration as AMT/RATE; a zero there says nothing. Otherwise the
+    rows of samples say it, one positive number a profile.
     """
     lengths = {}
     for role, words in LENGTHS.items():
@@ -112,6 +112,8 @@ def lengths_of_profiles(
             values = _positive(column, words, doses, log, keys)
             if doses.any():
                 length = _of_records(column, np.where(doses, values, np.nan), words, keys, log)
+                by_rows, _ = numbers_of_units(values, keys.profile, len(length))
+                length = np.where(np.isnan(length), by_rows, length)
             else:
                 length = _of_samples(column, values, words, keys, log)
         elif role == "infusion_duration" and "rate" in columns and "amt" in columns:

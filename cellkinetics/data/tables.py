@@ -1,4 +1,4 @@
-"""A file or a data frame becomes columns of text: CSV, Excel, Parquet, whatever its name ends in."""
+"""A file or a data frame becomes columns of text: CSV, Excel, Parquet, XPT, whatever its name ends in."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellkinetics.data.cohort import IntArray, Source
+from cellkinetics.data.cohort import IntArray
 from cellkinetics.data.column import Column, comma_is_decimal
 from cellkinetics.data.delimited import Cells, looks_like_data, parse_delimited
 from cellkinetics.data.dialects import Dialect, Layout
 from cellkinetics.data.encoding import decode
 from cellkinetics.data.faultlog import FaultLog
+from cellkinetics.data.provenance import Source
+from cellkinetics.data.transport import SAS7BDAT, TRANSPORT, from_transport
 from cellkinetics.errors import Fault, SettingsError
 
 _NUMERIC_ROLES = (
-    *("time", "value", "nominal_time", "lloq", "uloq", "limit"),
+    *("time", "value", "nominal_time", "lloq", "uloq", "lod", "limit"),
     *("dose", "amt", "rate", "infusion_duration", "tau"),
 )
 
@@ -37,6 +39,7 @@ class Table:
         others: the columns without a role that may be covariates.
         line: line of each row in the file, the header being line 1.
         dialect: the dialect that was recognised or given.
+        mapped: roles whose column the user named.
         source: name, SHA-256 and number of rows.
     """
 
@@ -45,6 +48,7 @@ class Table:
     line: IntArray
     dialect: Dialect
     source: Source
+    mapped: frozenset[str] = frozenset()
 
 
 def load_table(source: str | os.PathLike[str] | pd.DataFrame, layout: Layout, log: FaultLog) -> Table:
@@ -85,9 +89,14 @@ def _from_bytes(data: bytes, name: str, layout: Layout, log: FaultLog) -> Cells:
         return _from_workbook(data, name, log)
     if data.startswith(b"PAR1"):
         return _from_parquet(data, name, log)
+    if data.startswith(TRANSPORT):
+        return from_transport(data, name, log)
+    if data[: len(SAS7BDAT)] == SAS7BDAT:
+        what = "the file is a SAS data set (sas7bdat), which cannot be read here"
+        log.stop(name, Fault("not_a_table", what, "save it as a transport file (XPT version 5) or as CSV", "file"))
     decoded = decode(data)
     if decoded is None:
-        what = "the file is no table of text, Excel or Parquet, or it is damaged"
+        what = "the file is no table of text, Excel, Parquet or XPT, or it is damaged"
         log.stop(name, Fault("not_a_table", what, "save the table as CSV", "file"))
     text, encoding = decoded
     if encoding in ("cp1252", "latin-1"):
@@ -192,6 +201,7 @@ def with_roles(
         line=cells.line[filled],
         dialect=dialect,
         source=Source(name=name, sha256=digest, dialect=dialect.name, rows=int(filled.sum())),
+        mapped=frozenset(layout.mapping),
     )
 
 

@@ -62,7 +62,7 @@ def parameter_rows(result: NCAResult, *, study: str | None, specimen: str) -> pd
             "PPREASND": np.where(done, "", _plain_reasons(table["reason"])).astype(object),
             "PPSPEC": by_profile([found or specimen for found in cohort.specimen]),
             "PPANMETH": by_parameter([method if kind in _AREAS else "" for kind in kinds]),
-            "PPTPTREF": by_profile([f"{reference} {occasion}".strip() for occasion in cohort.occasion]),
+            "PPTPTREF": by_profile([_reference_point(reference, occasion) for occasion in cohort.occasion]),
             "PPRFTDTC": by_profile(_covariate(cohort, "pprftdtc", "pcrftdtc")),
             "PPSTINT": by_parameter(["" if key.start is None else iso_duration(key.start, time) for key in keys]),
             "PPENINT": by_parameter(["" if key.end is None else iso_duration(key.end, time) for key in keys]),
@@ -76,6 +76,11 @@ def parameter_rows(result: NCAResult, *, study: str | None, specimen: str) -> pd
     rows["PPSEQ"] = rows.groupby("USUBJID", sort=False).cumcount() + 1
     rows["PPGRPID"] = [f"PROFILE {number}" for number in _number_within(rows["USUBJID"], rows["profile"])]
     return rows
+
+
+def _reference_point(reference: str, occasion: str) -> str:
+    """Return PPTPTREF: the name of the dose as the data have it, or its number among the subject's doses."""
+    return occasion if occasion and not occasion.isdigit() else f"{reference} {occasion}".strip()
 
 
 def _covariate(cohort: Cohort, *names: str) -> list[str]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from cellkinetics.batch.job import Piece
 from cellkinetics.batch.rows import KINDS, Block, ParquetRows, Progress, TextRows
 from cellkinetics.data.cohort import Cohort, IntArray
-from cellkinetics.data.column import keeps_its_point
+from cellkinetics.data.column import MISSING, keeps_its_point
 from cellkinetics.data.dialects import Layout
 from cellkinetics.data.reading import read, read_part
 
@@ -41,13 +41,12 @@ class _Runs:
     rows: int = 0
     last: np.uint64 | None = None
 
-    def add(self, block: Block) -> None:
-        """Take the rows of one more block."""
-        subject = _hashes(block.subject)
-        fresh = np.ones(len(subject), bool)
-        fresh[1:] = subject[1:] != subject[:-1]
+    def add(self, block: Block, subject: Hashes) -> None:
+        """Take the rows of one more block, and their subjects."""
         if not len(subject):
             return
+        fresh = np.ones(len(subject), bool)
+        fresh[1:] = subject[1:] != subject[:-1]
         fresh[0] = self.last is None or subject[0] != self.last
         first = np.flatnonzero(fresh)
         self.start.append(first + self.rows)
@@ -56,6 +55,24 @@ class _Runs:
         self.subject.append(subject[first])
         self.last = subject[-1]
         self.rows += len(subject)
+
+
+class _Subjects:
+    """Tells the subjects of one block after the other; a row without one goes with the row before it."""
+
+    def __init__(self) -> None:
+        self._last = np.zeros(1, np.uint64)
+
+    def of(self, block: Block) -> Hashes:
+        """Return a number for each row's subject; ways to write one name, as ``1`` and ``1.0``, share theirs."""
+        codes, distinct = pd.factorize(block.subject, use_na_sentinel=False)
+        names = [_ZEROS.sub("", str(name).strip()) for name in distinct]
+        known = np.array([name.upper() not in MISSING for name in names], bool)
+        hashes: Hashes = pd.util.hash_array(np.array(names, dtype=object), categorize=False)
+        row = np.maximum.accumulate(np.where(known[codes], np.arange(1, len(codes) + 1), 0))
+        subject = np.concatenate([self._last, hashes[codes]])[row]
+        self._last = subject[-1:] if len(subject) else self._last
+        return subject
 
 
 def read_piece(piece: Piece, reading: Mapping[str, Any]) -> Cohort:
@@ -123,6 +140,8 @@ def _pieces(
         place[0], line[0] = _beginning(table, place[0], line[0])
         wanted = np.searchsorted(start, np.arange(0, runs.rows, piece_rows))
         edges = np.unique(np.append(wanted[wanted < len(start)], len(start)))
+        if len(edges) > 2 and runs.rows - start[edges[-2]] < piece_rows / 2:
+            edges = np.delete(edges, -2)  # a small rest goes with the piece before it
         return [
             replace(whole, first=int(place[a]), last=int(place[b]), line=int(line[a]))
             for a, b in itertools.pairwise(edges)
@@ -132,9 +151,12 @@ def _pieces(
     before = np.cumsum(size[order]) - size[order]
     number = np.empty(len(names), np.int64)
     _, number[order] = np.unique(before.astype(np.int64) // piece_rows, return_inverse=True)
+    if size[number == number.max()].sum() < piece_rows / 2:
+        number = np.minimum(number, max(number.max() - 1, 0))
+    subjects = _Subjects()
     staging.mkdir(parents=True, exist_ok=True)
     paths = [staging / f"{k:06d}" for k in range(int(number.max()) + 1)]
-    table.gather(paths, lambda block: number[np.searchsorted(names, _hashes(block.subject))], progress)
+    table.gather(paths, lambda block: number[np.searchsorted(names, subjects.of(block))], progress)
     return [replace(whole, staged=str(path)) for path in paths]
 
 
@@ -145,19 +167,12 @@ def _beginning(table: ParquetRows | TextRows, place: int, line: int) -> tuple[in
 
 def _scan(table: ParquetRows | TextRows, progress: Progress | None) -> tuple[_Runs | None, tuple[str, ...]]:
     """Find the runs of subjects, None if the table cannot be cut, and columns whose labels keep their points."""
-    runs, points = _Runs(), set[str]()
+    runs, subjects, points = _Runs(), _Subjects(), set[str]()
     for block in table.blocks(progress):
         if block is None:
             return None, ()
-        runs.add(block)
+        runs.add(block, subjects.of(block))
         for name, labels in block.labels.items():
             if name not in points and any(keeps_its_point(str(label).strip()) for label in pd.unique(labels)):
                 points.add(name)
     return (runs if runs.rows else None), tuple(sorted(points))
-
-
-def _hashes(subject: pd.Series[Any]) -> Hashes:
-    """Return a number for the subject of each row; ways to write one name, as ``1`` and ``1.0``, share theirs."""
-    codes, distinct = pd.factorize(subject, use_na_sentinel=False)
-    names = np.array([_ZEROS.sub("", str(name).strip()) for name in distinct], dtype=object)
-    return pd.util.hash_array(names, categorize=False)[codes]

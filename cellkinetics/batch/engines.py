@@ -18,6 +18,8 @@ from cellkinetics.batch.worker import Receipt, work
 from cellkinetics.errors import SettingsError
 
 ENGINES = ("processes", "dask")
+PATIENCE = 10.0
+"""Seconds that a scheduler has to answer."""
 
 
 def run(
@@ -105,7 +107,7 @@ def _begin_process() -> None:
 def _dask(tasks: Sequence[Task], scheduler: str) -> Iterator[Receipt]:
     distributed: Any = importlib.import_module("distributed")
     try:
-        client = distributed.Client(scheduler, timeout=10)
+        client = distributed.Client(scheduler, timeout=PATIENCE)
     except (OSError, ValueError) as error:
         raise SettingsError(f"no Dask scheduler answers at {scheduler}: {error}") from error
     with client:

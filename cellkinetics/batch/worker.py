@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from cellkinetics.batch.blocks import read_piece
 from cellkinetics.batch.job import Job, Piece, Task
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.data.samples import sample_table
-from cellkinetics.errors import CellKineticsError, DataError, Fault, SettingsError
+from cellkinetics.errors import DataError, Fault, OutputError, SettingsError
 from cellkinetics.nca.engine import noncompartmental
 from cellkinetics.nca.options import NCAOptions, Slope
 from cellkinetics.nca.result import NCAResult
@@ -29,7 +29,9 @@ from cellkinetics.report.manifest import Manifest
 
 RECEIPT = "receipt.json"
 LABELS = ("analyte", "specimen", "group", "occasion", "value_unit")
-UNREADABLE, FAILED = "unreadable", "failed"
+UNREADABLE, FAILED, NOTHING = "unreadable", "failed", "nothing"
+_NOTHING_HERE = frozenset({"no_rows", "no_samples"})
+"""Faults of a whole file, but none of a part of it."""
 
 Receipt = dict[str, Any]
 
@@ -55,7 +57,8 @@ def work(task: Task) -> Receipt:
     do the same piece. Data that cannot be analysed are a result: the receipt says why.
 
     Raises:
-        SettingsError: if the file has changed, or the options do not suit the one table that is analysed.
+        SettingsError: if the options do not suit the one table that is analysed.
+        OutputError: if the file has changed since the batch began.
         OSError: if nothing can be written.
     """
     number = task.piece.number
@@ -69,7 +72,7 @@ def work(task: Task) -> Receipt:
         receipt |= {
             **task.piece.to_dict(),
             "fingerprint": task.job.fingerprint,
-            "seconds": round(time.perf_counter() - begun, 3),
+            "seconds": round(time.perf_counter() - begun, 6),
         }
         (folder / RECEIPT).write_text(json.dumps(receipt), encoding="utf-8")
         try:
@@ -86,42 +89,37 @@ def work(task: Task) -> Receipt:
 
 
 def _attempt(piece: Piece, job: Job, folder: Path) -> Receipt:
-    """Write the tables of a piece; what cannot be analysed becomes a fault."""
+    """Write the tables of a piece; of many files, one that cannot be analysed becomes a fault."""
     try:
         cohort = read_piece(piece, job.reading)
-    except DataError as error:
-        return _lost(UNREADABLE, [fault.to_dict() for fault in error.faults])
-    except (OSError, MemoryError, CellKineticsError):
-        raise
-    except Exception as error:
-        return _failed(error)
-    if cohort.source.sha256 != piece.sha256:
-        raise SettingsError(f"{piece.path} has changed since the batch began; start anew with --force")
-    try:
         return _analyse(cohort, piece, job, folder)
+    except DataError as error:
+        faults = [fault for fault in error.faults if piece.kind == "file" or fault.code not in _NOTHING_HERE]
+        lost = any(fault.effect == "file" for fault in faults)
+        return _lost(UNREADABLE if lost else NOTHING, faults)
     except SettingsError as error:
         if not job.several:
             raise
         # What one of many files lacks, such as nominal times, is that file's own fault.
         fault = Fault("options_do_not_fit", str(error), "analyse this file with other options", "file")
-        return _lost(UNREADABLE, [*(each.to_dict() for each in cohort.faults), fault.to_dict()])
-    except (OSError, MemoryError):
+        return _lost(UNREADABLE, [fault])
+    except (OSError, MemoryError, OutputError):
         raise
     except Exception as error:
-        return _failed(error)
+        if not job.several:
+            raise
+        message = f"the program failed unexpectedly ({type(error).__name__}: {error})"
+        fault = Fault("program_failed", message, "please report it; the trace stands in manifest.json", "file")
+        return _lost(FAILED, [fault], "".join(traceback.format_exception(error)))
 
 
-def _lost(status: str, faults: Sequence[Mapping[str, Any]], trace: str = "") -> Receipt:
-    return {"status": status, "faults": list(faults), "trace": trace}
-
-
-def _failed(error: Exception) -> Receipt:
-    message = f"the program failed unexpectedly ({type(error).__name__}: {error})"
-    fault = Fault("program_failed", message, "please report it; the trace stands in manifest.json", "file")
-    return _lost(FAILED, [fault.to_dict()], "".join(traceback.format_exception(error)))
+def _lost(status: str, faults: Sequence[Fault], trace: str = "") -> Receipt:
+    return {"status": status, "faults": [fault.to_dict() for fault in faults], "trace": trace}
 
 
 def _analyse(cohort: Cohort, piece: Piece, job: Job, folder: Path) -> Receipt:
+    if cohort.source.sha256 != piece.sha256:
+        raise OutputError(f"{piece.path} has changed since the batch began; start anew with --force")
     rules, used = _slopes_here(job.rules, cohort)
     result = noncompartmental(cohort, options=rules, parameters=job.parameters)
     samples = sample_table(cohort)

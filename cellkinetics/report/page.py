@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.resources
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup, escape
 
 import cellkinetics
 from cellkinetics.report.blocks import Section
@@ -91,6 +93,7 @@ def render(results: Results, sections: list[Section]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = breakable
     source = str(results.manifest.get("input", {}).get("name", "")) or results.path.name
     return environment.get_template("report.html.j2").render(
         title=f"Cellular kinetics of {source}",
@@ -98,6 +101,16 @@ def render(results: Results, sections: list[Section]) -> str:
         sections=sections,
         style=(files / "report.css").read_text(encoding="utf-8"),
     )
+
+
+def breakable(unit: str) -> Markup:
+    """Return a unit as HTML that a narrow column may break behind its signs.
+
+    Example:
+        >>> str(breakable("day·copies/µg"))
+        'day·<wbr>copies/<wbr>µg'
+    """
+    return Markup(re.sub("([·/])", r"\1<wbr>", str(escape(unit))))
 
 
 def write_figures(results: Results, folder: OutputFolder) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from cellkinetics.printing import MISSING, number
@@ -10,10 +10,11 @@ from cellkinetics.printing import MISSING, number
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text and a tone (``""``, ``warn``, ``bad``, ``faint``, ``mono``)."""
+    """One cell: its text, a tone (``""``, ``warn``, ``bad``, ``faint``, ``mono``) and a remark below the text."""
 
     text: str
     tone: str = ""
+    below: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,19 @@ def listed(names: Sequence[str], most: int = 12) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
 
 
-def sentence(text: str) -> str:
-    """Return a text with a capital first letter (but names such as ``omega_tmax`` as they are) and a full stop.
+def sentence(text: str, names: Collection[str] = ()) -> str:
+    """Return a text with a capital first letter and a full stop; a name at its start stays as it is.
+
+    Args:
+        text: the sentence.
+        names: names beside those with an underscore, such as those of parameters.
 
     Example:
-        >>> sentence("the LLOQ is missing"), sentence("omega_tmax is at its bound")
-        ('The LLOQ is missing.', 'omega_tmax is at its bound.')
+        >>> sentence("the LLOQ is missing"), sentence("omega_tmax is at its bound"), sentence("cmax is", ["cmax"])
+        ('The LLOQ is missing.', 'omega_tmax is at its bound.', 'cmax is.')
     """
     first = text.split(" ", 1)[0]
-    text = text if "_" in first else text[:1].upper() + text[1:]
+    text = text if "_" in first or first in names else text[:1].upper() + text[1:]
     return text + ("" if not text or text.endswith(".") else ".")
 
 

@@ -1,4 +1,4 @@
-"""Individual profiles: samples, fits, limit of quantification and the break at Tmax, a panel each."""
+"""Individual profiles: samples, fits, limit of quantification and the break at the fitted peak, a panel each."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def legend_handles(profiles: Profiles) -> list[Line2D]:
     if profiles.curves is not None:
         handles.append(Line2D([], [], color=FIT, linewidth=1.5, label="individual fit"))
     if profiles.breaks:
-        handles.append(Line2D([], [], color=FIT, linewidth=0.9, linestyle=(0, (1, 2)), label="break at Tmax"))
+        handles.append(Line2D([], [], color=FIT, linewidth=0.9, linestyle=(0, (1, 2)), label="break at fitted tmax"))
     if profiles.population is not None:
         handles.append(
             Line2D([], [], color=POPULATION, linewidth=1.3, linestyle=(0, (4, 1.6)), label="population fit, patient")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from cellkinetics.fitting.pooled.result import WEAK_RSE
@@ -12,7 +14,7 @@ from cellkinetics.report.results import Results
 from cellkinetics.report.tables import Cell, Column, Table, listed, number_cell, plural, sentence, text_cell
 
 MOST_PROFILES = 300
-_HEADINGS = {"cmax": "Cmax", "tmax": "Tmax", "sigma": "σ"}
+_HEADINGS = {"sigma": "σ"}
 _STATUS = {"ok": "ok", "remark": "remark", "not_identifiable": "in part", "failed": "no fit"}
 
 
@@ -35,10 +37,22 @@ def individual_section(results: Results) -> Section | None:
             f"Model {model}, fitted to each patient alone by maximum likelihood on the ln scale, samples below "
             f"quantification as left-censored. Of {plural(len(fits), 'profile')}: {listed(counts)}."
         ),
+        *model_names(names),
         _patient_table(fits, names),
     ]
     blocks.extend(_reasons(table[table["parameter"].isin(names)]))
     return Section("individual", "Individual fits", blocks)
+
+
+def model_names(names: Sequence[str]) -> list[Block]:
+    """Return what sets a model's cmax and tmax apart from the observed ones, where it has them."""
+    if not {"cmax", "tmax"} <= set(names):
+        return []
+    text = (
+        "cmax and tmax, in lower case, are parameters of the model: height and time of the peak of the fitted curve. "
+        "Cmax and Tmax of the noncompartmental analysis are the highest sample and its time."
+    )
+    return [Text(text)]
 
 
 def model_parameters(table: pd.DataFrame) -> list[str]:
@@ -87,9 +101,9 @@ def _patient_table(fits: list[tuple[Key, pd.DataFrame]], names: list[str]) -> Ta
             ]
         )
     note = (
-        "Estimate (relative standard error); σ: residual SD. n.i.: not identifiable from this patient's samples; "
-        f"with ‡, the value is one of many that fit as well. !: relative standard error above {WEAK_RSE:.0f} %. "
-        "Derived quantities and intervals stand in individual.csv."
+        "Estimate, and below it the relative standard error; σ: residual SD. n.i.: not identifiable from this "
+        f"patient's samples; with ‡, the value is one of many that fit as well. !: relative standard error above "
+        f"{WEAK_RSE:.0f} %. Derived quantities and intervals stand in individual.csv."
     )
     if len(fits) > MOST_PROFILES:
         note += f" The first {MOST_PROFILES} of {len(fits):,} profiles are shown."
@@ -109,8 +123,8 @@ def _estimate(by_name: pd.DataFrame, name: str) -> Cell:
         return Cell(text)
     shown = percent(rse) if float(rse) < 1000 else ">1,000 %"  # type: ignore[arg-type]
     if float(rse) > WEAK_RSE:  # type: ignore[arg-type]
-        return Cell(f"{text} ({shown} !)", tone="warn")
-    return Cell(f"{text} ({shown})")
+        return Cell(text, tone="warn", below=f"{shown} !")
+    return Cell(text, below=shown)
 
 
 def _reasons(table: pd.DataFrame) -> list[Block]:
@@ -122,10 +136,11 @@ def _reasons(table: pd.DataFrame) -> list[Block]:
     for (subject, status, reason), part in rows.groupby(["subject", "status", "reason"], sort=False):
         names = () if status == "failed" else tuple(dict.fromkeys(part["parameter"]))
         grouped.setdefault((str(status), str(reason), names), []).append(str(subject))
+    named = set(table["parameter"])
     lines = [
         [
             text_cell(_STATUS.get(status, status), "short"),
-            text_cell(sentence(reason)),
+            text_cell(sentence(reason, named)),
             text_cell(
                 listed([_HEADINGS.get(name, name) for name in names]) or "all", "short" if len(names) < 4 else ""
             ),

@@ -10,7 +10,7 @@ from cellkinetics.report.figures.style import SURFACE, themed
 
 _DASHES = {
     "LLOQ": "5 3",
-    "break at Tmax": "1.5 3",
+    "break at fitted tmax": "1.5 3",
     "population fit, patient": "6 2.5",
     "extrapolated": "5 3",
     "break that it straddles": "1.5 3",

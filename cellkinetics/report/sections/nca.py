@@ -9,8 +9,9 @@ import pandas as pd
 from cellkinetics.data.cohort import series_name
 from cellkinetics.nca.column import Key
 from cellkinetics.nca.labels import STYLES, grouping_of, label_table, printed_name
+from cellkinetics.nca.parameters import BY_CODE
 from cellkinetics.printing import MISSING, unit_text
-from cellkinetics.report.blocks import Block, Heading, Picture, Section, Text
+from cellkinetics.report.blocks import Block, Folded, Heading, Picture, Section, Text
 from cellkinetics.report.figures.parameters import parameter_figure
 from cellkinetics.report.figures.style import svg_text
 from cellkinetics.report.results import Results
@@ -23,8 +24,20 @@ _SHOWN = (
     *("CMAX", "TMAX", "TLST", "CLST", "AUCLST", "AUCINT", "AUCIFO", "AUCPEO", "LAMZHL", "LAMZNPT", "R2ADJ"),
     *("EXPDT", "EXPFOLD", "ALPHAHL", "BETAHL"),
 )
+_PATIENT_TABLES = (
+    ("Peak and areas", ("CMAX", "TMAX", "AUCLST", "AUCINT", "AUCIFO", "AUCPEO")),
+    (
+        "Last sample, terminal line and phases",
+        ("TLST", "CLST", "LAMZHL", "LAMZNPT", "R2ADJ", "EXPDT", "EXPFOLD", "ALPHAHL", "BETAHL"),
+    ),
+)
+"""Tables of patients, each as wide as a page: its caption and its parameters."""
 _BOXES = ("CMAX", "TMAX", "AUCINT", "AUCLST", "TLST", "LAMZHL")
 MOST_PROFILES = 300
+NAMES_SENTENCE = (
+    "These numbers are read off the samples, without a model: Cmax is the highest sample and Tmax its time "
+    "(CMAX and TMAX in the files). The peak of a fitted curve is another number, written cmax and tmax."
+)
 
 
 def nca_section(results: Results) -> Section | None:
@@ -32,7 +45,7 @@ def nca_section(results: Results) -> Section | None:
     nca, wide, summary = results["nca"], results["nca_wide"], results["nca_summary"]
     if nca is None and wide is None and summary is None:
         return None
-    blocks: list[Block] = []
+    blocks: list[Block] = [Text(NAMES_SENTENCE)]
     units = _units(nca)
     if wide is not None and len(wide):
         blocks.extend(_boxes(wide, nca))
@@ -41,7 +54,7 @@ def nca_section(results: Results) -> Section | None:
         blocks.append(summary_table(summary))
     if wide is not None and len(wide):
         blocks.append(Heading("Patients"))
-        blocks.append(_patient_table(wide, nca, units))
+        blocks.extend(_patient_tables(wide, nca, units))
     blocks.extend(terminal_blocks(results))
     blocks.extend(area_blocks(results))
     if nca is not None:
@@ -140,15 +153,50 @@ def summary_table(summary: pd.DataFrame) -> Table:
     )
 
 
-def _patient_table(wide: pd.DataFrame, nca: pd.DataFrame | None, units: dict[tuple[str, str], str]) -> Table:
-    names = _columns(wide, _SHOWN)
+def _patient_tables(wide: pd.DataFrame, nca: pd.DataFrame | None, units: dict[tuple[str, str], str]) -> list[Block]:
+    """Return every patient's values, in tables that a page has room for, and what stands for which code."""
+    flagged = _flagged(nca)
+    chosen = [(caption, _columns(wide, wanted)) for caption, wanted in _PATIENT_TABLES]
+    chosen = [(caption, names) for caption, names in chosen if names]
+    notes = ["† flagged by an acceptance rule; the value stays." if flagged else ""]
+    notes.append("All parameters stand in nca_wide.csv and, with their reasons, in nca.csv.")
+    if len(wide) > MOST_PROFILES:
+        notes.append(f"The first {MOST_PROFILES} of {len(wide):,} profiles are shown.")
+    note = " ".join(filter(None, notes))
+    blocks: list[Block] = [
+        _patient_table(wide, names, flagged, units, caption, note if i == len(chosen) - 1 else "")
+        for i, (caption, names) in enumerate(chosen)
+    ]
+    codes = [name for _, names in chosen for name in names]
+    return [*blocks, Folded("Names in these tables and their codes in the files", [_code_table(codes)])]
+
+
+def _code_table(names: Sequence[str]) -> Table:
+    """Return what each printed name is: its code, its label and how it is had."""
+    columns = [Column(name, numeric=False) for name in ("Name", "Code", "What it is", "How it is had")]
+    rows = []
+    for name in names:
+        parameter = BY_CODE[name.split("_")[0]]
+        whose = "CDISC" if parameter.cdisc else "ours"
+        cells = (printed_name(name), f"{parameter.code} ({whose})", parameter.label, parameter.formula)
+        rows.append([text_cell(cell) for cell in cells])
+    return Table(columns, rows, sticky=False)
+
+
+def _patient_table(
+    wide: pd.DataFrame,
+    names: Sequence[str],
+    flagged: set[tuple[str, str, str, str, str]],
+    units: dict[tuple[str, str], str],
+    caption: str,
+    note: str,
+) -> Table:
     several = len(wide[["analyte", "specimen"]].drop_duplicates()) > 1
     series = series_name(*(str(wide[name].iloc[0]) for name in ("analyte", "specimen")))
     keys = ["group"] if "group" in wide and wide["group"].any() else []
     keys += [key for key in ("analyte", "occasion", "specimen") if key in wide and len(wide[key].unique()) > 1]
     columns = [Column("Patient", numeric=False), *(Column(key.capitalize(), numeric=False) for key in keys)]
     columns += [Column(printed_name(name), "" if several else _unit(units, series, name)) for name in names]
-    flagged = _flagged(nca)
     rows = []
     for row in wide.head(MOST_PROFILES).to_dict("records"):
         cells = [text_cell(row["subject"]), *(text_cell(row[key]) for key in keys)]
@@ -157,11 +205,7 @@ def _patient_table(wide: pd.DataFrame, nca: pd.DataFrame | None, units: dict[tup
             mark = (row["subject"], row["analyte"], str(row.get("occasion", "")), row["specimen"], name) in flagged
             cells.append(Cell(cell.text + " †", tone="warn") if mark and cell.text != "–" else cell)
         rows.append(cells)
-    notes = ["† flagged by an acceptance rule; the value stays." if flagged else ""]
-    notes.append("All parameters stand in nca_wide.csv and, with their reasons, in nca.csv.")
-    if len(wide) > MOST_PROFILES:
-        notes.append(f"The first {MOST_PROFILES} of {len(wide):,} profiles are shown.")
-    return Table(columns, rows, note=" ".join(note for note in notes if note))
+    return Table(columns, rows, caption=caption, note=note)
 
 
 def _flagged(nca: pd.DataFrame | None) -> set[tuple[str, str, str, str, str]]:

@@ -11,6 +11,7 @@ from cellkinetics.fitting.pooled.result import WEAK_RSE
 from cellkinetics.printing import number, percent, unit_text
 from cellkinetics.report.blocks import Block, Facts, Folded, Heading, Notes, Section, Text
 from cellkinetics.report.results import Results
+from cellkinetics.report.sections.individual import model_names
 from cellkinetics.report.tables import Cell, Column, Table, listed, number_cell, sentence, text_cell
 
 SHRINKAGE_WARNING = 30.0
@@ -29,7 +30,7 @@ def population_section(results: Results) -> Section | None:
     if fit:
         blocks.extend(_heart(fit))
     if table is not None:
-        blocks += [Heading("Parameters"), parameter_table(table)]
+        blocks += [Heading("Parameters"), *model_names(list(table["parameter"])), parameter_table(table)]
         if len(variability := table[table["kind"].isin(["omega", "residual"])] if "kind" in table else table[:0]):
             blocks += [Heading("Variability between patients, and residual"), variability_table(variability)]
         blocks.extend(_warnings(fit, table))

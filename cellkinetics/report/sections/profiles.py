@@ -78,7 +78,7 @@ def profiles_section(results: Results) -> Section | None:
 def _caption(profiles: Profiles) -> str:
     parts = ["A panel for each patient, all with the same axes. Open triangles: below quantification, at the LLOQ."]
     if profiles.breaks:
-        parts.append("Dotted line: the fitted Tmax, where expansion ends and contraction begins.")
+        parts.append("Dotted line: the fitted peak (tmax of the model), where expansion ends and contraction begins.")
     return " ".join(parts)
 
 

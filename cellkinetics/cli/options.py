@@ -39,7 +39,11 @@ DataFiles = Annotated[
 ]
 
 Dialect = Annotated[
-    str, typer.Option(help="How columns are named: auto, plain, nonmem or monolix.", rich_help_panel=READING)
+    str,
+    typer.Option(
+        help="How columns are named: auto, plain, nonmem, monolix, sdtm-pc, sdtm-cp, adnca or adppk.",
+        rich_help_panel=READING,
+    ),
 ]
 Map = Annotated[
     list[str] | None,

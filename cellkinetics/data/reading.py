@@ -32,12 +32,14 @@ def read(
     time_unit: str | None = None,
     value_unit: str | None = None,
 ) -> Cohort:
-    """Read a long table, one row a sample, from CSV, Excel, Parquet or a data frame.
+    """Read a long table, one row a sample, from CSV, Excel, Parquet, XPT or a data frame.
 
     Columns are found by name, whatever the case: ``subject, time, value`` are required;
-    ``nominal_time, censored, lloq, uloq, analyte, unit, occasion, dose, group`` are known; NONMEM and
-    Monolix names are as good; any other column that is constant within each subject is a covariate.
-    One profile is one subject, analyte and occasion. The order of rows does not matter.
+    ``nominal_time, censored, lloq, uloq, lod, analyte, unit, occasion, specimen, dose,
+    infusion_duration, tau, group`` are known; the names of NONMEM, Monolix, SDTM PC and CP, ADNCA and
+    ADPPK are as good (`docs/reading.md` has their rules); any other column that is constant within each
+    subject is a covariate. One profile is one subject, analyte, occasion and specimen. The order of
+    rows does not matter.
 
     A sample is below quantification if its value says so (``<50``, ``BLQ``, ``ND``), if its flag
     ``censored`` is 1, or, without a flag, if the value is zero or below the row's LLOQ. Its LLOQ is
@@ -46,7 +48,7 @@ def read(
     Args:
         source: path, or data frame. What a file is shows in its bytes, not in its name. Rows of a
             frame are counted as if it stood in a file below its header.
-        dialect: ``auto``, ``plain``, ``nonmem`` or ``monolix``.
+        dialect: ``auto``, ``plain``, ``nonmem``, ``monolix``, ``sdtm-pc``, ``sdtm-cp``, ``adnca`` or ``adppk``.
         mapping: role to column, where the names do not tell, as ``{"subject": "PATIENT"}``.
         duplicates: what to do with several samples of a profile at one time: ``error`` makes the
             profile unusable; ``first``, ``mean``, ``max`` take one number, and say so.
@@ -54,7 +56,8 @@ def read(
             quantification.
         lloq: LLOQ of rows that do not state one, in the unit of the values.
         time_unit: unit of time, a label; by default what stands in brackets behind the time column's
-            name, if that is a unit of time, else ``day``.
+            name, if that is a unit of time, else ``day``. Times that are calculated from dates (SDTM) come
+            in this unit, and those of a table with a column for it (ADNCA, ADPPK) are converted to it.
         value_unit: unit of the values, a label; by default the column ``unit``, or what stands in
             brackets behind the value column's name. A label given here holds for all, and a note
             says so where the column says something else; nothing is converted.
@@ -105,7 +108,7 @@ def read_part(
     rules = check_rules(*(options.get(key, usual) for key, usual in _RULES.items()))
     log, layout = FaultLog(), Layout(options.get("dialect", "auto"), dict(options.get("mapping") or {}))
     table = with_roles(load(layout, log), name, sha256, layout, log, points)
-    units = {key: options.get(key) for key in ("time_unit", "value_unit")}
+    units: dict[str, Any] = {key: options.get(key) for key in ("time_unit", "value_unit")}
     return assemble(table, log, **rules, **units)
 
 

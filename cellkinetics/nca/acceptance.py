@@ -142,28 +142,38 @@ def flag(
     early = np.zeros(len(tmax), bool)
     if limits.tmax_min is not None and options.route == "cells":
         early = below(tmax, limits.tmax_min)
+    high: dict[Key, FlagArray] = {}
+    if limits.extrapolated_max is not None:
+        high = {
+            name: _where(below(-percent, -limits.extrapolated_max), Flag.EXTRAPOLATED_HIGH)
+            for name, percent in extrapolated.items()
+        }
+    peak, alone = _where(early, Flag.TMAX_EARLY), _where(single, Flag.ONE_QUANTIFIABLE_SAMPLE)
     flags = {}
     for key in keys:
         marks = np.zeros(len(tmax), np.int16)
         needs = required([key])
         if "LAMZ" in needs and not BY_CODE[key.code].windowed:
             marks |= terminal
-        percent = _extrapolated(key, needs, extrapolated)
-        if percent is not None and limits.extrapolated_max is not None:
-            marks[below(-percent, -limits.extrapolated_max)] |= Flag.EXTRAPOLATED_HIGH
+        share = _extrapolated(key, needs, high)
+        if share is not None:
+            marks |= share
         if needs & _PEAK:
-            marks[early] |= Flag.TMAX_EARLY
+            marks |= peak
         if key in above:
-            marks[above[key]] |= Flag.ABOVE_ULOQ
+            marks |= _where(above[key], Flag.ABOVE_ULOQ)
         if needs & _AREAS:
-            marks[single] |= Flag.ONE_QUANTIFIABLE_SAMPLE
-        marks[np.isnan(value[key])] = 0
-        flags[key] = marks
+            marks |= alone
+        flags[key] = np.where(np.isnan(value[key]), np.int16(0), marks)
     return flags
 
 
-def _extrapolated(key: Key, needs: frozenset[str], extrapolated: dict[Key, FloatArray]) -> FloatArray | None:
-    """Return the extrapolated percentage that a result rests on."""
+def _where(condition: BoolArray, mark: Flag) -> FlagArray:
+    return np.where(condition, np.int16(mark), np.int16(0))
+
+
+def _extrapolated(key: Key, needs: frozenset[str], extrapolated: dict[Key, FlagArray]) -> FlagArray | None:
+    """Return the marks of the extrapolated area that a result rests on."""
     if BY_CODE[key.code].windowed:
         return extrapolated.get(Key("AUCINT", key.start, key.end)) if "AUCINT" in needs else None
     if "AUCTAU" in needs:

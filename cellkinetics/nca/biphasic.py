@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cellkinetics.data.cohort import BoolArray, FloatArray, IntArray
 from cellkinetics.nca.column import because
 from cellkinetics.nca.curve import Curve, Role
+from cellkinetics.nca.positions import first_true
 from cellkinetics.nca.reasons import Why
 from cellkinetics.nca.terminal import fit_line
 
@@ -181,7 +182,7 @@ def find_break(time: FloatArray, value: FloatArray, points: BoolArray) -> Break:
     """
     n = time.shape[1]
     profiles = np.arange(n)
-    start = np.argmax(points, axis=0)
+    start = first_true(points)
     origin_x, origin_y = time[start, profiles], np.log(np.where(points.any(axis=0), value[start, profiles], 1.0))
     x = np.where(points, time - origin_x, 0.0)
     y = np.where(points, np.log(np.where(points, value, 1.0)) - origin_y, 0.0)
@@ -218,7 +219,7 @@ def find_break(time: FloatArray, value: FloatArray, points: BoolArray) -> Break:
         part[2] / part[0] - slope * part[1] / part[0] for part, slope in ((before, slope1), (after, slope2))
     )
     rest = points & (np.arange(len(time))[:, None] > last)
-    begins = time[np.argmax(rest, axis=0), profiles]
+    begins = time[first_true(rest), profiles]
     meet = np.clip(origin_x + (height2 - height1) / (slope1 - slope2), time[last, profiles], begins)
     return Break(last, found, two, delta, np.where(two, meet, np.nan))
 

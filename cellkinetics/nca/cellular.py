@@ -19,6 +19,7 @@ from cellkinetics.nca.options import NCAOptions
 from cellkinetics.nca.parameter import OWN, STEIN, Parameter
 from cellkinetics.nca.peak import Landmarks
 from cellkinetics.nca.persistence import PERSISTENCE
+from cellkinetics.nca.positions import first_true, last_true
 from cellkinetics.nca.reasons import Why
 from cellkinetics.nca.terminal import fit_line
 from cellkinetics.nca.window import Segments, level_at
@@ -154,12 +155,12 @@ def put_rise(parts: Parts, curve: Curve, segments: Segments, marks: Landmarks) -
     why = because(n, none, no_rise, (~(slope > 0), Why.NOT_RISING))
     for code, value in (("EXPRATE", slope), ("EXPDT", np.log(2.0) / slope), ("EXPNPT", k.astype(float))):
         parts[Key(code)] = Part(value, why)
-    first = curve.value[np.argmax(curve.quantified, axis=0), profiles]
+    first = curve.value[first_true(curve.quantified), profiles]
     parts[Key("EXPFOLD")] = Part(marks.cmax / first, because(n, none, no_rise))
     start = np.where(curve.used[0], 0, 1)
     for code, share in (("T10CMAX", 0.1), ("T50CMAX", 0.5)):
         level = share * marks.cmax
-        after = np.argmax(curve.used & (curve.value >= level), axis=0)
+        after = first_true(curve.used & (curve.value >= level))
         from_start = after <= start
         before = np.maximum(after, 1) - 1
         t1, t2 = (curve.time[position, profiles] for position in (before, before + 1))
@@ -220,7 +221,7 @@ def put_day(parts: Parts, curve: Curve, segments: Segments, marks: Landmarks, da
     """
     n = len(curve.fault)
     profiles = np.arange(n)
-    final = len(curve.used) - 1 - np.argmax(curve.used[::-1], axis=0)
+    final = last_true(curve.used)
     ends, level = curve.time[final, profiles], curve.value[final, profiles]
     covered = np.where(marks.has & (level > 0), ends, np.maximum(curve.end, np.where(marks.has, ends, -np.inf)))
     value = level_at(curve, segments, marks.has, day)

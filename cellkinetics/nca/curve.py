@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from cellkinetics.data.cohort import LEFT_CENSORED, RIGHT_CENSORED, BoolArray, Cohort, FloatArray, IntArray
 from cellkinetics.nca.occasions import first_of_several
 from cellkinetics.nca.options import NCAOptions
+from cellkinetics.nca.positions import first_true, last_true
 from cellkinetics.nca.reasons import Why
 
 
@@ -166,8 +167,8 @@ def arrange(samples: Samples, options: NCAOptions) -> Curve:
     n_samples = valid.sum(axis=0)
     quantified = valid & ~blq
     has = quantified.any(axis=0)
-    first = np.where(has, np.argmax(quantified, axis=0), m)
-    last = np.where(has, m - 1 - np.argmax(quantified[::-1], axis=0), m)
+    first = np.where(has, first_true(quantified), m)
+    last = np.where(has, last_true(quantified), m)
     profiles = np.arange(n)
 
     fault = np.full(n, Why.CALCULATED, np.int8)
@@ -333,7 +334,7 @@ def back_extrapolate(t: FloatArray, c: FloatArray, used: BoolArray) -> FloatArra
     value is above zero the result is 0.
     """
     positive = c > 0
-    c0 = np.where(positive.any(axis=0), c[np.argmax(positive, axis=0), np.arange(t.shape[1])], 0.0)
+    c0 = np.where(positive.any(axis=0), c[first_true(positive), np.arange(t.shape[1])], 0.0)
     if len(t) < 3:
         return c0
     falls = used[1] & used[2] & (c[1] > c[2]) & (c[2] > 0)

@@ -221,14 +221,20 @@ def _finish(
     values: dict[Key, FloatArray] = {}
     reasons: dict[Key, ReasonArray] = {}
     counted = {"NSAMPLE", "NQUANT"}
+    faulty = curve.fault != Why.CALCULATED
+    any_fault = bool(faulty.any())
     for key in keys:
         value, why = parts[key]
-        keep = (curve.fault == Why.CALCULATED) | ((curve.fault == Why.NO_SAMPLES) & (key.code in counted))
-        why = np.where(keep, why, curve.fault).astype(np.int8)
+        if any_fault:
+            lost = faulty & (curve.fault != Why.NO_SAMPLES) if key.code in counted else faulty
+            why = np.where(lost, curve.fault, why)
         if options.route not in BY_CODE[key.code].routes:
             why = np.full_like(why, Why.NOT_FOR_ROUTE)
-        why = np.where((why == Why.CALCULATED) & ~np.isfinite(value), Why.OVERFLOW, why).astype(np.int8)
-        values[key], reasons[key] = np.where(why == Why.CALCULATED, value, np.nan), why
+        done = why == Why.CALCULATED
+        infinite = done & ~np.isfinite(value)
+        if infinite.any():
+            why, done = np.where(infinite, np.int8(Why.OVERFLOW), why), done & ~infinite
+        values[key], reasons[key] = np.where(done, value, np.nan), why.astype(np.int8)
     flags = acceptance.flag(
         keys,
         values,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
+from functools import cache
 
 from cellkinetics.errors import SettingsError
 from cellkinetics.nca.cellular import CELLULAR
@@ -263,11 +264,9 @@ def required(keys: Iterable[Key]) -> frozenset[str]:
         >>> sorted(required([Key("LAMZHL")]))
         ['LAMZ', 'LAMZHL']
     """
-    codes: set[str] = set()
-    waiting = [key.code for key in keys]
-    while waiting:
-        code = waiting.pop()
-        if code not in codes:
-            codes.add(code)
-            waiting.extend(BY_CODE[code].depends)
-    return frozenset(codes)
+    return frozenset[str]().union(*(_chain(key.code) for key in keys))
+
+
+@cache
+def _chain(code: str) -> frozenset[str]:
+    return frozenset({code}).union(*map(_chain, BY_CODE[code].depends))

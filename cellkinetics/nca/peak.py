@@ -9,6 +9,7 @@ import numpy as np
 
 from cellkinetics.data.cohort import BoolArray, FloatArray, IntArray
 from cellkinetics.nca.curve import Curve
+from cellkinetics.nca.positions import first_largest, first_true, last_true
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,7 @@ def landmarks(curve: Curve, tie: Literal["first", "last"]) -> Landmarks:
         inside = inside & (curve.time <= curve.tau)
     peak = peak_position(curve.value, inside, tie)
     last = last_position(curve.quantified)
-    first = np.argmax(curve.quantified, axis=0)
+    first = first_true(curve.quantified)
 
     found = np.asarray(inside.any(axis=0))
 
@@ -82,8 +83,8 @@ def peak_position(value: FloatArray, quantified: BoolArray, tie: Literal["first"
     """
     height = np.where(quantified, value, -1.0)
     if tie == "first":
-        return np.argmax(height, axis=0)
-    position = len(height) - 1 - np.argmax(height[::-1], axis=0)
+        return first_largest(height)
+    position = last_true(height == height.max(axis=0))
     return np.where(quantified.any(axis=0), position, 0)
 
 
@@ -94,5 +95,5 @@ def last_position(quantified: BoolArray) -> IntArray:
         >>> last_position(np.array([[True], [True], [False]])).tolist()
         [1]
     """
-    position = len(quantified) - 1 - np.argmax(quantified[::-1], axis=0)
+    position = last_true(quantified)
     return np.where(quantified.any(axis=0), position, 0)

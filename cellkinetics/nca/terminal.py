@@ -15,6 +15,7 @@ from cellkinetics.data.cohort import BoolArray, FloatArray, IntArray
 from cellkinetics.nca.curve import Curve
 from cellkinetics.nca.options import NCAOptions
 from cellkinetics.nca.picks import Picks, same_time
+from cellkinetics.nca.positions import last_true
 from cellkinetics.nca.reasons import Why
 
 _LN2 = float(np.log(2.0))
@@ -93,7 +94,7 @@ def choose_start(
     """
     n = time.shape[1]
     # sums are taken from the last candidate as the origin, which keeps the digits that late times would cost
-    last = len(time) - 1 - np.argmax(candidate[::-1], axis=0)
+    last = last_true(candidate)
     profiles = np.arange(n)
     origin_x, origin_y = time[last, profiles], log_value[last, profiles]
     total = candidate.sum(axis=0)
@@ -271,7 +272,7 @@ def terminal_line(
     k = points.sum(axis=0).astype(float)
     r2 = np.minimum(r * r, 1.0)
     profiles = np.arange(time.shape[1])
-    last = len(time) - 1 - np.argmax(candidate[::-1], axis=0)
+    last = last_true(candidate)
 
     def where_found(array: FloatArray) -> FloatArray:
         return np.where(found, array, np.nan)

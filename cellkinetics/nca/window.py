@@ -13,6 +13,7 @@ from cellkinetics.nca.curve import Curve
 from cellkinetics.nca.integrate import interpolate, linear_area, linear_moment, log_area, log_moment, log_segments
 from cellkinetics.nca.options import NCAOptions
 from cellkinetics.nca.peak import Landmarks
+from cellkinetics.nca.positions import last_true
 from cellkinetics.nca.reasons import Why
 from cellkinetics.nca.terminal import Terminal
 
@@ -62,7 +63,7 @@ def covered_to(curve: Curve) -> FloatArray:
     That is its last sample; where it has come down to zero there, also the later samples below quantification.
     """
     profiles = np.arange(curve.time.shape[1])
-    final = len(curve.used) - 1 - np.argmax(curve.used[::-1], axis=0)
+    final = last_true(curve.used)
     time, level = curve.time[final, profiles], curve.value[final, profiles]
     return np.where(level == 0, np.maximum(time, curve.end), time)
 
@@ -242,7 +243,7 @@ def level_at(curve: Curve, segments: Segments, has: BoolArray, time: float | Flo
         ``(n,)``; 0 beyond the last sample of the curve, and where nothing is quantified.
     """
     profiles = np.arange(len(has))
-    final = len(curve.used) - 1 - np.argmax(curve.used[::-1], axis=0)
+    final = last_true(curve.used)
     ends = curve.time[final, profiles]
     at = np.maximum((curve.time <= time).sum(axis=0) - 1, 0)
     value = np.where(has & (at <= final) & (time <= ends), curve.value[at, profiles], 0.0)

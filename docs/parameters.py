@@ -27,9 +27,8 @@ GROUPS = {
     "terminal": "`--parameters core,terminal`: the terminal line's standard errors and censored points",
     "cellular": "`--parameters core,cellular`: expansion, contraction and persistence of cells",
     "drug": (
-        "`--parameters core,drug`: what needs the dose, the dosing interval or several occasions. Parameters of a "
-        "dosing interval (from `TAU` on) are brought only where one is known, those that compare occasions (from "
-        "`ARAUC` on) only where there are several"
+        "`--parameters core,drug`: what needs the dose, the dosing interval (from `TAU` on) or several occasions "
+        "(from `ARAUC` on)"
     ),
 }
 

@@ -282,7 +282,7 @@ def noncompartmental(
         [{'CMAX': 900.0, 'TMAX': 7.0, 'AUCINT_0_28': 10495.7}]
     """
     options = _resolved(NCAOptions() if options is None else options, windows, cohort.time_unit)
-    keys = select(parameters, options, without=_absent(cohort, options))
+    keys = select(parameters, options)
     if options.time == "nominal" and not np.isfinite(cohort.nominal_time).any():
         raise SettingsError("the data have no nominal time; name its column, or use the actual time")
     samples, picks = Samples.of(cohort, options.time), Picks.of(cohort, options)
@@ -314,16 +314,6 @@ def noncompartmental(
         tau = cohort.tau if options.tau is None else np.full(n, options.tau)
         columns |= {key: compare(key.code, columns, reference, tau) for key in compared}
     return NCAResult(cohort=cohort, options=options, columns={key: columns[key] for key in keys})
-
-
-def _absent(cohort: Cohort, options: NCAOptions) -> frozenset[str]:
-    """Return what groups do not bring, because no profile has a dosing interval, or no subject several occasions."""
-    absent = frozenset[str]()
-    if options.tau is None and not np.isfinite(cohort.tau).any():
-        absent |= STEADY_CODES
-    if len(set(cohort.occasion)) < 2:
-        absent |= COMPARISONS
-    return absent
 
 
 def _resolved(options: NCAOptions, windows: Any, time_unit: str) -> NCAOptions:

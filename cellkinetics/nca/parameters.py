@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from functools import cache
 
 from cellkinetics.errors import SettingsError
@@ -206,16 +206,13 @@ BY_CODE = {parameter.code: parameter for parameter in PARAMETERS}
 GROUPS = ("core", *dict.fromkeys(p.group for p in PARAMETERS if p.group != "core"), "all")
 
 
-def select(
-    parameters: str | Iterable[str] | None, options: NCAOptions, *, without: Container[str] = ()
-) -> tuple[Key, ...]:
+def select(parameters: str | Iterable[str] | None, options: NCAOptions) -> tuple[Key, ...]:
     """Resolve what the user asked for into keys, in the registry's order.
 
     Args:
         parameters: ``core`` (the default), another group, ``all``, codes, or several of them, also as one text with
             commas. Groups bring only what has a meaning for the route; a code that is named stays.
         options: for the route and the windows.
-        without: codes that groups do not bring.
 
     Raises:
         SettingsError: for a name that is neither a group nor a code.
@@ -235,9 +232,7 @@ def select(
             codes |= {
                 parameter.code
                 for parameter in PARAMETERS
-                if options.route in parameter.routes
-                and name.lower() in {"all", parameter.group}
-                and parameter.code not in without
+                if options.route in parameter.routes and name.lower() in {"all", parameter.group}
             }
         elif name.upper() in BY_CODE:
             codes.add(name.upper())

@@ -1,15 +1,19 @@
 """The censored terminal line: its optimum, its points, and what it gives where there is none."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import log_ndtr
 
+import cellkinetics as ck
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.errors import SettingsError
 from cellkinetics.nca.engine import noncompartmental
@@ -286,9 +290,6 @@ def test_it_repairs_the_bias_of_half_lives_from_censored_tails() -> None:
 
 
 def test_the_command_takes_the_method_and_records_it(cli: Callable[..., Any]) -> None:
-    import json
-    from pathlib import Path
-
     rows = "\n".join(f"P01,{day},{level},50" for day, level in zip(DAYS, VALUES, strict=True))
     Path("trial.csv").write_text(f"subject,time,value,lloq\n{rows}\n")
     done = cli("nca", "trial.csv", "--lambda-z-method", "tobit", "--parameters", "core,terminal", "--out", "results")
@@ -316,3 +317,14 @@ def test_the_second_phase_takes_the_blq_samples_after_it_and_the_break_stays() -
     slope = fit_censored(late, level, seen, late, np.full(late.shape, np.log(LLOQ)), lost).slope[0]
     assert tobit["BETA"] == pytest.approx(-slope, rel=1e-12)
     assert tobit["BETAHL"] < best["BETAHL"]
+
+
+def test_pp_names_the_method_and_the_codelist_explains_it(tmp_path: Path) -> None:
+    files = ck.write_cdisc(analyse(), tmp_path, study="S1")
+    pp = pd.read_csv(files["pp.csv"], keep_default_na=False).set_index("PPTESTCD")["PPANMETH"]
+    codelist = pd.read_csv(files["codelist.csv"]).set_index("codelist")
+    assert pp["LAMZHL"] == pp["LAMZSE"] == "CENSORED LOG-LINEAR REGRESSION"
+    assert pp["CMAX"] == ""
+    assert "CENSORED LOG-LINEAR REGRESSION" in set(codelist.loc[["PPANMETH"], "code"])
+    files = ck.write_cdisc(analyse(lambda_z_method="best-fit"), tmp_path / "other", study="S1")
+    assert pd.read_csv(files["pp.csv"], keep_default_na=False).set_index("PPTESTCD").loc["LAMZHL", "PPANMETH"] == ""

@@ -12,7 +12,7 @@ from cellkinetics.nca.acceptance import Flag, sentence
 from cellkinetics.nca.column import Key
 from cellkinetics.nca.parameters import BY_CODE
 from cellkinetics.nca.result import NCAResult
-from cellkinetics.report.cdisc.terms import CDISC_METHODS, METHODS, decimal, plain, pptest
+from cellkinetics.report.cdisc.terms import CDISC_METHODS, CENSORED_LINE, METHODS, decimal, plain, pptest
 
 _CONCEPTS = """
     CMAX:C70918 TMAX:C70919 CLST:C85655 TLST:C85822 TLAG:C85824 C0:C85644
@@ -132,6 +132,9 @@ def own_codes(result: NCAResult) -> pd.DataFrame:
     for method, (name, meaning) in METHODS.items():
         if method == result.options.auc_method and name not in CDISC_METHODS:
             rows.append(("PPANMETH", name, f"Trapezoidal rule {method}", meaning))
+    if result.options.lambda_z_method == "tobit":
+        meaning = "maximum likelihood of ln C, samples below quantification as left-censored at their LLOQ"
+        rows.append(("PPANMETH", CENSORED_LINE, "Terminal line of lambda_z_method tobit", meaning))
     rows.append(("AVALC", NOT_CALCULATED, "Not calculated", "PPREASND says why"))
     for name, mark in criteria().items():
         rows.append(("CRITy", name, f"reason_code {str(mark.name).lower()}", sentence(mark, result.options)))

@@ -8,7 +8,7 @@ import pandas as pd
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.nca.parameters import BY_CODE
 from cellkinetics.nca.result import NCAResult
-from cellkinetics.report.cdisc.terms import METHODS, cdisc_unit, iso_duration, plain, pptest, result_text
+from cellkinetics.report.cdisc.terms import CENSORED_LINE, METHODS, cdisc_unit, iso_duration, plain, pptest, result_text
 
 _AREAS = ("area", "moment", "area_by_dose")
 _REFERENCE = {"cells": "INFUSION", "infusion": "INFUSION", "bolus": "DOSE", "extravascular": "DOSE"}
@@ -47,6 +47,7 @@ def parameter_rows(result: NCAResult, *, study: str | None, specimen: str) -> pd
         for value in dict.fromkeys(cohort.value_unit)
     }
     method = METHODS[result.options.auc_method][0]
+    line = CENSORED_LINE if result.options.lambda_z_method == "tobit" else ""
     reference = _REFERENCE[result.options.route]
     rows = pd.DataFrame(
         {
@@ -61,7 +62,12 @@ def parameter_rows(result: NCAResult, *, study: str | None, specimen: str) -> pd
             "PPSTAT": np.where(done, "", "NOT DONE").astype(object),
             "PPREASND": np.where(done, "", _plain_reasons(table["reason"])).astype(object),
             "PPSPEC": by_profile([found or specimen for found in cohort.specimen]),
-            "PPANMETH": by_parameter([method if kind in _AREAS else "" for kind in kinds]),
+            "PPANMETH": by_parameter(
+                [
+                    method if kind in _AREAS else line if key.code.startswith("LAMZ") else ""
+                    for key, kind in zip(keys, kinds, strict=True)
+                ]
+            ),
             "PPTPTREF": by_profile([_reference_point(reference, occasion) for occasion in cohort.occasion]),
             "PPRFTDTC": by_profile(_covariate(cohort, "pprftdtc", "pcrftdtc")),
             "PPSTINT": by_parameter(["" if key.start is None else iso_duration(key.start, time) for key in keys]),

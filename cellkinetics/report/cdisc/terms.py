@@ -43,6 +43,9 @@ METHODS: Mapping[AUCMethod, tuple[str, str]] = MappingProxyType(
 )
 """PPANMETH of areas and moments, and what it means."""
 
+CENSORED_LINE = "CENSORED LOG-LINEAR REGRESSION"
+"""PPANMETH of the terminal line where it takes samples below quantification as left-censored."""
+
 CDISC_METHODS = frozenset(METHODS[method][0] for method in ("linear", "linear-up-log-down", "linear-log"))
 """Those of them that CDISC has (codelist PK Analytical Method, C172330)."""
 

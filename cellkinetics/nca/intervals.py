@@ -41,6 +41,8 @@ INTERVAL_COLUMNS = (
     "cumulative_area",
     "areas",
 )
+_WINDOWS = frozenset({"AUCINT", "AUCTAU"})
+_AREAS = _WINDOWS | {"AUCLST", "AUCALL", "AUCIFO", "AUCIFP"}
 _KINDS = ("whole", "part", "tail")
 _POINTS = ("quantified", "below_quantification", "imputed", "interpolated", "line", "infinity")
 _QUANTIFIED, _BLQ, _IMPUTED, _INTERPOLATED, _LINE, _INFINITY = range(len(_POINTS))
@@ -100,17 +102,17 @@ def interval_table(cohort: Cohort, columns: Mapping[Key, Column], options: NCAOp
 
     Args:
         cohort: what was analysed.
-        columns: the values, by `Key`; of these AUCLST, AUCALL, AUCIFO, AUCIFP and AUCINT are taken apart.
+        columns: the values, by `Key`; of these AUCLST, AUCALL, AUCIFO, AUCIFP, AUCINT and AUCTAU are taken apart.
         options: the rules that were followed.
     """
     usable = np.flatnonzero([fault is None for fault in cohort.unusable])
-    keys = [key for key in columns if key.code in {"AUCLST", "AUCALL", "AUCIFO", "AUCIFP", "AUCINT"}]
+    keys = [key for key in columns if key.code in _AREAS]
     wanted = {key: columns[key].why[usable] == Why.CALCULATED for key in keys}
     with np.errstate(all="ignore"):
         found = _analyse(cohort, usable, options)
         rows = [_whole_rows(found, keys, wanted, options)]
         for place, key in enumerate(keys):
-            if key.code == "AUCINT":
+            if key.code in _WINDOWS:
                 rows += _window_rows(found, key, place, len(keys), wanted[key], options)
         for place, key in enumerate(keys):
             if key.code in {"AUCIFO", "AUCIFP"}:
@@ -148,10 +150,17 @@ def _analyse(cohort: Cohort, usable: IntArray, options: NCAOptions) -> _Analysed
 
 def _ends(found: _Analysed, key: Key, options: NCAOptions) -> tuple[FloatArray, BoolArray]:
     """Return until when a window follows the samples, and where the terminal exponential takes over there."""
-    assert key.end is not None
+    _, end = _window(found, key)
     extrapolates = options.window_end in {"observed", "predicted"} and found.line.why == Why.CALCULATED
-    by_line = found.marks.has & (key.end > covered_to(found.curve)) & extrapolates
-    return np.where(by_line, np.minimum(found.marks.tlast, key.end), key.end), by_line
+    by_line = found.marks.has & (end > covered_to(found.curve)) & extrapolates
+    return np.where(by_line, np.minimum(found.marks.tlast, end), end), by_line
+
+
+def _window(found: _Analysed, key: Key) -> tuple[float, FloatArray]:
+    """Return start and end of a window; AUCTAU has the dosing interval of each profile, ``(n,)``."""
+    if key.start is None or key.end is None:
+        return 0.0, np.where(np.isfinite(found.curve.tau), found.curve.tau, 0.0)
+    return key.start, np.full(len(found.healthy), key.end)
 
 
 def _within(found: _Analysed, key: Key, options: NCAOptions) -> BoolArray:
@@ -161,8 +170,8 @@ def _within(found: _Analysed, key: Key, options: NCAOptions) -> BoolArray:
         return found.segments.exists & found.marks.has
     until = found.marks.tlast
     since = 0.0
-    if key.code == "AUCINT" and key.start is not None:
-        since, until = key.start, _ends(found, key, options)[0]
+    if key.code in _WINDOWS:
+        since, until = _window(found, key)[0], _ends(found, key, options)[0]
     return found.segments.exists & found.marks.has & (begins >= since) & (ends <= until)
 
 
@@ -194,18 +203,17 @@ def _window_rows(
     found: _Analysed, key: Key, place: int, n_areas: int, wanted: BoolArray, options: NCAOptions
 ) -> list[_Rows]:
     """Return the parts of segments at the ends of a window, and its extrapolated tail."""
-    assert key.start is not None
-    assert key.end is not None
     segments = found.segments
+    start, end = _window(found, key)
     until, by_line = _ends(found, key, options)
     wanted = wanted & found.marks.has & found.healthy
     begins, ends = segments.time[:-1], segments.time[1:]
-    split = segments.exists & wanted & (begins < until) & (ends > key.start) & ~_within(found, key, options)
+    split = segments.exists & wanted & (begins < until) & (ends > start) & ~_within(found, key, options)
     i, j = np.nonzero(split.T)
     t1, c1 = segments.time[j, i], segments.value[j, i]
     t2, c2 = segments.time[j + 1, i], segments.value[j + 1, i]
     log = segments.log[j, i]
-    x, y = np.maximum(t1, key.start), np.minimum(t2, until[i])
+    x, y = np.maximum(t1, start), np.minimum(t2, until[i])
     cx, cy = interpolate(x, t1, c1, t2, c2, log), interpolate(y, t1, c1, t2, c2, log)
     parts = _Rows(
         profile=i,
@@ -225,7 +233,7 @@ def _window_rows(
     )
     i = np.flatnonzero(by_line & wanted)
     observed = options.window_end == "observed"
-    tail = _tail_rows(found, i, place, n_areas, observed=observed, start=key.start, end=key.end)
+    tail = _tail_rows(found, i, place, n_areas, observed=observed, start=start, end=end[i])
     return [parts, tail]
 
 
@@ -239,34 +247,33 @@ def _area(x: FloatArray, cx: FloatArray, y: FloatArray, cy: FloatArray, log: Boo
 def _infinite_rows(found: _Analysed, key: Key, place: int, n_areas: int, wanted: BoolArray) -> _Rows:
     """Return the tails from Tlast to infinity."""
     i = np.flatnonzero(wanted & found.marks.has & found.healthy)
-    return _tail_rows(found, i, place, n_areas, observed=key.code == "AUCIFO", start=-np.inf, end=np.inf)
+    return _tail_rows(found, i, place, n_areas, observed=key.code == "AUCIFO", start=-np.inf, end=None)
 
 
 def _tail_rows(
-    found: _Analysed, i: IntArray, place: int, n_areas: int, *, observed: bool, start: float, end: float
+    found: _Analysed, i: IntArray, place: int, n_areas: int, *, observed: bool, start: float, end: FloatArray | None
 ) -> _Rows:
-    """Return the terminal exponential of some profiles from the later of ``start`` and Tlast to ``end``."""
+    """Return terminal exponentials from the later of ``start`` and Tlast to ``end``, without one to infinity."""
     marks = found.marks
     tlast, rate = marks.tlast[i], found.line.lambda_z[i]
     height = (marks.clast if observed else found.line.at(marks.tlast))[i]
     begin = np.maximum(start, tlast)
     at_sample = (begin == tlast) & observed
     before = np.where(marks.last[i] > 0, found.cumulative[np.maximum(marks.last[i], 1) - 1, i], 0.0)
-    infinite = np.isinf(end)
-    whole = height / rate if infinite else extrapolated_area(height, rate, tlast, -np.inf, end)
+    whole = height / rate if end is None else extrapolated_area(height, rate, tlast, -np.inf, end)
     return _Rows(
         profile=i,
         kind=np.full(len(i), 2),
         start=begin,
-        end=np.full(len(i), np.nan if infinite else end),
+        end=np.full(len(i), np.nan) if end is None else end,
         start_value=height * np.exp(-rate * (begin - tlast)),
-        end_value=np.zeros(len(i)) if infinite else height * np.exp(-rate * (end - tlast)),
+        end_value=np.zeros(len(i)) if end is None else height * np.exp(-rate * (end - tlast)),
         start_row=np.where(at_sample, found.row[marks.last[i], i], np.nan),
         end_row=np.full(len(i), np.nan),
         start_point=np.where(at_sample, _QUANTIFIED, _LINE),
-        end_point=np.full(len(i), _INFINITY if infinite else _LINE),
+        end_point=np.full(len(i), _INFINITY if end is None else _LINE),
         rule=np.full(len(i), _LAMBDA_Z),
-        area=whole if infinite else extrapolated_area(height, rate, tlast, start, end),
+        area=whole if end is None else extrapolated_area(height, rate, tlast, start, end),
         cumulative=before + whole,
         member=_member(len(i), place, n_areas),
     )

@@ -16,7 +16,7 @@ from cellkinetics.nca.intervals import INTERVAL_COLUMNS
 from cellkinetics.nca.options import NCAOptions
 from cellkinetics.nca.result import NCAResult
 
-AREAS = {"AUCLST", "AUCALL", "AUCIFO", "AUCIFP", "AUCINT"}
+AREAS = {"AUCLST", "AUCALL", "AUCIFO", "AUCIFP", "AUCINT", "AUCTAU"}
 METHODS = ["linear", "linear-up-log-down", "linear-log", "log"]
 DAYS = [7.0, 14.0, 21.0, 28.0, 42.0]
 VALUES = [800.0, 400.0, 200.0, 100.0, 0.0]
@@ -70,6 +70,28 @@ def test_intervals_of_the_reference_data_add_up_to_every_area(shared: Path, name
     options = NCAOptions(route=route, auc_method=method)
     result = noncompartmental(cohort, windows=windows, options=options)
     assert assert_sums(result) > len(cohort)
+    assert_well_formed(result.intervals)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    profiles=st.lists(
+        st.tuples(st.lists(st.one_of(st.just(0.0), st.floats(20.0, 1e5)), max_size=9), st.floats(0.3, 40.0)), max_size=4
+    ),
+    window_end=st.sampled_from(["observed", "predicted", "zero", "missing"]),
+    method=st.sampled_from(METHODS),
+)
+def test_the_intervals_of_any_profile_add_up_to_the_area_over_its_own_dosing_interval(
+    profiles: list[tuple[list[float], float]], window_end: str, method: str
+) -> None:
+    cohort = Cohort.from_arrays(
+        [[1.5 + 3.0 * i for i in range(len(levels))] for levels, _ in profiles],
+        [levels for levels, _ in profiles],
+        tau=[tau for _, tau in profiles],
+    )
+    options = NCAOptions(route="extravascular", window_end=window_end, auc_method=method, acceptance={"span_min": None})
+    result = noncompartmental(cohort, options=options, parameters="AUCTAU,AUCLST")
+    assert_sums(result)
     assert_well_formed(result.intervals)
 
 

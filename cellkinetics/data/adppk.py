@@ -16,7 +16,7 @@ from cellkinetics.data.timeunits import in_unit, unit_of_times
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "subject": ("usubjid", "id", "subjid", "usubjidn"),
-    "time": ("afrlt", "time", "aprlt"),
+    "time": ("time", "afrlt", "aprlt"),
     "nominal_time": ("nfrlt", "nprlt"),
     "time_units": ("rltu", "frltu", "rrltu", "timeu"),
     "value": ("dv", "aval"),

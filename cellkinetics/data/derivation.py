@@ -117,7 +117,10 @@ def with_limits(value: Column, text: Column | None, request: Request, *, numbers
 
 def _are_limits(text: Column) -> BoolArray:
     """Tell of each entry whether it puts a sample below the LLOQ or above the ULOQ."""
-    return np.array([side_of(entry, comma=text.comma) != 0 for entry in text.entries], bool)
+    limits = np.isnan(text.entry_numbers) & ~text.entry_missing
+    for k in np.flatnonzero(limits).tolist():
+        limits[k] = side_of(text.entries[k], comma=text.comma) != 0
+    return limits
 
 
 def leave_out_not_done(roles: Mapping[str, Column], request: Request) -> None:
@@ -148,10 +151,10 @@ def leave_out_not_done(roles: Mapping[str, Column], request: Request) -> None:
 
 
 def occasions(labels: Column | None, reference: Column | None, request: Request) -> Column | None:
-    """Return the occasion of each row: the name of its reference dose, numbered where one name has several.
+    """Return the occasion of each row: the name of its reference dose, numbered where one name has several dates.
 
-    Without names, the reference doses of a subject are numbered in order of their dates, where any
-    subject has several. A row that does not name its dose takes the name that its date has in others.
+    Without names, the reference doses of a subject are numbered in order of their dates. A row that does
+    not name its dose takes the name that its date has in others.
 
     Args:
         labels: names of the reference doses (PCTPTREF, ATPTREF), or None.
@@ -168,20 +171,20 @@ def occasions(labels: Column | None, reference: Column | None, request: Request)
     keys.loc[keys["subject"] < 0, "date"] = ""
     if labels is not None:
         keys["label"] = _filled_in(keys)
-    known = keys[keys["date"] != ""].drop_duplicates().sort_values([*_SERIES, "label", "date"], kind="stable")
-    dose = [*_SERIES, "label"]
+    dose = ["subject"] if labels is None else [*_SERIES, "label"]
+    known = keys.loc[keys["date"] != "", [*dose, "date"]].drop_duplicates().sort_values([*dose, "date"], kind="stable")
     known["number"] = known.groupby(dose).cumcount() + 1
-    known["several"] = known.groupby(dose)["number"].transform("max") > 1
-    if not known["several"].any():
-        return None if labels is None else Column.from_cells(labels.name, keys["label"])
-    request.note(
-        "several_references",
-        "subjects have several reference doses of one name; their samples are apart, as numbered occasions",
-        "give every dose its own name in the time point reference if this is not meant",
-        reference,
-    )
-    numbered = known if labels is None else known[known["several"]]
-    number = keys.merge(numbered, how="left", on=list(keys))["number"]
+    several = known.groupby(dose)["number"].transform("max") > 1
+    if several.any():
+        request.note(
+            "several_references",
+            "subjects have several reference doses without names of their own; their samples are apart, as numbered "
+            "occasions",
+            "give every dose its own name in the time point reference if this is not meant",
+            reference,
+        )
+    numbered = known if labels is None else known[several]
+    number = keys.merge(numbered, how="left", on=[*dose, "date"])["number"]
     texts = [
         f"{label} {place:g}".strip() if place == place else label or ("1" if labels is None else "")
         for label, place in zip(keys["label"], number, strict=True)

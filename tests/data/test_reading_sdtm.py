@@ -135,6 +135,11 @@ def test_references_without_names_are_numbered_infusions():
     assert len(faults(cohort, "several_references")) == 1
 
 
+def test_an_analyte_that_was_measured_after_the_second_infusion_only_has_its_number():
+    cohort = ck.read(table(PC, PCTPTREF=None, PCTESTCD=["CART"] * 6 + ["CELLS"]))
+    assert list(zip(cohort.analyte, cohort.occasion, strict=True))[-1] == ("CELLS", "2")
+
+
 def test_two_references_of_one_name_are_kept_apart():
     cohort = ck.read(table(PC, PCTPTREF="INFUSION"))
     assert cohort.occasion == ("INFUSION 1", "INFUSION 1", "INFUSION 2")
@@ -144,7 +149,8 @@ def test_one_reference_written_in_two_ways_is_one_infusion():
     cohort = ck.read(
         table(PC, PCTPTREF=None, PCRFTDTC=["2026-03-01T10:00", "2026-03-01T10:00:00"] * 3 + ["2026-03-01T10:00"])
     )
-    assert cohort.occasion == ("", "")
+    assert cohort.occasion == ("1", "1")
+    assert not faults(cohort, "several_references")
 
 
 def test_the_date_of_the_reference_dose_goes_with_its_profile():

@@ -69,7 +69,7 @@ def parameter_rows(result: NCAResult, *, study: str | None, specimen: str) -> pd
                 ]
             ),
             "PPTPTREF": by_profile([_reference_point(reference, occasion) for occasion in cohort.occasion]),
-            "PPRFTDTC": by_profile(_covariate(cohort, "pprftdtc", "pcrftdtc")),
+            "PPRFTDTC": by_profile(_covariate(cohort, "pprftdtc", "pcrftdtc", "cprftdtc")),
             "PPSTINT": by_parameter(["" if key.start is None else iso_duration(key.start, time) for key in keys]),
             "PPENINT": by_parameter(["" if key.end is None else iso_duration(key.end, time) for key in keys]),
             "occasion": by_profile(cohort.occasion),

@@ -328,3 +328,25 @@ def test_pp_names_the_method_and_the_codelist_explains_it(tmp_path: Path) -> Non
     assert "CENSORED LOG-LINEAR REGRESSION" in set(codelist.loc[["PPANMETH"], "code"])
     files = ck.write_cdisc(analyse(lambda_z_method="best-fit"), tmp_path / "other", study="S1")
     assert pd.read_csv(files["pp.csv"], keep_default_na=False).set_index("PPTESTCD").loc["LAMZHL", "PPANMETH"] == ""
+
+
+samples = st.lists(
+    st.tuples(st.floats(0.0, 1e4), st.floats(1e-300, 1e300), st.booleans()), max_size=9, unique_by=lambda row: row[0]
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(samples, st.sampled_from(["cells", "bolus"]), st.floats(1e-6, 1e6))
+def test_whatever_comes_in_a_value_is_finite_or_has_a_reason(
+    rows: list[tuple[float, float, bool]], route: str, lloq: float
+) -> None:
+    days, levels, lost = ([row[k] for row in rows] for k in range(3))
+    cohort = Cohort.from_arrays([days], [levels], lloq=lloq, censored=[[int(flag) for flag in lost]])
+    options = NCAOptions(lambda_z_method="tobit", route=route)
+    table = noncompartmental(cohort, options=options, parameters="all").table
+    empty = table["value"].isna()
+    assert np.isfinite(table.loc[~empty, "value"]).all()
+    assert ((table["status"] == "not_calculated") == empty).all()
+    assert ((table["reason_code"] == "") == (table["status"] == "ok")).all()
+    line = table[table["parameter"].isin(["LAMZ", "LAMZSE", "LAMZHL"])]["value"].dropna()
+    assert (line > 0).all()

@@ -156,10 +156,8 @@ def _leave_out_excluded(roles: Mapping[str, Column], request: Request) -> None:
     texts = [""] * check.rows
     for row in np.flatnonzero(out).tolist():
         texts[row] = "; ".join(dict.fromkeys(c.whole(row) for c in reasons if not c.entry_missing[c.codes[row]]))
-    name = (flag or reasons[0]).name
-    words = Column.from_cells(name, pd.Series(texts, dtype=object))
-    message = f"excluded from analysis by {name}"
-    action = "clear the flag to take the sample"
+    words = Column.from_cells((flag or reasons[0]).name, pd.Series(texts, dtype=object))
+    message, action = "excluded from analysis in the table", "clear the flag and the reasons to take the sample"
     check.exclude(out & given, "excluded_in_table", message + ": {words}", action, words, effect="note")
     check.exclude(out, "excluded_in_table", message + ", no reason given", action, words, effect="note")
 
@@ -221,16 +219,26 @@ def _doses_apart(roles: dict[str, Column], request: Request) -> None:
     elif first is not None:
         with np.errstate(invalid="ignore"):
             apart = np.abs(first.numbers - time.numbers) > 0.1
+        subjects = np.unique(request.subject[apart])
+        apart = np.isin(request.subject, subjects[subjects >= 0])
         if apart.any():
             request.note(
                 "from_first_dose",
-                f"{time.name} and {first.name} differ, and nothing names the reference dose: times count from the "
-                "first dose, and all doses of a subject are one profile",
+                f"{time.name} and {first.name} differ, and nothing names the reference dose: times of such subjects "
+                "count from the first dose, and all their doses are one profile",
                 "give the reference dose of each row (ATPTREF) if each dose has its own profile",
                 first,
             )
-            roles["time"] = first
-            roles.pop("nominal_time", None)
+            roles["time"] = _chosen(apart, first, time)
+            if "nominal_time" in roles:
+                roles["nominal_time"] = _chosen(apart, None, roles["nominal_time"])
+
+
+def _chosen(rows: BoolArray, one: Column | None, other: Column) -> Column:
+    """Return the cells of one column (or empty ones) in some rows, and of another one in the rest."""
+    codes, entries = (0, ("",)) if one is None else (one.codes, one.entries)
+    merged = np.where(rows, codes + np.int64(len(other.entries)), other.codes)
+    return Column(other.name, merged, (*other.entries, *entries), other.comma, other.points)
 
 
 def _note_summaries(roles: Mapping[str, Column], request: Request) -> None:

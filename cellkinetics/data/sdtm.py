@@ -93,16 +93,14 @@ def derive(request: Request) -> Derived:
 
 
 def _with_markers(analyte: Column, markers: Column) -> Column:
-    """Tell cell populations apart that have one code and several marker strings: ``CODE (markers)``."""
+    """Name cell populations by their code and their markers, which tell those of one code apart."""
     codes, names = analyte.labels
     marks, strings = markers.labels
-    several = np.bincount(np.unique(codes * len(strings) + marks) // len(strings), minlength=len(names)) > 1
-    key = np.where(several[codes], codes * len(strings) + marks, codes * len(strings))
-    distinct, code = np.unique(key, return_inverse=True)
+    pairs, code = np.unique(codes * len(strings) + marks, return_inverse=True)
     entries = []
-    for pair in distinct.tolist():
+    for pair in pairs.tolist():
         name, string = names[pair // len(strings)], strings[pair % len(strings)]
-        entries.append(f"{name} ({string})" if several[pair // len(strings)] and string else name)
+        entries.append(f"{name} ({string})" if string else name)
     return Column(analyte.name, np.asarray(code, np.int64), tuple(entries))
 
 

@@ -75,7 +75,7 @@ def test_excluded_rows_keep_their_reasons():
     samples = sample_table(ck.read(table(ADNCA)))
     row = samples[samples["row"] == 6].iloc[0]
     assert (row["status"], row["value"]) == ("excluded", 99999.0)
-    assert row["reason"] == "excluded from analysis by NCAXFL: Haemolysed; Wrong tube"
+    assert row["reason"] == "excluded from analysis in the table: Haemolysed; Wrong tube"
 
 
 def test_a_reason_excludes_a_row_where_there_is_no_flag_and_not_against_one():
@@ -123,6 +123,17 @@ def test_without_a_name_of_the_doses_times_count_from_the_first():
     cohort = ck.read(table(ADNCA, ATPTREF=None))
     assert cohort.profile(0).time.tolist() == [0.0, 180.0, 672.0, 840.0]
     assert len(faults(cohort, "from_first_dose")) == 1
+
+
+def test_only_subjects_with_several_doses_are_counted_from_the_first():
+    frame = table(ADNCA, ATPTREF=None)
+    once = frame.iloc[[3, 5]].assign(USUBJID="P2", ARRLT=[180.05, 672.0])
+    cohort = ck.read(pd.concat([frame, once], ignore_index=True))
+    assert cohort.profile(0).time.tolist() == [0.0, 180.0, 672.0, 840.0]
+    assert np.isnan(cohort.profile(0).nominal_time).all()
+    assert cohort.subject == ("P1", "P2")
+    assert cohort.profile(1).time.tolist() == [180.05, 672.0]
+    assert cohort.profile(1).nominal_time.tolist() == [168.0, 672.0]
 
 
 def test_doses_without_a_name_are_told_apart_by_their_dates():

@@ -196,7 +196,7 @@ def test_the_limit_of_detection_is_never_the_limit_of_quantification():
 def test_cell_populations_of_one_code_are_told_apart_by_their_markers():
     cohort = ck.read(table(CP))
     assert cohort.source.dialect == "sdtm-cp"
-    assert cohort.analyte == ("TCELL (CAR+CD4+)", "TCELL (CAR+CD8+)", "BCELL")
+    assert cohort.analyte == ("TCELL (CAR+CD4+)", "TCELL (CAR+CD8+)", "BCELL (CD19+)")
     assert cohort.time.ravel().tolist() == [7.0, 7.0, 7.0]
     assert cohort.censored.ravel().tolist() == [0, 0, 1]
 

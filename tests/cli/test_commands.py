@@ -61,7 +61,7 @@ def test_nca_writes_its_files_and_the_hashes_are_theirs(cli: Callable, trial: Pa
     assert content["input"]["sha256"] == hashlib.sha256(trial.read_bytes()).hexdigest()
     assert content["rows"]["read"] == content["rows"]["used"] == 20
     assert (content["status"], content["seed"]) == ("done", None)
-    assert "CMAX" in done.out
+    assert "Cmax" in done.out
     assert "2 patients" in done.out
 
 

@@ -61,3 +61,23 @@ def test_a_panel_does_not_weigh_more_than_a_photograph_of_it(cli: Callable, tria
     panels = re.findall(r'<div class="panel".*?</svg>\s*</div>', page, flags=re.DOTALL)
     assert len(panels) == 6
     assert max(map(len, panels)) < 60_000
+
+
+def test_a_page_has_tables_of_patients_for_each_analyte_with_its_units(cli: Callable, tmp_path: Path) -> None:
+    path = tmp_path / "two.csv"
+    rows = [
+        f"A,{day},{value},{lloq},{unit},{analyte}"
+        for analyte, unit, lloq, values in (
+            ("qPCR", "copies/ug", 50, VALUES),
+            ("flow", "cells/uL", 1, (0, 12, 9, 4, 3, 2, 0)),
+        )
+        for day, value in zip(DAYS, values, strict=True)
+    ]
+    path.write_text("\n".join(["subject,time,value,lloq,unit,analyte", *rows]) + "\n")
+    page, _ = page_of(cli, path)
+    captions = re.findall(r"<caption>(.*?)</caption>", page)
+    assert captions[:2] == ["qPCR: peak and areas", "qPCR: last sample and terminal line"]
+    tables = re.findall(r"<caption>(?:qPCR|flow): peak.*?</table>", page, flags=re.DOTALL)
+    assert ["copies/<wbr>µg" in table for table in tables] == [True, False]
+    assert ["cells/<wbr>µL" in table for table in tables] == [False, True]
+    assert "Cmax qPCR (copies/µg)" in page

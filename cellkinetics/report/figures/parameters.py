@@ -64,10 +64,10 @@ def parameter_figure(
             values = [wide.loc[groups == name, parameter].to_numpy(float) for name in names]
             _draw_boxes(ax, values, [colours[name] for name in names], parameter.split("_")[0] not in LINEAR, random)
             ax.set_title((labels or {}).get(parameter, parameter), loc="left")
-            turned = sum(len(name) for name in names) > 26
+            turned = sum(len(name or "no group") for name in names) > 26
             ax.set_xticks(
                 range(len(names)),
-                [name or "all" for name in names],
+                [name or ("no group" if len(names) > 1 else "all") for name in names],
                 rotation=30 if turned else 0,
                 ha="right" if turned else "center",
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -26,10 +27,8 @@ _SHOWN = (
 )
 _PATIENT_TABLES = (
     ("Peak and areas", ("CMAX", "TMAX", "AUCLST", "AUCINT", "AUCIFO", "AUCPEO")),
-    (
-        "Last sample, terminal line and phases",
-        ("TLST", "CLST", "LAMZHL", "LAMZNPT", "R2ADJ", "EXPDT", "EXPFOLD", "ALPHAHL", "BETAHL"),
-    ),
+    ("Last sample and terminal line", ("TLST", "CLST", "LAMZHL", "LAMZNPT", "R2ADJ")),
+    ("Expansion and phases of decline", ("EXPDT", "EXPFOLD", "ALPHAHL", "BETAHL", "BREAKT")),
 )
 """Tables of patients, each as wide as a page: its caption and its parameters."""
 _BOXES = ("CMAX", "TMAX", "AUCINT", "AUCLST", "TLST", "LAMZHL")
@@ -84,11 +83,11 @@ def _unit(units: dict[tuple[str, str], str], series: str, column: str) -> str:
 
 def _boxes(wide: pd.DataFrame, nca: pd.DataFrame | None) -> list[Block]:
     blocks: list[Block] = []
-    names = box_parameters(wide)
-    if not names:
-        return blocks
     for i, ((analyte, specimen), part) in enumerate(wide.groupby(["analyte", "specimen"], sort=False)):
         series = series_name(str(analyte), str(specimen))
+        names = box_parameters(part)
+        if not names:
+            continue
         titles = box_titles(nca, series, names)
         blocks.append(
             Picture(
@@ -120,7 +119,9 @@ def summary_table(summary: pd.DataFrame) -> Table:
     """Return the summary by group in the three styles of labels; times have a median only."""
     known = set(summary["parameter"])
     wanted = [name for name in _SHOWN if name in known and name not in {"CLST", "LAMZNPT", "R2ADJ"}]
-    grouping = grouping_of(summary)
+    # Analyte and specimen stand with the parameter: as columns of their own they would be wider than a page.
+    grouping = [name for name in grouping_of(summary) if name not in {"analyte", "specimen"}]
+    several = len(summary[[name for name in ("analyte", "specimen") if name in summary]].drop_duplicates()) > 1
     columns = [
         Column("Parameter", numeric=False),
         *(Column(name.capitalize(), numeric=False) for name in grouping),
@@ -132,7 +133,8 @@ def summary_table(summary: pd.DataFrame) -> Table:
     rows = []
     last = ""
     for row in label_table(summary, wanted).to_dict("records"):
-        title = f"{row['parameter']} ({row['unit']})" if row["unit"] else str(row["parameter"])
+        series = series_name(str(row.get("analyte", "")), str(row.get("specimen", ""))) if several else ""
+        title = " ".join(filter(None, (str(row["parameter"]), series, f"({row['unit']})" if row["unit"] else "")))
         # A parameter is named once, above its groups.
         first, last = title != last, title
         rows.append(
@@ -150,6 +152,7 @@ def summary_table(summary: pd.DataFrame) -> Table:
         "n counts the patients with a value; †: how many of these values an acceptance rule flagged (they take part). "
         "A geometric mean is that of the values above zero; where there are others, its own n stands with it. "
         "All parameters and statistics stand in nca_summary.csv.",
+        sticky=False,
     )
 
 
@@ -163,12 +166,16 @@ def _patient_tables(wide: pd.DataFrame, nca: pd.DataFrame | None, units: dict[tu
     if len(wide) > MOST_PROFILES:
         notes.append(f"The first {MOST_PROFILES} of {len(wide):,} profiles are shown.")
     note = " ".join(filter(None, notes))
-    blocks: list[Block] = [
-        _patient_table(wide, names, flagged, units, caption, note if i == len(chosen) - 1 else "")
-        for i, (caption, names) in enumerate(chosen)
-    ]
+    tables: list[Table] = []
+    for (analyte, specimen), part in wide.head(MOST_PROFILES).groupby(["analyte", "specimen"], sort=False):
+        series = series_name(str(analyte), str(specimen))
+        for caption, names in chosen:
+            title = f"{series}: {caption[0].lower()}{caption[1:]}" if series else caption
+            tables.append(_patient_table(part, names, flagged, units, title))
+    if tables:
+        tables[-1] = replace(tables[-1], note=note)
     codes = [name for _, names in chosen for name in names]
-    return [*blocks, Folded("Names in these tables and their codes in the files", [_code_table(codes)])]
+    return [*tables, Folded("Names in these tables and their codes in the files", [_code_table(codes)])]
 
 
 def _code_table(names: Sequence[str]) -> Table:
@@ -189,23 +196,22 @@ def _patient_table(
     flagged: set[tuple[str, str, str, str, str]],
     units: dict[tuple[str, str], str],
     caption: str,
-    note: str,
 ) -> Table:
-    several = len(wide[["analyte", "specimen"]].drop_duplicates()) > 1
+    """Return the values of one analyte and specimen."""
     series = series_name(*(str(wide[name].iloc[0]) for name in ("analyte", "specimen")))
     keys = ["group"] if "group" in wide and wide["group"].any() else []
-    keys += [key for key in ("analyte", "occasion", "specimen") if key in wide and len(wide[key].unique()) > 1]
+    keys += ["occasion"] if "occasion" in wide and len(wide["occasion"].unique()) > 1 else []
     columns = [Column("Patient", numeric=False), *(Column(key.capitalize(), numeric=False) for key in keys)]
-    columns += [Column(printed_name(name), "" if several else _unit(units, series, name)) for name in names]
+    columns += [Column(printed_name(name), _unit(units, series, name)) for name in names]
     rows = []
-    for row in wide.head(MOST_PROFILES).to_dict("records"):
+    for row in wide.to_dict("records"):
         cells = [text_cell(row["subject"]), *(text_cell(row[key]) for key in keys)]
         for name in names:
             cell = number_cell(row[name])
             mark = (row["subject"], row["analyte"], str(row.get("occasion", "")), row["specimen"], name) in flagged
             cells.append(Cell(cell.text + " †", tone="warn") if mark and cell.text != "–" else cell)
         rows.append(cells)
-    return Table(columns, rows, caption=caption, note=note)
+    return Table(columns, rows, caption=caption)
 
 
 def _flagged(nca: pd.DataFrame | None) -> set[tuple[str, str, str, str, str]]:

@@ -76,6 +76,11 @@ def _monte_carlo(objective: dict[str, Any]) -> str:
     return f"Monte-Carlo SE {number(error, 2)}" if number(error) != "–" else str(objective.get("method", ""))
 
 
+def fit_parameters(fit: Mapping[str, Any]) -> list[str]:
+    """Return the names of the fit's parameters: a sentence that begins with one keeps it as it is."""
+    return [str(one.get("name", "")) for one in fit.get("parameters", [])]
+
+
 def parameter_table(table: pd.DataFrame) -> Table:
     """Return the population table, a row a parameter: estimate, SE, RSE, interval, IIV as CV %, shrinkage."""
     columns = [
@@ -105,7 +110,7 @@ def parameter_table(table: pd.DataFrame) -> Table:
                 *_precision(row),
                 _percent_cell(between.get("iiv_cv_percent"), float("inf")),
                 _percent_cell(between.get("shrinkage_percent"), SHRINKAGE_WARNING),
-                *([text_cell(sentence(row["reason"]))] if reasons else []),
+                *([text_cell(sentence(str(row["reason"]), [str(row["parameter"])]))] if reasons else []),
             ]
         )
     return Table(
@@ -164,7 +169,8 @@ def _interval(row: Mapping[Any, Any]) -> Cell:
 
 
 def _warnings(fit: Mapping[str, Any], table: pd.DataFrame) -> list[Block]:
-    items = [sentence(str(text)) for text in fit.get("warnings", [])]
+    names = fit_parameters(fit)
+    items = [sentence(str(text), names) for text in fit.get("warnings", [])]
     if not items and "rse_percent" in table:
         weak = [str(name) for name in table.loc[table["rse_percent"] > WEAK_RSE, "parameter"]]
         if weak:

@@ -12,7 +12,7 @@ from cellkinetics.report.blocks import Block, Facts, Notes, Section, Text
 from cellkinetics.report.figures.profiles import KEY
 from cellkinetics.report.results import Results
 from cellkinetics.report.sections.individual import fit_status
-from cellkinetics.report.sections.population import method_name
+from cellkinetics.report.sections.population import fit_parameters, method_name
 from cellkinetics.report.tables import plural, sentence, time_plural
 
 
@@ -130,5 +130,5 @@ def _warnings(results: Results) -> list[str]:
     fit = results.population
     if fit and not fit.get("converged"):
         items.append("The population fit did not converge: its numbers are not an optimum; see Population fit.")
-    items += [f"Population fit: {sentence(str(text))}" for text in fit.get("warnings", [])]
+    items += [f"Population fit: {sentence(str(text), fit_parameters(fit))}" for text in fit.get("warnings", [])]
     return items

@@ -97,7 +97,7 @@ def read_results(path: str | Path) -> Results:
     """Read whatever a results folder holds.
 
     Raises:
-        OutputError: if there is no such folder, or it holds none of our files.
+        OutputError: if there is no such folder, or it holds none of our files, or results of several files.
     """
     path = Path(path)
     if not path.is_dir():
@@ -106,12 +106,19 @@ def read_results(path: str | Path) -> Results:
     for name, needed in TABLES.items():
         file = path / f"{name}.csv"
         if not file.exists():
+            if file.with_suffix(".parquet").exists():
+                problems.append(f"{name}.parquet is not shown: a report is made of CSV tables (--format csv).")
             continue
         try:
             table = _read_table(file)
         except (OSError, ValueError) as error:
             problems.append(f"{file.name} cannot be read: {error}")
             continue
+        if "file" in table:
+            raise OutputError(
+                f"{path} holds results of several files, and a report is made of one: "
+                "analyse that file into a folder of its own"
+            )
         missing = [column for column in needed if column not in table]
         if missing:
             problems.append(f"{file.name} has no column {', '.join(missing)}, so it is left out.")

@@ -148,6 +148,15 @@ def test_several_files_have_the_names_that_tell_them_apart(cli: Callable, tmp_pa
     assert summary["file"].tolist() == ["x/study.csv", "y/study.csv"]
 
 
+def test_a_report_is_not_made_of_several_files_as_if_they_were_one(cli: Callable, tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", rows_of("P1"))
+    write(tmp_path / "b.csv", rows_of("P1"))
+    assert cli("nca", "a.csv", "b.csv", "--out", "out").code == 0
+    told = cli("report", "out")
+    assert told.code == 2
+    assert "several files" in told.err
+
+
 def test_a_batch_of_nothing_but_bad_files_says_why(cli: Callable, tmp_path: Path) -> None:
     folder = tmp_path / "studies"
     folder.mkdir()

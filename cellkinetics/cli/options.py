@@ -129,7 +129,8 @@ Tau = Annotated[
 SteadyState = Annotated[
     str | None,
     typer.Option(
-        help="Profiles with a dosing interval that are at steady state: auto (not the first of several occasions), "
+        help="Profiles with a dosing interval that are at steady state: auto (not the first of several occasions, "
+        "nor those that start below quantification), "
         "all or none. [default: auto]",
         rich_help_panel=RULES,
     ),

@@ -181,7 +181,7 @@ def arrange(samples: Samples, options: NCAOptions) -> Curve:
 
     counts = (role == Role.QUANTIFIED) | (role == Role.SUBSTITUTED)
     t, c, used, measured, over = _pack(key, level, counts, quantified, above & quantified)
-    tau, steady = _dosing_interval(samples, options)
+    tau, steady = _dosing_interval(samples, options, (key[0] == 0) & blq[0])
     t[0], c[0], used[0] = _time_zero(t, c, used, n_samples, options)
     if steady.any() and options.time_zero_rule == "minimum":
         _fall_to_minimum(t, c, used, over, tau, np.flatnonzero(steady & used[0]))
@@ -297,14 +297,19 @@ def _time_zero(
     return np.where(impute, 0.0, -np.inf), np.where(impute, start, 0.0), impute
 
 
-def _dosing_interval(samples: Samples, options: NCAOptions) -> tuple[FloatArray, BoolArray]:
-    """Return the end of each dosing interval, +inf where there is none, and which profiles are at steady state."""
+def _dosing_interval(samples: Samples, options: NCAOptions, from_nothing: BoolArray) -> tuple[FloatArray, BoolArray]:
+    """Return the end of each dosing interval, +inf where there is none, and which profiles are at steady state.
+
+    Where a sample at time zero is below quantification nothing is left of earlier doses (``from_nothing``).
+    """
     n = len(samples)
     if options.route == "cells":
         return np.full(n, np.inf), np.zeros(n, bool)
     given = samples.tau if options.tau is None else np.full(n, options.tau)
     known = np.isfinite(given) & (given > 0)
-    steady = {"all": known, "auto": known & ~samples.first, "none": np.zeros(n, bool)}[options.steady_state]
+    steady = {"all": known, "auto": known & ~samples.first & ~from_nothing, "none": np.zeros(n, bool)}[
+        options.steady_state
+    ]
     return np.where(known, given, np.inf), steady
 
 

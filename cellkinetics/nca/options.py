@@ -177,7 +177,8 @@ class NCAOptions(_Settings):
             it is taken off every mean time. 0 is a bolus that takes its time zero as an infusion does.
         tau: dosing interval of every profile, instead of that in the data; it has no meaning for ``cells``.
         steady_state: which profiles with a dosing interval are at steady state: ``auto`` (all, except the
-            first of several occasions, which is taken for the first dose), ``all`` or ``none``.
+            first of several occasions, which is taken for the first dose, and those whose sample at time zero
+            is below quantification), ``all`` or ``none``.
         dose: of every profile, instead of the dose in the data; 0 is none.
         dose_unit: its unit, a label.
         time_zero: what stands at time zero where no sample does: ``zero``, ``none`` (nothing),

@@ -278,6 +278,16 @@ def test_the_first_of_several_occasions_is_taken_for_the_first_dose() -> None:
     assert single["VSSO"] == pytest.approx(10.0, rel=1e-12)
 
 
+def test_a_profile_that_starts_below_quantification_is_not_at_steady_state() -> None:
+    hours, levels = [0.0, 2.0, 4.0, 8.0, 12.0], [0.0, 8.0, 4.0, 1.0, 0.25]
+    cohort = Cohort.from_arrays([hours], [levels], dose=[100.0], tau=[12.0])
+    free = {"acceptance": {"r2adj_min": None, "span_min": None, "extrapolated_max": None}}
+    assert reasons(analyse(cohort, "CLFO,CLFTAU", **free)) == {"CLFO": "", "CLFTAU": ""}
+    assert reasons(analyse(cohort, "CLFO,CLFTAU", steady_state="all", **free))["CLFO"] == "at_steady_state"
+    single = analyse(cohort, "MRTEVIFO,AUMCIFO,AUCIFO", **free).wide.iloc[0]
+    assert single["MRTEVIFO"] == pytest.approx(single["AUMCIFO"] / single["AUCIFO"], rel=1e-15)
+
+
 def test_occasions_named_by_numbers_are_ordered_by_them() -> None:
     cohort = repeated()
     turned = replace(cohort.take([1, 0]), occasion=("15", "1"))

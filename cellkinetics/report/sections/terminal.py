@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from cellkinetics.data.cohort import series_name
 from cellkinetics.report.blocks import Block, Folded, Panels
 from cellkinetics.report.figures.areas import Areas, area_figure, area_handles
-from cellkinetics.report.figures.profiles import KEY, panel_title
+from cellkinetics.report.figures.profiles import KEY, Profiles, panel_title
 from cellkinetics.report.figures.style import svg_text
 from cellkinetics.report.figures.terminal import TerminalLines, terminal_figure, terminal_handles
 from cellkinetics.report.results import Results
@@ -24,7 +23,7 @@ def terminal_lines(results: Results) -> dict[str, TerminalLines]:
     if points is None or nca is None or not {"LAMZ", "LAMZICPT"} <= set(nca["parameter"]):
         return {}
     return {
-        series: TerminalLines(profiles, _of(points, series), _of(nca, series))
+        series: TerminalLines(profiles, _of(points, profiles), _of(nca, profiles))
         for series, profiles in profiles_by_series(results).items()
     }
 
@@ -35,7 +34,7 @@ def areas(results: Results) -> dict[str, Areas]:
     if intervals is None:
         return {}
     found = {
-        series: Areas(profiles, _of(intervals, series)) for series, profiles in profiles_by_series(results).items()
+        series: Areas(profiles, _of(intervals, profiles)) for series, profiles in profiles_by_series(results).items()
     }
     return {series: one for series, one in found.items() if len(one.intervals)}
 
@@ -75,10 +74,11 @@ def area_blocks(results: Results) -> Iterator[Block]:
         yield Folded(title, [Panels(legend_marks(area_handles(one)), panels, caption)])
 
 
-def _of(table: pd.DataFrame, series: str) -> pd.DataFrame:
+def _of(table: pd.DataFrame, profiles: Profiles) -> pd.DataFrame:
+    """Return the rows of the analyte and specimen of some profiles."""
     table = table.assign(**{name: "" for name in KEY if name not in table})
-    here = [series_name(str(a), str(m)) == series for a, m in zip(table["analyte"], table["specimen"], strict=True)]
-    return table[here]
+    analyte, specimen = profiles.samples[["analyte", "specimen"]].iloc[0]
+    return table[(table["analyte"] == analyte) & (table["specimen"] == specimen)]
 
 
 def _name(drawn: TerminalLines | Areas, key: tuple[str, str, str, str]) -> str:

@@ -34,6 +34,8 @@ def is_batch(given: Mapping[str, Any]) -> bool:
     """
     from cellkinetics.batch.blocks import is_large
     from cellkinetics.batch.folder import WorkFolder
+    from cellkinetics.cli.reading import reading_options
+    from cellkinetics.errors import CellKineticsError
 
     paths = given["data"]
     if len(paths) > 1 or paths[0].is_dir() or given["table_format"] != "csv" or given["resume"]:
@@ -42,7 +44,13 @@ def is_batch(given: Mapping[str, Any]) -> bool:
         return True
     if WorkFolder(given["out"]).planned is not None:
         return True
-    return not given["cdisc"] and is_large(paths[0], given["piece_rows"], given)
+    if given["cdisc"]:
+        return False
+    names = ("dialect", "mapping", "lloq", "duplicates", "negative", "time_unit", "value_unit")
+    try:
+        return is_large(paths[0], given["piece_rows"], reading_options(*(given[name] for name in names)))
+    except CellKineticsError:
+        return False  # what is wrong is said, and recorded, where the table is read
 
 
 def nca_batch(given: Mapping[str, Any], planned: Sequence[str]) -> None:

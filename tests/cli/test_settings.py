@@ -96,7 +96,7 @@ def test_a_settings_file_that_is_not_there_is_named(cli: Callable, trial: Path) 
         (["--route", "oral"], "route"),
         (["--map", "subject"], "ROLE=COLUMN"),
         (["--map", "subject=PATIENT", "--map", "subject=group"], "twice"),
-        (["--map", "subject=PATIENT", "--parameters", "CMIN"], "CMIN"),
+        (["--map", "subject=PATIENT", "--parameters", "CNONE"], "CNONE"),
         (["--map", "subject=PATIENT", "--by", "arm"], "arm"),
         (["--dialect", "excel"], "dialect"),
         (["--lloq", "-5"], "LLOQ"),

@@ -34,7 +34,8 @@ def write_results(folder: Path, *, subjects: int = 5) -> Path:
             samples.append(
                 {
                     "subject": name, "analyte": "", "occasion": "", "specimen": "", "group": group, "row": row,
-                    "time": time, "nominal_time": time, "value": 50.0 if blq else value, "censored": int(blq), "lloq": 50.0,
+                    "time": time, "nominal_time": time, "value": 50.0 if blq else value,
+                    "censored": int(blq), "lloq": 50.0,
                     "uloq": None, "status": "used" if used else "excluded",
                     "reason": "" if used else "the value is not a number",
                 }
@@ -53,7 +54,8 @@ def write_results(folder: Path, *, subjects: int = 5) -> Path:
                     "unit": "day", "status": "flagged", "reason_code": "span_short",
                     "reason": "the points span fewer than 2 half-lives"})  # fmt: skip
         wide.append({**key, "occasion": "", "specimen": "", "group": group, "CMAX": values.max(),
-                     "TMAX": DAYS[values.argmax()], "AUCINT_0_28": None if missing else cmax * 9, "LAMZHL": 40.0 + k})  # fmt: skip
+                     "TMAX": DAYS[values.argmax()], "AUCINT_0_28": None if missing else cmax * 9,
+                     "LAMZHL": 40.0 + k})  # fmt: skip
         status = "failed" if k == 3 else "ok"
         for parameter, unit, value in zip(NAMES, UNITS, (cmax, tmax, 1000.0, 0.16, 0.01, 0.003), strict=True):
             weak = parameter == "beta" and k == 2
@@ -61,7 +63,8 @@ def write_results(folder: Path, *, subjects: int = 5) -> Path:
             individual.append(
                 {
                     "subject": name, "analyte": "", "occasion": "", "specimen": "", "model": "ecp",
-                    "parameter": parameter, "estimate": None if failed else value, "se": None if failed or weak else value / 5,
+                    "parameter": parameter, "estimate": None if failed else value,
+                    "se": None if failed or weak else value / 5,
                     "rse_percent": None if failed or weak else 20.0, "ci_low": None if failed or weak else value * 0.6,
                     "ci_high": None if failed or weak else value * 1.4, "unit": unit,
                     "status": "failed" if failed else ("not_identifiable" if weak else "ok"),

@@ -242,6 +242,7 @@ def _draw_curve(ax: Axes, table: pd.DataFrame | None, column: str, colour: str, 
 
 
 def draw_samples(ax: Axes, rows: pd.DataFrame, floor: float) -> None:
+    """Draw samples by what they are: quantified, below quantification at their LLOQ, or excluded."""
     excluded = rows["status"] == "excluded"
     blq = (rows["censored"] == 1) & ~excluded
     seen = ~blq & ~excluded

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,12 +15,12 @@ class Drawable:
     names is where the two meet, when a figure is asked for.
     """
 
-    def plot(self, *, subject: str | None = None, analyte: str | None = None) -> Figure:
-        """Return the figure that belongs to this result; see `cellkinetics.plot` for what it shows.
+    def plot(self, kind: str | None = None, **options: Any) -> Figure:
+        """Return a figure of this result; see `cellkinetics.plot` for the kinds and options.
 
         Args:
-            subject: draw this subject's first profile alone.
-            analyte: of several, the one to draw; by default the first.
+            kind: which figure; by default the one that belongs to the result.
+            options: ``subject``, ``analyte``, ``specimen`` and others of `cellkinetics.plot`.
 
         Example:
             >>> from cellkinetics import Cohort
@@ -30,5 +30,5 @@ class Drawable:
         """
         from cellkinetics import plot
 
-        figure: Figure = plot(self, subject=subject, analyte=analyte)
+        figure: Figure = plot(self, kind=kind, **options)
         return figure

@@ -1,4 +1,4 @@
-"""Units are labels that travel with numbers; they are composed, never converted."""
+"""Units are labels that travel with numbers; they are composed. Only times are converted, where that is asked for."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ TIME_UNITS = {
 }
 """Ways to write a unit of time, in lower case, and what they mean."""
 
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
+
 UnitKind = str
 """A kind that `unit_label` knows."""
 
@@ -33,6 +35,16 @@ def is_day(unit: str) -> bool:
         (True, False)
     """
     return TIME_UNITS.get(unit.strip().lower()) == "day"
+
+
+def seconds_in(unit: str) -> int | None:
+    """Return the seconds of a unit of time; None for one without a fixed length (month, year), or none at all.
+
+    Example:
+        >>> seconds_in("HOURS"), seconds_in("d"), seconds_in("month")
+        (3600, 86400, None)
+    """
+    return _SECONDS.get(TIME_UNITS.get(unit.strip().lower(), ""))
 
 
 def unit_label(

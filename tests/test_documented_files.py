@@ -34,8 +34,9 @@ def test_columns_of_what_was_read_are_documented(trial: ck.Cohort) -> None:
 def test_columns_of_the_noncompartmental_tables_are_documented(trial: ck.Cohort) -> None:
     result = ck.noncompartmental(trial)
     assert documented("nca.csv") == list(result.table.columns)
+    assert documented("nca_intervals.csv") == list(result.intervals.columns)
     assert documented("nca_points.csv") == list(result.points.columns)
-    assert ["analyte", *documented("nca_summary.csv")] == [
+    assert ["analyte", "specimen", *documented("nca_summary.csv")] == [
         name for name in result.summary(by="group").columns if name != "group"
     ]
     wide = documented("nca_wide.csv")

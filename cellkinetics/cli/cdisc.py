@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cellkinetics.errors import SettingsError
@@ -19,17 +19,21 @@ class Submission(NamedTuple):
     specimen: str | None
 
 
-def cdisc_options(given: Mapping[str, Any]) -> Submission | None:
+def cdisc_options(given: Mapping[str, Any], *, only: Sequence[str] = ("study", "specimen")) -> Submission | None:
     """Return what is asked for, or None without ``--cdisc``; nothing has been computed yet.
 
+    Args:
+        given: the resolved options of the command, by name.
+        only: options that serve nothing else in the command.
+
     Raises:
-        SettingsError: if the writer of XPT files is not installed, or ``--study`` or ``--specimen``
-            stands without ``--cdisc``.
+        SettingsError: if the writer of XPT files is not installed, or one of ``only`` stands without
+            ``--cdisc``.
     """
     from cellkinetics.report.cdisc.xpt import require_writer
 
     if not given["cdisc"]:
-        for name in ("study", "specimen"):
+        for name in only:
             if given[name] is not None:
                 raise SettingsError(f"--{name} goes into the CDISC files only; add --cdisc, or leave it out")
         return None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from cellkinetics.batch import PIECE_ROWS
 from cellkinetics.cli import options as o
 from cellkinetics.report.cdisc.files import CDISC_FILES
 
@@ -24,12 +25,15 @@ RULES = (
     "blq",
     "route",
     "infusion_duration",
+    "tau",
+    "steady_state",
     "dose",
     "dose_unit",
     "time",
     "time_zero",
     "tmax_tie",
     "window_end",
+    "lambda_z_method",
     "lambda_z_min_points",
     "lambda_z_max_points",
     "lambda_z_not_before",
@@ -42,12 +46,13 @@ RULES = (
 """Options of the command that are fields of `NCAOptions`."""
 
 FILES = ("nca.csv", "nca_wide.csv", "nca_summary.csv", "nca_points.csv")
-PLANNED = (*FILES, *CDISC_FILES)  # without --cdisc too, so that no old ones stay beside new results
+INTERVALS = "nca_intervals.csv"
+PLANNED = (*FILES, INTERVALS, *CDISC_FILES)  # those not asked for too, so that no old ones stay beside new results
 
 
 def nca(
     ctx: typer.Context,
-    data: o.Data,
+    data: o.DataFiles,
     out: o.Out = o.DEFAULT_OUT,
     windows: o.Windows = None,
     days: o.Days = None,
@@ -55,13 +60,16 @@ def nca(
     auc_method: o.AUCMethod = "linear-up-log-down",
     blq: o.BLQ = "default",
     route: o.Route = "cells",
-    infusion_duration: o.InfusionDuration = 0.0,
+    infusion_duration: o.InfusionDuration = None,
+    tau: o.Tau = None,
+    steady_state: o.SteadyState = None,
     dose: o.Dose = None,
     dose_unit: o.DoseUnit = None,
     time: o.Time = None,
     time_zero: o.TimeZero = None,
     tmax_tie: o.TmaxTie = None,
     window_end: o.WindowEnd = None,
+    lambda_z_method: o.LambdaZMethod = None,
     lambda_z_min_points: o.LambdaZMinPoints = None,
     lambda_z_max_points: o.LambdaZMaxPoints = None,
     lambda_z_not_before: o.LambdaZNotBefore = None,
@@ -81,30 +89,46 @@ def nca(
     negative: o.Negative = "error",
     time_unit: o.TimeUnit = None,
     value_unit: o.ValueUnit = None,
+    intervals: o.Intervals = False,
     cdisc: o.CDISC = False,
     study: o.Study = None,
     specimen: o.Specimen = None,
+    table_format: o.TableFormat = "csv",
+    jobs: o.Jobs = 1,
+    resume: o.Resume = False,
+    engine: o.Engine = "processes",
+    scheduler: o.Scheduler = None,
+    piece_rows: o.PieceRows = PIECE_ROWS,
     settings: o.Settings = None,
     force: o.Force = False,
     quiet: o.Quiet = False,
 ) -> None:
     """Noncompartmental analysis of every profile: Cmax, Tmax, AUC, half-life and more, with reasons.
 
+    Many files, or one with millions of rows, are analysed piece by piece, and can be resumed.
+
     Example: cellkinetics nca trial.csv --windows 0-28,0-84 --out results/trial
+
+    Example: cellkinetics nca studies/ --jobs 4 --resume --out results/studies
     """
+    from cellkinetics.cli.batch import is_batch, nca_batch
     from cellkinetics.cli.cdisc import cdisc_options
     from cellkinetics.cli.reading import read_input, reading_options, tell_files
     from cellkinetics.cli.session import Session
 
-    with Session("nca", ctx.params, data=data, out=out, planned=PLANNED, force=force, quiet=quiet) as session:
+    if is_batch(ctx.params):
+        nca_batch(ctx.params, PLANNED)
+        return
+    options = {**ctx.params, "data": data[0]}
+    with Session("nca", options, data=data, out=out, planned=PLANNED, force=force, quiet=quiet) as session:
         rules = nca_options(ctx.params)
         check_parameters(parameters, rules)
         grouping = parse_grouping(by)
         asked = cdisc_options(ctx.params)
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
-        cohort = read_input(session, data, given, lambda cohort: check_grouping(cohort, grouping))
+        cohort = read_input(session, data[0], given, lambda cohort: check_grouping(cohort, grouping))
         with session.stage("nca"):
-            write_nca(session, cohort, rules, parameters, grouping, asked)
+            write_nca(session, cohort, rules, parameters, grouping, asked, intervals=intervals)
         tell_files(session)
 
 
@@ -170,13 +194,16 @@ def write_nca(
     parameters: str,
     grouping: Sequence[str],
     asked: Submission | None = None,
+    *,
+    intervals: bool = False,
 ) -> None:
-    """Analyse a cohort, write the tables (and the CDISC files asked for), and show a summary.
+    """Analyse a cohort, write the tables (and the intervals and CDISC files asked for), and show a summary.
 
     Raises:
         OutputError: for what the CDISC files cannot hold; the tables stand all the same.
     """
     from cellkinetics.cli.cdisc import cdisc_content
+    from cellkinetics.cli.labels import show_labels
     from cellkinetics.nca.engine import noncompartmental
 
     session.manifest.options = {**session.manifest.options, "nca_options": rules.model_dump(mode="json")}
@@ -187,52 +214,12 @@ def write_nca(
     summary = result.summary(by=grouping)
     # Every table is made before the first is written: a folder holds all of them or none.
     tables = dict(zip(FILES, (result.table, result.wide, summary, result.points), strict=True))
+    if intervals:
+        tables[INTERVALS] = result.intervals
     for name, table in tables.items():
         session.folder.write_table(name, table)
     if asked is not None:
         for name, data in cdisc_content(result, asked, session.screen).items():
             session.folder.write_bytes(name, data)
-    _show(session, summary, grouping)
+    show_labels(session.screen, summary)
     session.screen.say(f"nca: {result.status}")
-
-
-def _show(session: Session, summary: Any, names: Sequence[str]) -> None:
-    from cellkinetics.nca.column import Key
-    from cellkinetics.report.tables import MISSING, number, percent, unit_text, window_text
-
-    several = len(summary["analyte"].unique()) > 1
-    groups = [name for name in names if (summary[name].astype(str) != "").any()]
-    first_window = summary.loc[summary["parameter"] == "AUCINT", "interval_end"].min()
-    rows = []
-    for row in summary.to_dict("records"):
-        if row["parameter"] not in {"CMAX", "TMAX", "LAMZHL"} and not (
-            row["parameter"] == "AUCINT" and row["interval_end"] == first_window
-        ):
-            continue
-        name = row["parameter"]
-        if name == "AUCINT":
-            name = window_text(Key(name, row["interval_start"], row["interval_end"]).column)
-        mean, spread = row["geometric_mean"], row["geometric_cv_percent"]
-        rows.append(
-            [
-                name,
-                *([row["analyte"]] if several else []),
-                *(str(row[group]) for group in groups),
-                number(row["n"]),
-                number(row["n_flagged"]) if row["n_flagged"] else "",
-                "" if name == "TMAX" or mean != mean else f"{number(mean)} ({percent(spread)})",
-                f"{number(row['median'])} [{number(row['min'])}; {number(row['max'])}]" if row["n"] else MISSING,
-                unit_text(row["unit"]),
-            ]
-        )
-    columns = [
-        "parameter",
-        *(["analyte"] if several else []),
-        *groups,
-        "n",
-        "flagged",
-        "geometric mean (CV)",
-        "median [min; max]",
-        "unit",
-    ]
-    session.screen.table("Noncompartmental analysis", columns, rows[:40], left=1 + several + len(groups))

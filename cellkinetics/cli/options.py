@@ -13,6 +13,7 @@ READING = "Reading"
 ANALYSIS = "Analysis"
 RULES = "Rules of NCA"
 OUTPUT = "Output"
+BATCH = "Many files, large files"
 
 Data = Annotated[
     Path,
@@ -26,8 +27,23 @@ Data = Annotated[
     ),
 ]
 
+DataFiles = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Table of samples, one row a sample: CSV, Excel or Parquet. Several tables, or a folder of them.",
+        exists=True,
+        readable=True,
+        metavar="DATA...",
+        show_default=False,
+    ),
+]
+
 Dialect = Annotated[
-    str, typer.Option(help="How columns are named: auto, plain, nonmem or monolix.", rich_help_panel=READING)
+    str,
+    typer.Option(
+        help="How columns are named: auto, plain, nonmem, monolix, sdtm-pc, sdtm-cp, adnca or adppk.",
+        rich_help_panel=READING,
+    ),
 ]
 Map = Annotated[
     list[str] | None,
@@ -93,13 +109,31 @@ BLQ = Annotated[
     typer.Option(
         "--blq",
         help="Samples below quantification in NCA: default, pknca, winnonlin, zero, drop, lloq, half-lloq, "
-        "or qpnca-1 to qpnca-4.",
+        "or qpnca-1 to qpnca-4; or rules by place, such as before=zero,between=drop,first_after=lloq/2,later=drop.",
         rich_help_panel=ANALYSIS,
     ),
 ]
 Route = Annotated[str, typer.Option(help="Route: cells, bolus, infusion or extravascular.", rich_help_panel=ANALYSIS)]
 InfusionDuration = Annotated[
-    float, typer.Option(help="Duration of the infusion, for the route infusion.", rich_help_panel=ANALYSIS)
+    float | None,
+    typer.Option(
+        help="Duration of every infusion, instead of the data's; for the route infusion.", rich_help_panel=ANALYSIS
+    ),
+]
+Tau = Annotated[
+    float | None,
+    typer.Option(
+        help="Dosing interval of every patient, instead of the data's; for the group drug.", rich_help_panel=ANALYSIS
+    ),
+]
+SteadyState = Annotated[
+    str | None,
+    typer.Option(
+        help="Profiles with a dosing interval that are at steady state: auto (not the first of several occasions, "
+        "nor those that start below quantification), "
+        "all or none. [default: auto]",
+        rich_help_panel=RULES,
+    ),
 ]
 Dose = Annotated[
     float | None,
@@ -116,7 +150,8 @@ Time = Annotated[
 TimeZero = Annotated[
     str | None,
     typer.Option(
-        help="What stands at a missing time zero: auto, zero, none, first or c0. [default: auto]", rich_help_panel=RULES
+        help="What stands at a missing time zero: auto, zero, none, first, c0 or minimum. [default: auto]",
+        rich_help_panel=RULES,
     ),
 ]
 TmaxTie = Annotated[
@@ -130,6 +165,15 @@ WindowEnd = Annotated[
     str | None,
     typer.Option(
         help="A window that ends after the last sample: observed, predicted, zero or missing. [default: observed]",
+        rich_help_panel=RULES,
+    ),
+]
+LambdaZMethod = Annotated[
+    str | None,
+    typer.Option(
+        "--lambda-z-method",
+        help="Terminal line: best-fit (quantified samples), or tobit (with those below quantification as censored). "
+        "[default: best-fit]",
         rich_help_panel=RULES,
     ),
 ]
@@ -205,7 +249,7 @@ Accept = Annotated[
 Slopes = Annotated[
     Path | None,
     typer.Option(
-        help="Table of terminal lines by hand: subject, analyte, occasion, first, last, exclude, reason.",
+        help="Table of terminal lines by hand: subject, analyte, occasion, specimen, first, last, exclude, reason.",
         metavar="FILE.csv",
         rich_help_panel=RULES,
     ),
@@ -213,8 +257,8 @@ Slopes = Annotated[
 Parameters = Annotated[
     str,
     typer.Option(
-        help="Parameters of NCA: core, cellular, drug, all, or codes.",
-        metavar="core|cellular|drug|all|NAME,...",
+        help="Parameters of NCA: core, terminal, cellular, drug, all, or codes.",
+        metavar="core|terminal|cellular|drug|all|NAME,...",
         rich_help_panel=ANALYSIS,
     ),
 ]
@@ -224,6 +268,14 @@ By = Annotated[
         help="Columns that the NCA summary is made by; none for all patients together.",
         metavar="COLUMN,...",
         rich_help_panel=ANALYSIS,
+    ),
+]
+Intervals = Annotated[
+    bool,
+    typer.Option(
+        "--intervals",
+        help="Write nca_intervals.csv too: every interval that was integrated, its rule and its area.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 CDISC = Annotated[
@@ -243,9 +295,14 @@ Study = Annotated[
 Specimen = Annotated[
     str | None,
     typer.Option(
-        help="PPSPEC of the CDISC files where the data have no column specimen; else BLOOD.",
+        help="PPSPEC of the CDISC files where the data do not say the specimen; else BLOOD. "
+        "Of `run`, also the specimen of the population fit where the data have several.",
         rich_help_panel=OUTPUT,
     ),
+]
+PooledSpecimen = Annotated[
+    str | None,
+    typer.Option("--specimen", help="Specimen to fit, if the data have several.", rich_help_panel=ANALYSIS),
 ]
 ModelName = Annotated[
     str, typer.Option("--model", help="Kinetic model; see `cellkinetics models`.", rich_help_panel=ANALYSIS)
@@ -281,6 +338,39 @@ FitSeed = Annotated[
     ),
 ]
 
+TableFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="Format of the tables that have rows for each profile: csv, or parquet (needs pyarrow).",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Jobs = Annotated[int, typer.Option(min=1, help="Processes that work at the same time.", rich_help_panel=BATCH)]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume", help="Go on where an interrupted batch stopped; begin where none did.", rich_help_panel=BATCH
+    ),
+]
+Engine = Annotated[
+    str, typer.Option(help="Where the work is done: processes, or dask (a cluster).", rich_help_panel=BATCH)
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of the Dask scheduler, for --engine dask.", metavar="tcp://HOST:PORT", rich_help_panel=BATCH
+    ),
+]
+PieceRows = Annotated[
+    int,
+    typer.Option(
+        "--piece-rows",
+        min=1,
+        help="Rows above which a table is cut, and a process takes so many at a time.",
+        rich_help_panel=BATCH,
+    ),
+]
 Out = Annotated[
     Path, typer.Option("--out", "-o", help="Folder for the results.", rich_help_panel=OUTPUT, file_okay=True)
 ]

@@ -26,6 +26,7 @@ def pool(
     method: o.Method = "importance",
     fix: o.Fix = None,
     analyte: o.Analyte = None,
+    specimen: o.PooledSpecimen = None,
     seed: o.Seed = 0,
     dialect: o.Dialect = "auto",
     mapping: o.Map = None,
@@ -51,8 +52,8 @@ def pool(
         check_model(model, fixed)
         check_method(method)
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
-        read = read_input(session, data, given, lambda cohort: one_analyte(cohort, analyte))
-        cohort = one_analyte(read, analyte)
+        read = read_input(session, data, given, lambda cohort: one_series(cohort, analyte, specimen))
+        cohort = one_series(read, analyte, specimen)
         with session.stage("pool"):
             write_population(session, cohort, model, method, seed, fixed)
         tell_files(session)
@@ -85,31 +86,35 @@ def check_method(method: str) -> None:
         raise SettingsError(f"--method {method} does not exist; choose one of {', '.join(get_args(Method))}")
 
 
-def one_analyte(cohort: Cohort, analyte: str | None) -> Cohort:
-    """Return the profiles of the analyte that a population fit takes.
+def one_series(cohort: Cohort, analyte: str | None, specimen: str | None) -> Cohort:
+    """Return the profiles of the analyte and specimen that a population fit takes.
 
     Raises:
-        SettingsError: if the data do not have it, or have several and none is named.
+        SettingsError: if the data do not have them, or have several and none is named.
     """
-    known = cohort.analytes
-    if analyte is None:
-        if len(known) > 1:
-            raise SettingsError(
-                f"the data hold {len(known)} analytes ({', '.join(known)}), and a population fit takes one; "
-                "name it with --analyte"
-            )
-        return cohort
-    if analyte not in known:
-        raise SettingsError(
-            f"--analyte {analyte}: the data have {', '.join(filter(None, known)) or 'no column that names analytes'}"
-        )
-    return cohort.select(analyte=analyte)
+    if is_named(cohort.analytes, "analyte", analyte):
+        cohort = cohort.select(analyte=analyte)
+    if is_named(cohort.specimens, "specimen", specimen):
+        cohort = cohort.select(specimen=specimen)
+    return cohort
+
+
+def is_named(known: Sequence[str], what: str, wanted: str | None) -> bool:
+    """Tell whether one is named; refuse an unknown one, and the choice among several without a name."""
+    if wanted is None and len(known) > 1:
+        shown = ", ".join(name or "one without a name" for name in known)
+        message = f"the data hold {len(known)} {what}s ({shown}), and a population fit takes one"
+        raise SettingsError(f"{message}; name it with --{what}")
+    if wanted is not None and wanted not in known:
+        shown = ", ".join(filter(None, known)) or f"no column that names {what}s"
+        raise SettingsError(f"--{what} {wanted}: the data have {shown}")
+    return wanted is not None
 
 
 def write_population(
     session: Session, cohort: Cohort, model: str, method: str, seed: int, fix: Mapping[str, float]
 ) -> None:
-    """Fit the population of one analyte, write its files, and show its parameters."""
+    """Fit the population of one analyte and specimen, write its files, and show its parameters."""
     from cellkinetics.fitting.pooled.estimation import pool as pool_all
 
     given: Any = method
@@ -123,7 +128,7 @@ def write_population(
 
 
 def _show(session: Session, result: Any) -> None:
-    from cellkinetics.report.tables import number, percent, unit_text
+    from cellkinetics.printing import number, percent, unit_text
 
     rows = [
         [

@@ -11,6 +11,7 @@ from cellkinetics.cli.pairs import parse_pairs
 if TYPE_CHECKING:
     from cellkinetics.cli.session import Session
     from cellkinetics.data.cohort import Cohort
+    from cellkinetics.errors import Fault
 
 MOST_FAULTS = 10
 
@@ -45,16 +46,24 @@ def read_input(
     session: Session, path: Path, options: dict[str, Any], check: Callable[[Cohort], object] | None = None
 ) -> Cohort:
     """Read the input and tell what was read, what was left out, and the first faults; see `Session.read`."""
+    cohort = session.read(path, check, **options)
+    tell_reading(session, [(str(fault), fault) for fault in cohort.faults])
+    return cohort
+
+
+def tell_reading(session: Session, faults: Sequence[tuple[str, Fault]]) -> None:
+    """Tell what was read, what was left out, and the first faults, each in words."""
     from cellkinetics.report.tables import plural
 
-    cohort = session.read(path, check, **options)
     rows, found = session.manifest.rows, session.manifest.cohort
     screen = session.screen
     excluded = f"{plural(rows['excluded'], 'row')} left out" if rows["excluded"] else "no row left out"
-    screen.say(
-        f"{cohort.source.name}: {plural(found['subjects'], 'patient')}, {plural(found['profiles'], 'profile')}, "
-        f"{plural(found['samples'], 'sample')} ({found['below_quantification']} below quantification), {excluded}"
-    )
+    if found:
+        screen.say(
+            f"{session.manifest.input['name']}: {plural(found['subjects'], 'patient')}, "
+            f"{plural(found['profiles'], 'profile')}, {plural(found['samples'], 'sample')} "
+            f"({found['below_quantification']} below quantification), {excluded}"
+        )
     for reason in rows["reasons"][:MOST_FAULTS]:
         count = plural(reason["rows"], "row")
         if reason["profiles"]:
@@ -63,17 +72,16 @@ def read_input(
     if len(rows["reasons"]) > MOST_FAULTS:
         more = plural(len(rows["reasons"]) - MOST_FAULTS, "more reason", "more reasons")
         screen.say(f"  and {more}; all stand in samples.csv")
-    faults = [fault for fault in cohort.faults if fault.effect != "note"]
-    notes = len(cohort.faults) - len(faults)
-    for fault in faults[:MOST_FAULTS]:
-        screen.fault(str(fault))
-    if len(faults) > MOST_FAULTS:
-        more = plural(len(faults) - MOST_FAULTS, "more fault", "more faults")
+    errors = [text for text, fault in faults if fault.effect != "note"]
+    notes = len(faults) - len(errors)
+    for text in errors[:MOST_FAULTS]:
+        screen.fault(text)
+    if len(errors) > MOST_FAULTS:
+        more = plural(len(errors) - MOST_FAULTS, "more fault", "more faults")
         screen.fault(f"and {more}; all stand in check.csv")
     if notes:
         verb = "costs" if notes == 1 else "cost"
         screen.say(f"  {plural(notes, 'remark')} that {verb} nothing, in check.csv")
-    return cohort
 
 
 def tell_files(session: Session) -> None:

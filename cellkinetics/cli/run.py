@@ -24,13 +24,16 @@ def run(
     auc_method: o.AUCMethod = "linear-up-log-down",
     blq: o.BLQ = "default",
     route: o.Route = "cells",
-    infusion_duration: o.InfusionDuration = 0.0,
+    infusion_duration: o.InfusionDuration = None,
+    tau: o.Tau = None,
+    steady_state: o.SteadyState = None,
     dose: o.Dose = None,
     dose_unit: o.DoseUnit = None,
     time: o.Time = None,
     time_zero: o.TimeZero = None,
     tmax_tie: o.TmaxTie = None,
     window_end: o.WindowEnd = None,
+    lambda_z_method: o.LambdaZMethod = None,
     lambda_z_min_points: o.LambdaZMinPoints = None,
     lambda_z_max_points: o.LambdaZMaxPoints = None,
     lambda_z_not_before: o.LambdaZNotBefore = None,
@@ -55,6 +58,7 @@ def run(
     negative: o.Negative = "error",
     time_unit: o.TimeUnit = None,
     value_unit: o.ValueUnit = None,
+    intervals: o.Intervals = False,
     cdisc: o.CDISC = False,
     study: o.Study = None,
     specimen: o.Specimen = None,
@@ -96,7 +100,7 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
         rules = nca.nca_options(given)
         nca.check_parameters(given["parameters"], rules)
         grouping = nca.parse_grouping(given["by"])
-        asked = cdisc_options(given)
+        asked = cdisc_options(given, only=["study"])
         fixed = pool.fixed_values(given["fix"])
         fit.check_model(given["model"], fixed)
         pool.check_method(given["method"])
@@ -112,19 +116,30 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
 
         def check(cohort: Cohort) -> None:
             nca.check_grouping(cohort, grouping)
-            if given["analyte"] is not None:
-                pool.one_analyte(cohort, given["analyte"])
+            if len(cohort.specimens) == 1:
+                cdisc_options(given)  # --specimen chooses nothing here: it is a name for the CDISC files
+            for what, known, wanted in (
+                ("analyte", cohort.analytes, given["analyte"]),
+                ("specimen", cohort.specimens, _specimen(cohort, given["specimen"])),
+            ):
+                if wanted is not None:
+                    pool.is_named(known, what, wanted)
 
         cohort = read_input(session, Path(given["data"]), reading, check)
         clear_figures(session.folder)
         with session.stage("nca", alone=False):
-            nca.write_nca(session, cohort, rules, given["parameters"], grouping, asked)
+            nca.write_nca(session, cohort, rules, given["parameters"], grouping, asked, intervals=given["intervals"])
         with session.stage("fit", alone=False):
             fit.write_fits(session, cohort, given["model"], given["seed"])
         with session.stage("pool", alone=False):
-            chosen = pool.one_analyte(cohort, given["analyte"])
+            chosen = pool.one_series(cohort, given["analyte"], _specimen(cohort, given["specimen"]))
             pool.write_population(session, chosen, given["model"], given["method"], given["seed"], fixed)
         session.write_manifest()
         with session.stage("report", alone=False):
             build_report(session)
         tell_report(session)
+
+
+def _specimen(cohort: Cohort, given: str | None) -> str | None:
+    """Return the specimen to fit: ``--specimen`` chooses where the data name several, else it is a name for PPSPEC."""
+    return given if len(cohort.specimens) > 1 else None

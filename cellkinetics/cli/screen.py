@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 Progress = Callable[[int, int], None]
+_FILE_WIDTH = 1000
 
 
 class Screen:
@@ -21,7 +22,14 @@ class Screen:
 
         self.quiet = quiet
         self._out = Console(highlight=False, markup=False)
+        if not self._out.is_terminal:
+            self._out.width = _FILE_WIDTH
         self._err = Console(stderr=True, highlight=False, markup=False)
+
+    @property
+    def width(self) -> int:
+        """Columns that a table may have; in a file no table is cut."""
+        return self._out.width
 
     def say(self, text: str = "", *, style: str = "") -> None:
         """Print a line of the summary; paths and sentences are not cut when output is a file."""
@@ -62,7 +70,7 @@ class Screen:
 
         table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
         for i, column in enumerate(columns):
-            table.add_column(Text(column), justify="left" if i < left else "right")
+            table.add_column(Text(column), justify="left" if i < left else "right", no_wrap=i >= left)
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         self._out.print(table)

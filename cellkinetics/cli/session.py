@@ -40,7 +40,7 @@ class Session:
         command: str,
         options: Mapping[str, Any],
         *,
-        data: Path,
+        data: Path | Sequence[Path],
         out: Path,
         planned: Sequence[str],
         force: bool = False,
@@ -143,6 +143,10 @@ class Session:
             raise
         finally:
             stage.seconds = time.perf_counter() - begun
+
+    def claim(self) -> None:
+        """Let the manifest be written whatever comes: the folder's files are those of this input."""
+        self._claimed = True
 
     def write_manifest(self) -> None:
         """Write the manifest as it stands, so that the report can show it."""

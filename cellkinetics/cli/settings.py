@@ -12,7 +12,8 @@ def load_settings(ctx: typer.Context, value: Path | None) -> Path | None:
     """Make the options of a TOML file the defaults of the command that is about to run.
 
     A key is the name of an option without its dashes, such as ``auc-method`` or ``auc_method``; ``data``
-    is the table to read. ``map``, ``fix`` and ``accept`` may be tables, ``windows`` a list of pairs, names a list.
+    is the table to read. ``map``, ``fix``, ``accept`` and ``blq`` may be tables, ``windows`` a list of pairs,
+    names a list.
 
     Raises:
         typer.BadParameter: if the file cannot be read, is no TOML, or has a key that the command
@@ -22,6 +23,7 @@ def load_settings(ctx: typer.Context, value: Path | None) -> Path | None:
         return value
     content = _read(value)
     known = {}
+    several = {parameter.name for parameter in ctx.command.params if parameter.nargs == -1}
     for parameter in ctx.command.params:
         names = [option.lstrip("-").replace("-", "_") for option in parameter.opts if option.startswith("--")]
         for name in names or [parameter.name or ""]:
@@ -33,7 +35,9 @@ def load_settings(ctx: typer.Context, value: Path | None) -> Path | None:
     for key, setting in content.items():
         name = key.replace("-", "_")
         if name in known:
-            defaults[known[name] or name] = _plain(name, setting, value)
+            listed = known[name] in several and not isinstance(setting, dict)
+            files = setting if isinstance(setting, list) else [setting]
+            defaults[known[name] or name] = [str(one) for one in files] if listed else _plain(name, setting, value)
         else:
             unknown.append(key)
     if unknown:
@@ -64,6 +68,8 @@ def _plain(name: str, setting: Any, path: Path) -> Any:
         if isinstance(setting, dict):
             return [f"{left}={right}" for left, right in setting.items()]
         return [setting] if isinstance(setting, str) else setting
+    if name == "blq" and isinstance(setting, dict):
+        return ",".join(f"{place}={rule}" for place, rule in setting.items())
     if name == "windows" and isinstance(setting, list):
         try:
             return ",".join(one if isinstance(one, str) else "{:g}-{:g}".format(*one) for one in setting)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from cellkinetics.data import events
 from cellkinetics.data.cohort import BoolArray, Cohort, FloatArray, IntArray
 from cellkinetics.data.column import Column
-from cellkinetics.data.covariates import covariates
+from cellkinetics.data.covariates import covariates, labels_of_units, numbers_of_units
+from cellkinetics.data.derivation import Request
 from cellkinetics.data.dialects import unit_in_name
-from cellkinetics.data.dosing import Keys, dose_from_column, dose_from_records, groups
+from cellkinetics.data.dosing import Keys, dose_from_column, dose_from_records, groups, lengths_of_profiles
 from cellkinetics.data.duplicates import Samples, resolve_duplicates
 from cellkinetics.data.faultlog import FaultLog
 from cellkinetics.data.profilecheck import (
@@ -55,6 +57,9 @@ def assemble(
     check = RowCheck(line, (subject, names), log)
     check.consider(~dose_rows & ~event_rows)
     _check_rows(check, kinds, roles, subject)
+    derived = table.dialect.derive(Request(table.source.name, roles, table.mapped, subject, check, time_unit))
+    roles = dict(derived.roles)
+    table = replace(table, roles=roles)
     numbers = quantify(roles, check, lloq=lloq, negative_is_blq=negative_is_blq)
     time = _check_times(check, roles["time"])
     nominal = _nominal(check, roles.get("nominal_time"))
@@ -84,7 +89,7 @@ def assemble(
     duplicate_faults(resolved, duplicates, profile_names, line, roles["time"], log, unusable)
     units = _units(table, keys.profile, check.out < 0, profile_names, value_unit, log, unusable)
     profile_notes(resolved.samples, profile_names, line, roles["value"], log, unusable)
-    unit_of_time = _time_unit(roles["time"], time_unit, log)
+    unit_of_time = derived.time_unit or _time_unit(roles["time"], time_unit, log)
     if time_unit is None and is_day(unit_of_time) and "day" not in roles["time"].name.lower():
         hours_note(resolved.samples, roles["time"], log, unusable)
 
@@ -96,7 +101,12 @@ def assemble(
         dose = dose_from_column(roles["dose"], keys, log)
     elif "amt" in roles:
         dose = dose_from_records(roles["amt"], dose_rows, keys, time, log)
+    lengths = lengths_of_profiles(roles, dose_rows, keys, log)
+    for role in lengths:
+        if role in roles:
+            _unit_of_length(roles[role], unit_of_time, log)
     found = covariates(others, keys.subject, names, line, keys.of_profile, log)
+    found = {**found, **_of_profiles(derived.of_profiles, numbers.lod, keys)}
     group = groups(roles.get("group"), keys, log)
     return Cohort(
         **_padded(resolved.samples, n, line),
@@ -111,6 +121,9 @@ def assemble(
         time_unit=unit_of_time,
         value_unit=units,
         source=table.source,
+        specimen=tuple(profile_names.specimen),
+        infusion_duration=lengths["infusion_duration"],
+        tau=lengths["tau"],
         records=row_records(check, everything, line, resolved, duplicates),
     )
 
@@ -184,7 +197,9 @@ def _profiles(
 
     analyte, analytes = labels(_analyte_column(table, sampled, log))
     occasion, occasions = labels(table.roles.get("occasion"))
+    specimen, specimens = labels(table.roles.get("specimen"))
     key = (subject * len(analytes) + analyte) * len(occasions) + occasion
+    key = key * len(specimens) + specimen
     profile = np.full(rows, -1, np.int64)
     profile[sampled], keys = pd.factorize(key[sampled])
     members = np.flatnonzero(sampled)
@@ -196,6 +211,7 @@ def _profiles(
             subject=[names[k] for k in subject[first]],
             analyte=[analytes[k] for k in analyte[first]],
             occasion=[occasions[k] for k in occasion[first]],
+            specimen=[specimens[k] for k in specimen[first]],
             line=table.line[first],
         ),
     )
@@ -268,6 +284,25 @@ def _time_unit(column: Column, given: str | None, log: FaultLog) -> str:
             Fault("time_unit", message, f"give time_unit={said!r} (--time-unit {said})", "note", 1, column=column.name)
         )
     return given
+
+
+def _of_profiles(columns: Sequence[Column], lod: FloatArray, keys: Keys) -> dict[str, NDArray[Any]]:
+    """Return covariates that belong to a profile rather than to its subject, among them the limit of detection."""
+    n = len(keys.of_profile)
+    found: dict[str, NDArray[Any]] = {
+        column.name: np.array(labels_of_units(column, keys.profile, n)[0], dtype=str) for column in columns
+    }
+    if not np.isnan(lod).all():
+        found["lod"] = numbers_of_units(lod, keys.profile, n)[0]
+    return found
+
+
+def _unit_of_length(column: Column, time_unit: str, log: FaultLog) -> None:
+    """Note a length of time whose column states another unit than that of the times."""
+    said = TIME_UNITS.get(unit_in_name(column.name).lower())
+    if said is not None and said != TIME_UNITS.get(time_unit.strip().lower()):
+        message = f"the column's name says {said}, times are in {time_unit}; nothing is converted"
+        log.add(Fault("time_unit", message, f"give it in {time_unit}", "note", 1, column=column.name))
 
 
 def _padded(samples: Samples, n: int, line: IntArray) -> dict[str, NDArray[Any]]:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from cellkinetics.data.provenance import RowRecords, Source
 from cellkinetics.drawing import Drawable
 from cellkinetics.errors import DataError, Fault
 from cellkinetics.units import DEFAULT_TIME_UNIT, DEFAULT_VALUE_UNIT
@@ -24,77 +25,13 @@ IntArray = NDArray[np.int64]
 NOT_CENSORED, LEFT_CENSORED, RIGHT_CENSORED = 0, 1, -1
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where a cohort was read from: file name, SHA-256 of its bytes, dialect, rows in the file."""
-
-    name: str = ""
-    sha256: str = ""
-    dialect: str = ""
-    rows: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class RowRecords:
-    """Rows of samples that were left out, or changed by a rule, each with its reason; shape ``(k,)``.
-
-    Attributes:
-        profile: number of the profile in the cohort, -1 where the subject is not known.
-        row: line in the file.
-        kept: True where the sample is in the cohort, changed; False where it is left out.
-        fault: True where it is left out because of a fault in its row, such as a text for a number; not
-            where there was no result, or a rule for equal times chose another.
-        time, nominal_time, value, lloq, uloq, censored: as the file has them, NaN where it has no number.
-        code: short name of the reason.
-        reason: the reason in words.
-    """
-
-    profile: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
-    row: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
-    kept: BoolArray = field(default_factory=lambda: np.empty(0, np.bool_))
-    fault: BoolArray = field(default_factory=lambda: np.empty(0, np.bool_))
-    time: FloatArray = field(default_factory=lambda: np.empty(0))
-    nominal_time: FloatArray = field(default_factory=lambda: np.empty(0))
-    value: FloatArray = field(default_factory=lambda: np.empty(0))
-    censored: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
-    lloq: FloatArray = field(default_factory=lambda: np.empty(0))
-    uloq: FloatArray = field(default_factory=lambda: np.empty(0))
-    code: tuple[str, ...] = ()
-    reason: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.row)
-
-    def of_profiles(self, indices: IntArray) -> RowRecords:
-        """Return the records of some profiles, numbered by their place in ``indices``."""
-        order = np.argsort(self.profile, kind="stable")
-        ordered = self.profile[order]
-        start = np.searchsorted(ordered, indices, "left")
-        count = np.searchsorted(ordered, indices, "right") - start
-        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        pick = order[np.repeat(start, count) + within]
-        return RowRecords(
-            profile=np.repeat(np.arange(len(indices)), count),
-            row=self.row[pick],
-            kept=self.kept[pick],
-            fault=self.fault[pick],
-            time=self.time[pick],
-            nominal_time=self.nominal_time[pick],
-            value=self.value[pick],
-            censored=self.censored[pick],
-            lloq=self.lloq[pick],
-            uloq=self.uloq[pick],
-            code=tuple(self.code[k] for k in pick),
-            reason=tuple(self.reason[k] for k in pick),
-        )
-
-
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """The samples of one subject, analyte and occasion, in order of time, without padding.
+    """The samples of one subject, analyte, occasion and specimen, in order of time, without padding.
 
     Arrays have shape ``(m,)``. ``value`` of a sample below quantification is whatever the file
-    holds (its LLOQ, 0 or NaN): the flag ``censored`` decides, never the number.
+    holds (its LLOQ, 0 or NaN): the flag ``censored`` decides, never the number. ``dose``,
+    ``infusion_duration`` and ``tau`` (the dosing interval), in the unit of time, are NaN where unknown.
     """
 
     subject: str
@@ -110,6 +47,9 @@ class Profile:
     dose: float
     group: str
     fault: Fault | None = None
+    specimen: str = ""
+    infusion_duration: float = np.nan
+    tau: float = np.nan
 
     @property
     def quantified(self) -> BoolArray:
@@ -124,7 +64,7 @@ class Profile:
 class Cohort(Drawable):
     """A trial's samples: ``n`` profiles of at most ``m`` samples, padded, in order of time.
 
-    One profile is one subject, analyte and occasion. Arrays ``time, value, lloq, uloq,
+    One profile is one subject, analyte, occasion and specimen. Arrays ``time, value, lloq, uloq,
     nominal_time`` are ``(n, m)`` float64, NaN where ``mask`` is False; ``censored`` is ``(n, m)``
     with 0 quantified, 1 below the LLOQ, -1 above the ULOQ; ``row`` is the line in the file.
     Profiles stand in the order of first appearance in the file.
@@ -136,6 +76,9 @@ class Cohort(Drawable):
         covariates: name to array ``(n,)``, numbers (NaN missing) or text ("" missing).
         records: rows that were left out, or changed by a rule, each with its reason.
         dose: ``(n,)``, NaN where unknown. It is a covariate or an initial value, not an input rate.
+        specimen: what was sampled (blood, bone marrow), "" where it is not said.
+        infusion_duration: ``(n,)``, in the unit of time, NaN where unknown.
+        tau: dosing interval ``(n,)``, in the unit of time, NaN where unknown.
 
     Example:
         >>> cohort = Cohort.from_arrays([[0.0, 7.0, 14.0]], [[0.0, 900.0, 400.0]])
@@ -161,18 +104,26 @@ class Cohort(Drawable):
     faults: tuple[Fault, ...] = ()
     time_unit: str = DEFAULT_TIME_UNIT
     value_unit: tuple[str, ...] = ()
-    source: Source = Source()
+    source: Source = field(default_factory=Source)
     records: RowRecords = field(default_factory=RowRecords)
+    specimen: tuple[str, ...] = ()
+    infusion_duration: FloatArray = field(default_factory=lambda: np.empty(0))
+    tau: FloatArray = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
         n = len(self.subject)
+        if not self.specimen:
+            object.__setattr__(self, "specimen", ("",) * n)
+        for name in ("infusion_duration", "tau"):
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.full(n, np.nan))
         if not self.unusable:
             object.__setattr__(self, "unusable", (None,) * n)
         if not self.value_unit:
             object.__setattr__(self, "value_unit", (DEFAULT_VALUE_UNIT,) * n)
         for array in (
             *(self.time, self.value, self.censored, self.lloq, self.uloq, self.nominal_time),
-            *(self.mask, self.row, self.dose),
+            *(self.mask, self.row, self.dose, self.infusion_duration, self.tau),
         ):
             array.flags.writeable = False
         covariates = {name: _read_only(array) for name, array in self.covariates.items()}
@@ -189,6 +140,9 @@ class Cohort(Drawable):
         subject: Sequence[str] | None = None,
         group: Sequence[str] | None = None,
         dose: Sequence[float] | None = None,
+        specimen: Sequence[str] | None = None,
+        infusion_duration: Sequence[float] | None = None,
+        tau: Sequence[float] | None = None,
     ) -> Cohort:
         """Build a cohort from ragged lists; a value of zero, or below the LLOQ, is below quantification.
 
@@ -201,17 +155,23 @@ class Cohort(Drawable):
             subject: names; by default 1, 2, 3, ...
             group: one label a patient.
             dose: one number a patient.
+            specimen: one label a patient.
+            infusion_duration: one number a patient, in the unit of time; NaN where unknown.
+            tau: dosing interval, likewise.
 
         Raises:
             DataError: if an argument has not one entry a patient, or not one a sample; if ``censored``
-                holds another number.
+                holds another number, or ``infusion_duration`` or ``tau`` one that is not positive.
         """
         n = len(time)
         limit_for_all = isinstance(lloq, numbers.Real)
         for name, rows in (("value", value), ("lloq", None if limit_for_all else lloq), ("censored", censored)):
             if rows is not None:
                 _check_shape(name, cast("Sequence[Sequence[float]]", rows), time)
-        for name, labels in (("subject", subject), ("group", group), ("dose", dose)):
+        for name, labels in (
+            *(("subject", subject), ("group", group), ("dose", dose), ("specimen", specimen)),
+            *(("infusion_duration", infusion_duration), ("tau", tau)),
+        ):
             if labels is not None and (isinstance(labels, str) or len(labels) != n):
                 found = "a text" if isinstance(labels, str) else f"{len(labels)}"
                 raise DataError(f"{name} must have one entry a profile, {n}, and has {found}")
@@ -259,6 +219,9 @@ class Cohort(Drawable):
             row=row,
             dose=np.array(dose, float) if dose is not None else np.full(n, np.nan),
             source=Source(rows=int(mask.sum())),
+            specimen=tuple(specimen) if specimen is not None else ("",) * n,
+            infusion_duration=_lengths("infusion_duration", infusion_duration, n),
+            tau=_lengths("tau", tau, n),
         )
 
     def __len__(self) -> int:
@@ -284,6 +247,9 @@ class Cohort(Drawable):
             dose=float(self.dose[i]),
             group=self.group[i],
             fault=self.unusable[i],
+            specimen=self.specimen[i],
+            infusion_duration=float(self.infusion_duration[i]),
+            tau=float(self.tau[i]),
         )
 
     def take(self, indices: Sequence[int] | Sequence[bool] | IntArray | BoolArray) -> Cohort:
@@ -319,6 +285,9 @@ class Cohort(Drawable):
             dose=self.dose[index],
             covariates=MappingProxyType({name: array[index] for name, array in self.covariates.items()}),
             records=self.records.of_profiles(index),
+            specimen=pick(self.specimen),
+            infusion_duration=self.infusion_duration[index],
+            tau=self.tau[index],
         )
 
     @property
@@ -326,16 +295,28 @@ class Cohort(Drawable):
         """The analytes, each once, in order of first appearance."""
         return tuple(dict.fromkeys(self.analyte))
 
-    def select(self, *, analyte: str) -> Cohort:
-        """Return the profiles of one analyte.
+    @property
+    def specimens(self) -> tuple[str, ...]:
+        """The specimens, each once, in order of first appearance."""
+        return tuple(dict.fromkeys(self.specimen))
+
+    def select(self, *, analyte: str | None = None, specimen: str | None = None) -> Cohort:
+        """Return the profiles of one analyte, of one specimen, or of both.
 
         Raises:
-            DataError: if no profile has this analyte.
+            DataError: if no profile has this analyte or specimen.
         """
-        index = [i for i, name in enumerate(self.analyte) if name == analyte]
-        if not index:
-            raise DataError(f"no profile of analyte {analyte!r}; the cohort has {', '.join(self.analytes)}")
-        return self.take(index)
+        keep = np.ones(len(self), bool)
+        for what, wanted, names in (("analyte", analyte, self.analyte), ("specimen", specimen, self.specimen)):
+            if wanted is None:
+                continue
+            here = np.array([name == wanted for name in names], bool)
+            if not here.any():
+                raise DataError(f"no profile of {what} {wanted!r}; the cohort has {_listed(names)}")
+            keep &= here
+        if not keep.any():
+            raise DataError(f"no profile of analyte {analyte!r} has the specimen {specimen!r}")
+        return self.take(keep)
 
     @property
     def n_samples(self) -> int:
@@ -356,6 +337,11 @@ class Cohort(Drawable):
         lost = self.records.fault & (self.records.profile >= 0) & ~(self.records.time < 0)
         return np.bincount(self.records.profile[lost], minlength=len(self))
 
+    @property
+    def series(self) -> tuple[str, ...]:
+        """What was measured in each profile: see `series_name`."""
+        return tuple(series_name(*names) for names in zip(self.analyte, self.specimen, strict=True))
+
     def __repr__(self) -> str:
         subjects = len(set(self.subject))
         unusable = sum(fault is not None for fault in self.unusable)
@@ -365,10 +351,34 @@ class Cohort(Drawable):
         )
 
 
+def series_name(analyte: str, specimen: str) -> str:
+    """Return what was measured, analyte and specimen, in words.
+
+    Example:
+        >>> series_name("CAR", "BLOOD"), series_name("", "BLOOD"), series_name("CAR", "")
+        ('CAR, BLOOD', 'BLOOD', 'CAR')
+    """
+    return ", ".join(filter(None, (analyte, specimen)))
+
+
 def _read_only(array: NDArray[np.generic]) -> NDArray[np.generic]:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(name or "none" for name in dict.fromkeys(names))
+
+
+def _lengths(name: str, given: Sequence[float] | None, n: int) -> FloatArray:
+    """Return lengths of time ``(n,)``, NaN where they are not known."""
+    if given is None:
+        return np.full(n, np.nan)
+    lengths = np.array(given, float)
+    for i in np.flatnonzero(~np.isnan(lengths) & ~((lengths > 0) & (lengths < np.inf))):
+        raise DataError(f"{name} must be a positive number; profile {i} (counted from 0) has {lengths[i]:g}")
+    return lengths
 
 
 def _check_shape(name: str, rows: Sequence[Sequence[float]], time: Sequence[Sequence[float]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +24,16 @@ _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 _WHOLE_FLOAT = re.compile(r"[-+]?\d+\.0+")
 
 
+def keeps_its_point(text: str) -> bool:
+    """Tell whether a label is such that no label of its column loses what stands behind the point.
+
+    Example:
+        >>> [keeps_its_point(text) for text in ("1.0", "1.5", "P1", ".")]
+        [False, True, False, False]
+    """
+    return "." in text and text.upper() not in MISSING and not _WHOLE_FLOAT.fullmatch(text)
+
+
 @dataclass(frozen=True, eq=False)
 class Column:
     """A column: its name in the file, and for each row the number of its text in ``entries``.
@@ -33,12 +43,14 @@ class Column:
         codes: shape ``(rows,)``, index into ``entries``.
         entries: the texts that occur, without surrounding blanks; not necessarily all different.
         comma: whether a comma is the decimal mark.
+        points: whether labels such as ``1.0`` keep their point, because the file has others such as ``1.5``.
     """
 
     name: str
     codes: IntArray
     entries: tuple[str, ...]
     comma: bool = False
+    points: bool = False
 
     @classmethod
     def from_cells(cls, name: str, cells: pd.Series[Any]) -> Column:
@@ -53,12 +65,16 @@ class Column:
 
     def keep(self, rows: BoolArray) -> Column:
         """Return the column of some rows."""
-        return Column(self.name, self.codes[rows], self.entries, self.comma)
+        return replace(self, codes=self.codes[rows])
 
     def text(self, row: int) -> str:
         """Return the text of a row, cut so that it fits into a message."""
         text = self.entries[self.codes[row]]
         return text if len(text) <= 40 else text[:37] + "..."
+
+    def whole(self, row: int) -> str:
+        """Return the whole text of a row."""
+        return self.entries[self.codes[row]]
 
     @cached_property
     def entry_missing(self) -> BoolArray:
@@ -96,7 +112,7 @@ class Column:
         texts = ["" if gone else entry for entry, gone in zip(self.entries, missing, strict=True)]
         used = np.bincount(self.codes, minlength=len(texts)) > 0
         pointed = [text for text, there in zip(texts, used, strict=True) if there and "." in text]
-        if pointed and all(_WHOLE_FLOAT.fullmatch(text) for text in pointed):
+        if pointed and not self.points and all(_WHOLE_FLOAT.fullmatch(text) for text in pointed):
             texts = [text.split(".")[0] if _WHOLE_FLOAT.fullmatch(text) else text for text in texts]
         entry_codes, _ = pd.factorize(np.array(texts, object))
         codes, appeared = pd.factorize(entry_codes[self.codes])

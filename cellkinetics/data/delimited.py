@@ -52,13 +52,16 @@ class _Lines:
     number: IntArray
 
     @classmethod
-    def below(cls, line: int, text: str) -> _Lines:
-        """Take the lines below line number ``line``."""
+    def below(cls, line: int, text: str, numbers: IntArray | None) -> _Lines:
+        """Take the lines below line number ``line``; ``numbers`` are theirs, if they do not follow it."""
         data = np.frombuffer(text.encode("utf-8"), np.uint8)
         breaks = np.flatnonzero(data == ord("\n")) + 1
         start = np.append(0, breaks)[line:]
         end = np.append(breaks, len(data))[line:]
-        return cls(data, start, end, np.arange(line + 1, line + 1 + len(start))).keep(start < len(data))
+        number = np.arange(line + 1, line + 1 + len(start))
+        if numbers is not None:
+            number[: len(numbers)] = numbers
+        return cls(data, start, end, number).keep(start < len(data))
 
     def __len__(self) -> int:
         return len(self.number)
@@ -89,11 +92,35 @@ class _Lines:
         return self.data[np.cumsum(edges[:-1], dtype=np.int8) > 0].tobytes()
 
 
-def parse_delimited(text: str, name: str, layout: Layout, log: FaultLog) -> Cells:
+def header_line(text: str, layout: Layout) -> int | None:
+    r"""Return the number of the header's line, None where there is no header.
+
+    Example:
+        >>> header_line("# made by hand\nsubject,time,value\n1,0,5\n", Layout())
+        2
+    """
+    header = _header(text, layout)
+    return None if header is None else header.line
+
+
+def _header(text: str, layout: Layout) -> _Header | None:
+    lines = text.split("\n", _HEADER_WITHIN)[:_HEADER_WITHIN]
+    forced = re.fullmatch(r'"?sep=([,;|:\t ])"?\s*', lines[0])
+    return _find_header(lines, layout, forced.group(1) if forced else "")
+
+
+def parse_delimited(text: str, name: str, layout: Layout, log: FaultLog, numbers: IntArray | None = None) -> Cells:
     """Return the cells of comma-, semicolon-, tab- or blank-separated text.
 
     Lines that start with a comment mark of the dialect are left out; empty lines count in the
     numbering of lines. Rows with more cells than the header are faults.
+
+    Args:
+        text: header and rows.
+        name: of the file, for messages.
+        layout: what is known of the columns.
+        log: takes the faults.
+        numbers: the line in the file of each line below the header, where the text is a part of a file.
 
     Raises:
         DataError: if there is no header.
@@ -101,16 +128,14 @@ def parse_delimited(text: str, name: str, layout: Layout, log: FaultLog) -> Cell
     if _BLANK.fullmatch(text):
         action = "give a table with a header and one row a sample"
         log.stop(name, Fault("empty_file", "the file is empty", action, "file"))
-    lines = text.split("\n", _HEADER_WITHIN)[:_HEADER_WITHIN]
-    forced = re.fullmatch(r'"?sep=([,;|:\t ])"?\s*', lines[0])
-    header = _find_header(lines, layout, forced.group(1) if forced else "")
+    header = _header(text, layout)
     if header is None:
         log.stop(name, Fault("no_header", "the file holds nothing but comments", "give a header line", "file"))
     separator = header.separator
     if separator == " ":
         text = re.sub(r"(?m)^[ \t]+|[ \t]+$", "", text)
         text, separator = re.sub(r"[ \t]+", "\t", text), "\t"
-    rows = _Lines.below(header.line, text)
+    rows = _Lines.below(header.line, text, numbers)
     rows = rows.keep(~_comments(rows, layout.choose(header.names).comment_marks, separator))
     if not len(rows):
         return Cells(header.names, _frame([], len(header.names)), rows.number, separator)

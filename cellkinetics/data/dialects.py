@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from cellkinetics.data import adnca, adppk, sdtm
 from cellkinetics.data.column import Column
+from cellkinetics.data.derivation import Derived, Request, as_they_stand
 from cellkinetics.data.events import RowKinds, classify_by_events, every_row_a_sample
 from cellkinetics.errors import Fault, SettingsError
 
@@ -25,10 +27,14 @@ _PLAIN: dict[str, tuple[str, ...]] = {
     "censored": ("censored", "cens", "blq", "bloq", "bql", "blqfl"),
     "lloq": ("lloq", "loq"),
     "uloq": ("uloq",),
+    "lod": ("lod", "limit_of_detection"),
     "analyte": ("analyte", "dvname", "dvid", "ytype"),
     "unit": ("unit", "units", "value_unit", "dvu"),
     "occasion": ("occasion", "occ", "period"),
+    "specimen": ("specimen", "matrix", "pcspec", "ppspec"),
     "dose": ("dose",),
+    "infusion_duration": ("infusion_duration", "tinf"),
+    "tau": ("tau", "dosing_interval"),
     "group": ("group", "grp", "cohort", "arm", "treatment", "trt"),
 }
 
@@ -42,9 +48,12 @@ _EVENTS: dict[str, tuple[str, ...]] = {
     "mdv": ("mdv",),
     "amt": ("amt", "amount"),
     "cmt": ("cmt",),
+    "rate": ("rate",),
+    "infusion_duration": (*_PLAIN["infusion_duration"], "dur"),
+    "tau": (*_PLAIN["tau"], "ii"),
 }
 
-_DOSING = frozenset({"rate", "ii", "ss", "addl", "tinf", "dur", "adm", "admid", "adm_id"})
+_DOSING = frozenset({"ss", "addl", "adm", "admid", "adm_id"})
 
 
 @dataclass(frozen=True)
@@ -55,10 +64,12 @@ class Dialect:
         name: as given to ``dialect=``.
         title: one line for people.
         signs: columns of which one is enough to recognise the dialect; empty for the last resort.
+        with_signs: columns of which one must be there as well, if there are any.
         columns: role to the names that its column may have, best first, in lower case.
         ignored: columns that describe dosing or control a program; never covariates.
         comment_marks: first characters of lines that are comments.
         classify: says of each row whether it is a sample, a dose or another event.
+        derive: calculates what is not in a column as it stands, such as times from dates.
     """
 
     name: str
@@ -68,9 +79,47 @@ class Dialect:
     ignored: frozenset[str] = frozenset()
     comment_marks: str = "#"
     classify: Callable[[Mapping[str, Column], int], RowKinds] = field(default=every_row_a_sample)
+    derive: Callable[[Request], Derived] = field(default=as_they_stand)
+    with_signs: frozenset[str] = frozenset()
+
+    def recognises(self, names: Collection[str]) -> bool:
+        """Tell whether columns of these names (as `normal_name` writes them) are of this dialect."""
+        both = (self.signs, self.with_signs)
+        return all(not signs or any(name in signs for name in names) for signs in both)
 
 
 DIALECTS: tuple[Dialect, ...] = (
+    Dialect(
+        name="adppk",
+        title="ADaM ADPPK (USUBJID AFRLT DV EVID MDV AMT, BLQFL, ALLOQ)",
+        signs=frozenset({"afrlt", "aprlt", "nfrlt", "nprlt"}),
+        with_signs=frozenset({"evid", "mdv"}),
+        columns=adppk.COLUMNS,
+        ignored=adppk.IGNORED,
+        classify=adppk.classify,
+        derive=adppk.derive,
+    ),
+    Dialect(
+        name="adnca",
+        title="ADaM ADNCA or ADPC (USUBJID PARAMCD AVAL ARRLT AFRLT RRLTU ATPTREF, ALLOQ, NCAXFL, DTYPE)",
+        signs=frozenset({"arrlt", "nrrlt", "afrlt", "nfrlt", "ncaxfl"}),
+        with_signs=frozenset({"aval"}),
+        columns=adnca.COLUMNS,
+        ignored=adnca.IGNORED,
+        classify=adnca.classify,
+        derive=adnca.derive,
+    ),
+    *(
+        Dialect(
+            name=f"sdtm-{domain}",
+            title=f"SDTM {name} ({name}TESTCD {name}STRESN {name}STRESC {name}DTC {name}RFTDTC {name}SPEC, {name}LLOQ)",
+            signs=frozenset({f"{domain}testcd", f"{domain}stresn", f"{domain}stresc"}),
+            columns=sdtm.columns_of(domain),
+            ignored=sdtm.ignored_of(domain),
+            derive=sdtm.derive,
+        )
+        for domain, name in (("pc", "PC"), ("cp", "CP"))
+    ),
     Dialect(
         name="nonmem",
         title="NONMEM data set (ID TIME DV EVID MDV AMT CMT, CENS or BLQ, LLOQ)",
@@ -140,7 +189,7 @@ class Layout:
         if self.dialect != "auto":
             return next(dialect for dialect in DIALECTS if dialect.name == self.dialect)
         there = {normal_name(name) for name in names} | {role for role in self.mapping if role not in _PLAIN}
-        return next(dialect for dialect in DIALECTS if not dialect.signs or dialect.signs & there)
+        return next(dialect for dialect in DIALECTS if dialect.recognises(there))
 
     def fits(self, names: Sequence[str]) -> bool:
         """Tell whether these names could be a header: every required role has its column."""

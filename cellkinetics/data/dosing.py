@@ -1,8 +1,8 @@
-"""Dose and group of each profile, from columns or from dose records."""
+"""Dose, infusion duration, dosing interval and group of each profile, from columns or from dose records."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,6 +90,78 @@ def dose_from_records(amount: Column, doses: BoolArray, keys: Keys, time: FloatA
             message = f"the first dose is at time {firsts[place]:g}, but times are taken as counted from the infusion"
             log.add(keys.fault("dose_not_at_zero", message, "count times from the first dose", row, amount))
     return np.where(number[wanted] > 0, total[wanted], np.nan)
+
+
+LENGTHS = {"infusion_duration": "infusion duration", "tau": "dosing interval"}
+"""Lengths of time that belong to a dose, each one number a profile."""
+
+
+def lengths_of_profiles(
+    columns: Mapping[str, Column], doses: BoolArray, keys: Keys, log: FaultLog
+) -> dict[str, FloatArray]:
+    """Return infusion duration and dosing interval of each profile ``(n,)``, NaN where unknown.
+
+    Where there are dose records, they say it for their subject and occasion: in the columns of these
+    roles (II, TINF, DUR), or the infusion duration as AMT/RATE; a zero there says nothing. Otherwise the
+    rows of samples say it, one positive number a profile.
+    """
+    lengths = {}
+    for role, words in LENGTHS.items():
+        column = columns.get(role)
+        if column is not None:
+            values = _positive(column, words, doses, log, keys)
+            if doses.any():
+                length = _of_records(column, np.where(doses, values, np.nan), words, keys, log)
+                by_rows, _ = numbers_of_units(values, keys.profile, len(length))
+                length = np.where(np.isnan(length), by_rows, length)
+            else:
+                length = _of_samples(column, values, words, keys, log)
+        elif role == "infusion_duration" and "rate" in columns and "amt" in columns:
+            column, amount = columns["rate"], columns["amt"].numbers
+            rate = np.where((column.numbers > 0) & doses & (amount > 0), column.numbers, np.nan)
+            length = _of_records(column, amount / rate, words, keys, log)
+        else:
+            length = np.full(len(keys.of_profile), np.nan)
+        lengths[role] = length
+    return lengths
+
+
+def _positive(column: Column, words: str, doses: BoolArray, log: FaultLog, keys: Keys) -> FloatArray:
+    """Return the positive numbers of a column ``(rows,)``, NaN for others, each noted."""
+    values = column.numbers
+    bad = column.not_numbers | (values <= 0) | np.isinf(values)
+    # In a table with dose records a zero is the way to write none.
+    said = bad & ~((values == 0) & doses.any()) & (keys.subject >= 0)
+    for row in np.flatnonzero(said).tolist():
+        message = f"the {words} {column.text(row)!r} is not a positive number and is not used"
+        action = "give a positive number in the unit of time, or leave the cell empty"
+        log.add(keys.fault(f"bad_{words.replace(' ', '_')}", message, action, row, column))
+    return np.where(bad, np.nan, values)
+
+
+def _of_samples(column: Column, values: FloatArray, words: str, keys: Keys, log: FaultLog) -> FloatArray:
+    """Return the length of each profile from its rows, or else from its subject's other rows."""
+    length, differs = numbers_of_units(values, keys.profile, len(keys.of_profile))
+    by_subject, _ = numbers_of_units(values, keys.subject, len(keys.names))
+    _note_several(column, words, differs, keys, log)
+    return np.where(np.isnan(length) & (differs < 0), by_subject[keys.of_profile], length)
+
+
+def _of_records(column: Column, values: FloatArray, words: str, keys: Keys, log: FaultLog) -> FloatArray:
+    """Return the length of each profile from the dose records of its subject and occasion."""
+    occasions = int(keys.occasion.max()) + 1
+    key = np.where(keys.subject >= 0, keys.subject * occasions + keys.occasion, -1)
+    length, differs = numbers_of_units(values, key, len(keys.names) * occasions)
+    _note_several(column, words, differs, keys, log)
+    return length[keys.of_profile * occasions + keys.occasion_of]
+
+
+def _note_several(column: Column, words: str, differs: IntArray, keys: Keys, log: FaultLog) -> None:
+    for row in differs[differs >= 0].tolist():
+        message = f"the {words} differs from that in other rows of this profile; it is left unknown"
+        log.add(
+            keys.fault(f"several_{words.replace(' ', '_')}s", message, "give one a subject and occasion", row, column)
+        )
 
 
 def groups(column: Column | None, keys: Keys, log: FaultLog) -> tuple[str, ...]:

@@ -26,12 +26,14 @@ class ProfileNames:
     subject: Sequence[str]
     analyte: Sequence[str]
     occasion: Sequence[str]
+    specimen: Sequence[str]
     line: IntArray
 
     def which(self, profile: int) -> str:
         """Return what tells a profile from others of its subject, for the end of a sentence."""
         parts = [f"analyte {self.analyte[profile]}"] if self.analyte[profile] else []
         parts += [f"occasion {self.occasion[profile]}"] if self.occasion[profile] else []
+        parts += [f"specimen {self.specimen[profile]}"] if self.specimen[profile] else []
         return f" ({', '.join(parts)})" if parts else ""
 
 
@@ -91,15 +93,17 @@ def mixed_units(
         fault = Fault("several_units", message, action, "profile", int(line[row]), names.subject[k], column.name)
         log.add(fault)
         unusable[k] = unusable[k] or fault
-    by_analyte: dict[str, dict[str, int]] = {}
+    together: dict[tuple[str, str], dict[str, int]] = {}
     for k, unit in enumerate(units):
         if unit:
-            by_analyte.setdefault(names.analyte[k], {}).setdefault(unit, k)
-    for analyte, found in by_analyte.items():
+            together.setdefault((names.analyte[k], names.specimen[k]), {}).setdefault(unit, k)
+    for kind, found in together.items():
         if len(found) > 1:
             second = list(found.values())[1]
-            who = f"analyte {analyte}" if analyte else "the table"
-            message = f"{who} has several units: {', '.join(found)}; summaries and pooled fits would mix them"
+            who = ", ".join(f"{what} {name}" for what, name in zip(("analyte", "specimen"), kind, strict=True) if name)
+            message = (
+                f"{who or 'the table'} has several units: {', '.join(found)}; summaries and pooled fits would mix them"
+            )
             place = int(names.line[second])
             log.add(Fault("several_units", message, action, "note", place, names.subject[second], column.name))
     return units

@@ -44,12 +44,16 @@ _LIMIT = re.compile(r"(<|>|≤|≥)\s*=?\s*(.*)")
 
 @dataclass(frozen=True, eq=False)
 class Quantified:
-    """The numbers of all rows, shape ``(rows,)``; ``value`` of a censored row is its limit, if the cell gave one."""
+    """The numbers of all rows, shape ``(rows,)``; ``value`` of a censored row is its limit, if the cell gave one.
+
+    ``lod`` is the limit of detection, which is never taken for an LLOQ.
+    """
 
     value: FloatArray
     censored: IntArray
     lloq: FloatArray
     uloq: FloatArray
+    lod: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +174,16 @@ def quantify(
     _note_intervals(columns.get("limit"), censored, check)
     value = np.where((side != 0) & np.isnan(value), cells.limit, value)
     value = np.where((censored == RIGHT_CENSORED) & np.isnan(value), right, value)
-    return Quantified(value=value, censored=censored.astype(np.int64), lloq=left, uloq=right)
+    lod = _limits(columns.get("lod"), "LOD", check)
+    with np.errstate(invalid="ignore"):
+        check.note(
+            lod > left,
+            "lod_above_lloq",
+            "the limit of detection {cell} is above the LLOQ",
+            "look whether the two columns are exchanged",
+            columns.get("lod"),
+        )
+    return Quantified(value=value, censored=censored.astype(np.int64), lloq=left, uloq=right, lod=lod)
 
 
 def _note_intervals(column: Column | None, censored: IntArray, check: RowCheck) -> None:
@@ -209,6 +222,16 @@ def _read_values(column: Column) -> _Cells:
         text[k] = side[k] == 0
     rows = column.codes
     return _Cells(number[rows], side[rows], limit[rows], text[rows])
+
+
+def side_of(text: str, *, comma: bool = False) -> int:
+    """Return where a text puts a sample: 1 below the LLOQ, -1 above the ULOQ, 0 nowhere.
+
+    Example:
+        >>> [side_of(text) for text in ("<50", "BLQ", "> 1e6", "70", "HEMOLYZED")]
+        [1, 1, -1, 0, 0]
+    """
+    return _read_text(text, comma=comma)[0]
 
 
 def _read_text(text: str, *, comma: bool) -> tuple[int, float]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from cellkinetics.data.cohort import IntArray, RowRecords
+from cellkinetics.data.cohort import IntArray
 from cellkinetics.data.duplicates import Resolved, Samples
+from cellkinetics.data.provenance import RowRecords
 from cellkinetics.data.rowcheck import RowCheck
 
 

@@ -14,7 +14,8 @@ class RowCheck:
     """What the checks found, row by row.
 
     The first reason to leave a row out is the one that counts. Messages are templates: ``{cell}`` is
-    the text of the row's cell, so that a million rows cost no more than the faults that are listed.
+    the text of the row's cell, cut to a few words, and ``{words}`` the whole of it, so that a million
+    rows cost no more than the faults that are listed.
 
     Args:
         line: line of each row in the file.
@@ -47,12 +48,24 @@ class RowCheck:
         self._considered = rows
 
     def exclude(
-        self, rows: BoolArray, code: str, message: str, action: str, column: Column | None, *, effect: Effect = "row"
+        self,
+        rows: BoolArray,
+        code: str,
+        message: str,
+        action: str,
+        column: Column | None,
+        *,
+        effect: Effect = "row",
+        settles: bool = False,
     ) -> None:
-        """Leave rows out and log it; of a row left out as a mere note, nothing more is said."""
+        """Leave rows out and log it.
+
+        Of a row left out as a mere note, or by a fault that ``settles`` it, nothing more is said.
+        """
         rows = rows & self._considered & ~self._settled
         if effect == "note":
             rows &= self.out < 0
+        if effect == "note" or settles:
             self._settled |= rows
         if rows.any():
             first = rows & (self.out < 0)
@@ -95,7 +108,7 @@ class RowCheck:
         return len(self._reasons) - 1
 
     def _fill(self, message: str, column: Column | None, row: int) -> str:
-        return message if column is None else message.format(cell=column.text(row))
+        return message if column is None else message.format(cell=column.text(row), words=column.whole(row))
 
     def _fault(self, row: int, code: str, message: str, action: str, column: Column | None, effect: Effect) -> Fault:
         return Fault(

@@ -11,6 +11,7 @@ SAMPLE_COLUMNS = (
     "subject",
     "analyte",
     "occasion",
+    "specimen",
     "group",
     "row",
     "time",
@@ -28,8 +29,8 @@ FAULT_COLUMNS = ("row", "subject", "column", "code", "effect", "message", "actio
 def sample_table(cohort: Cohort) -> pd.DataFrame:
     """Return every row of the file that is a sample, one a row, and what became of it.
 
-    Columns: ``subject, analyte, occasion, group, row, time, nominal_time, value, censored, lloq, uloq,
-    status, reason``. ``status`` is ``used``, ``changed`` (used, but not as the file has it) or
+    Columns: ``subject, analyte, occasion, specimen, group, row, time, nominal_time, value, censored, lloq,
+    uloq, status, reason``. ``status`` is ``used``, ``changed`` (used, but not as the file has it) or
     ``excluded``; the latter two have a reason. Samples of an unusable profile are excluded with the
     profile's fault. A row without a subject is excluded with an empty one. A missing number is empty.
 
@@ -75,7 +76,7 @@ def sample_table(cohort: Cohort) -> pd.DataFrame:
         table = pd.concat([kept, out], ignore_index=True) if len(kept) else out
     order = np.lexsort((table["row"], table["time"], np.where(table["profile"] < 0, len(cohort), table["profile"])))
     table = table.iloc[order].reset_index(drop=True)
-    for name in ("subject", "analyte", "occasion", "group"):
+    for name in ("subject", "analyte", "occasion", "specimen", "group"):
         labels = np.array([*getattr(cohort, name), ""], dtype=object)  # profile -1 is the last one, ""
         table[name] = labels[table["profile"].to_numpy()]
     return table[list(SAMPLE_COLUMNS)]

@@ -1,4 +1,4 @@
-"""A file or a data frame becomes columns of text: CSV, Excel, Parquet, whatever its name ends in."""
+"""A file or a data frame becomes columns of text: CSV, Excel, Parquet, XPT, whatever its name ends in."""
 
 from __future__ import annotations
 
@@ -6,23 +6,28 @@ import hashlib
 import importlib
 import io
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cellkinetics.data.cohort import IntArray, Source
+from cellkinetics.data.cohort import IntArray
 from cellkinetics.data.column import Column, comma_is_decimal
 from cellkinetics.data.delimited import Cells, looks_like_data, parse_delimited
 from cellkinetics.data.dialects import Dialect, Layout
 from cellkinetics.data.encoding import decode
 from cellkinetics.data.faultlog import FaultLog
+from cellkinetics.data.provenance import Source
+from cellkinetics.data.transport import SAS7BDAT, TRANSPORT, from_transport
 from cellkinetics.errors import Fault, SettingsError
 
-_NUMERIC_ROLES = ("time", "value", "nominal_time", "lloq", "uloq", "limit", "dose", "amt")
+_NUMERIC_ROLES = (
+    *("time", "value", "nominal_time", "lloq", "uloq", "lod", "limit"),
+    *("dose", "amt", "rate", "infusion_duration", "tau"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +39,7 @@ class Table:
         others: the columns without a role that may be covariates.
         line: line of each row in the file, the header being line 1.
         dialect: the dialect that was recognised or given.
+        mapped: roles whose column the user named.
         source: name, SHA-256 and number of rows.
     """
 
@@ -42,6 +48,7 @@ class Table:
     line: IntArray
     dialect: Dialect
     source: Source
+    mapped: frozenset[str] = frozenset()
 
 
 def load_table(source: str | os.PathLike[str] | pd.DataFrame, layout: Layout, log: FaultLog) -> Table:
@@ -60,7 +67,7 @@ def load_table(source: str | os.PathLike[str] | pd.DataFrame, layout: Layout, lo
         cells = _from_bytes(data, name, layout, log)
     else:
         raise SettingsError(f"give the path of a table or a pandas DataFrame, not a {type(source).__name__}")
-    return _with_roles(cells, name, digest, layout, log)
+    return with_roles(cells, name, digest, layout, log)
 
 
 def _read_bytes(path: Path, log: FaultLog) -> bytes:
@@ -82,9 +89,14 @@ def _from_bytes(data: bytes, name: str, layout: Layout, log: FaultLog) -> Cells:
         return _from_workbook(data, name, log)
     if data.startswith(b"PAR1"):
         return _from_parquet(data, name, log)
+    if data.startswith(TRANSPORT):
+        return from_transport(data, name, log)
+    if data[: len(SAS7BDAT)] == SAS7BDAT:
+        what = "the file is a SAS data set (sas7bdat), which cannot be read here"
+        log.stop(name, Fault("not_a_table", what, "save it as a transport file (XPT version 5) or as CSV", "file"))
     decoded = decode(data)
     if decoded is None:
-        what = "the file is no table of text, Excel or Parquet, or it is damaged"
+        what = "the file is no table of text, Excel, Parquet or XPT, or it is damaged"
         log.stop(name, Fault("not_a_table", what, "save the table as CSV", "file"))
     text, encoding = decoded
     if encoding in ("cp1252", "latin-1"):
@@ -151,7 +163,16 @@ def _from_frame(frame: pd.DataFrame) -> Cells:
     return Cells(names, bare, np.arange(len(frame), dtype=np.int64) + 2)
 
 
-def _with_roles(cells: Cells, name: str, digest: str, layout: Layout, log: FaultLog) -> Table:
+def with_roles(
+    cells: Cells, name: str, digest: str, layout: Layout, log: FaultLog, points: Collection[str] = ()
+) -> Table:
+    """Find the columns of cells that were read from a file, or from a part of it.
+
+    Labels of the columns ``points`` keep what stands behind a point.
+
+    Raises:
+        DataError: if a required column is missing, or there is no row.
+    """
     names = cells.names
     faults = layout.header_faults(names)
     if any(fault.code == "missing_column" for fault in faults) and looks_like_data(names):
@@ -172,13 +193,15 @@ def _with_roles(cells: Cells, name: str, digest: str, layout: Layout, log: Fault
     dialect = layout.choose(names)
     comma = comma_is_decimal((columns[positions[r]] for r in _NUMERIC_ROLES if r in positions), cells.separator)
     if comma:
-        columns = [Column(column.name, column.codes, column.entries, comma=True) for column in columns]
+        columns = [replace(column, comma=True) for column in columns]
+    columns = [replace(column, points=True) if column.name in points else column for column in columns]
     return Table(
         roles={role: columns[position] for role, position in positions.items()},
         others=_other_columns(columns, set(positions.values()), dialect, log),
         line=cells.line[filled],
         dialect=dialect,
         source=Source(name=name, sha256=digest, dialect=dialect.name, rows=int(filled.sum())),
+        mapped=frozenset(layout.mapping),
     )
 
 

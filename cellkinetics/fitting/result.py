@@ -69,6 +69,7 @@ class IndividualFit:
     view: LmfitView | None = field(default=None, repr=False)
     curve_time: FloatArray = field(default_factory=lambda: np.empty(0))
     curve: FloatArray = field(default_factory=lambda: np.empty(0))
+    specimen: str = ""
 
     @property
     def lmfit(self) -> Any:
@@ -100,6 +101,7 @@ class IndividualFit:
             "subject": self.subject,
             "analyte": self.analyte,
             "occasion": self.occasion,
+            "specimen": self.specimen,
             "model": self.model,
             "status": self.status,
             "reason": self.reason,
@@ -119,10 +121,9 @@ class IndividualFit:
         return "\n".join([head, *lines])
 
 
+_KEY = ("subject", "analyte", "occasion", "specimen")
 _COLUMNS = (
-    "subject",
-    "analyte",
-    "occasion",
+    *_KEY,
     "model",
     "parameter",
     "estimate",
@@ -137,12 +138,16 @@ _COLUMNS = (
 )
 
 
+def _place(fit: IndividualFit) -> tuple[str, str, str, str]:
+    return fit.subject, fit.analyte, fit.occasion, fit.specimen
+
+
 @dataclass(frozen=True, eq=False)
 class IndividualFits(Drawable):
     """The fits of a cohort, one a profile, in the cohort's order.
 
-    ``fits["P01"]`` is the fit of a subject with one profile; ``fits["P01", "CAR", "1"]`` names analyte
-    and occasion as well.
+    ``fits["P01"]`` is the fit of a subject with one profile; ``fits["P01", "CAR", "1", "BLOOD"]`` names
+    analyte, occasion and specimen as well.
     """
 
     fits: tuple[IndividualFit, ...]
@@ -159,7 +164,7 @@ class IndividualFits(Drawable):
 
     def __getitem__(self, key: str | tuple[str, ...]) -> IndividualFit:
         wanted = (key,) if isinstance(key, str) else tuple(key)
-        found = [f for f in self.fits if (f.subject, f.analyte, f.occasion)[: len(wanted)] == wanted]
+        found = [f for f in self.fits if _place(f)[: len(wanted)] == wanted]
         if len(found) == 1:
             return found[0]
         name = ", ".join(wanted)
@@ -167,7 +172,7 @@ class IndividualFits(Drawable):
             raise FitError(
                 f"there is no fit of {name}; subjects are {', '.join(dict.fromkeys(f.subject for f in self))}"
             )
-        choices = "; ".join(f"[{f.subject!r}, {f.analyte!r}, {f.occasion!r}]" for f in found)
+        choices = "; ".join(f"[{', '.join(map(repr, _place(f)))}]" for f in found)
         raise FitError(f"{name} has {len(found)} profiles; choose one of {choices}")
 
     @property
@@ -190,7 +195,7 @@ class IndividualFits(Drawable):
         import pandas as pd
 
         records = [
-            {"subject": f.subject, "analyte": f.analyte, "occasion": f.occasion, "model": f.model, **vars(row)}
+            {**dict(zip(_KEY, _place(f), strict=True)), "model": f.model, **vars(row)}
             for f in self.fits
             for row in f.rows
         ]
@@ -200,15 +205,13 @@ class IndividualFits(Drawable):
 
     @cached_property
     def curves(self) -> pd.DataFrame:
-        """Predicted values ``subject, analyte, occasion, model, time, predicted`` over a fine grid."""
+        """Predicted values ``subject, analyte, occasion, specimen, model, time, predicted`` over a fine grid."""
         import pandas as pd
 
         parts = [
             pd.DataFrame(
                 {
-                    "subject": f.subject,
-                    "analyte": f.analyte,
-                    "occasion": f.occasion,
+                    **dict(zip(_KEY, _place(f), strict=True)),
                     "model": f.model,
                     "time": f.curve_time,
                     "predicted": f.curve,
@@ -219,7 +222,7 @@ class IndividualFits(Drawable):
         ]
         if parts:
             return pd.concat(parts, ignore_index=True)
-        return pd.DataFrame(columns=["subject", "analyte", "occasion", "model", "time", "predicted"])
+        return pd.DataFrame(columns=[*_KEY, "model", "time", "predicted"])
 
     def to_dict(self) -> dict[str, object]:
         """Return all fits as plain values."""

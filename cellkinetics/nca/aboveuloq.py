@@ -26,6 +26,8 @@ def rests_above(
     |---|---|
     | Cmax, Tmax; whole areas and moments, and what needs them | the curve has one |
     | Clast, C0 | it is that sample, or C0 is extrapolated from it |
+    | Cmin | it is the lowest sample of the dosing interval |
+    | Ctrough | it is a neighbour of the interval's end, or a point of the line that extrapolates to it |
     | lambda_z and what is read off the line | it is a point of the line |
     | the level at a day | it is the sample of that day, or a neighbour of that day |
     | a window's area | it or a neighbour of it lies within, or the extrapolating line has one |
@@ -61,6 +63,12 @@ def rests_above(
             masks[key] = somewhere
         elif "CDAY" in needs and key.start is not None:
             masks[key] = _near(curve, key.start, key.start)
+        elif "CTROUGH" in needs:
+            tau = np.where(np.isfinite(curve.tau), curve.tau, -np.inf)
+            masks[key] = _near(curve, tau, tau) | ((tau > marks.tlast) & (in_line | last))
+        elif "CMIN" in needs:
+            below = (curve.used & ~curve.above)[1:] & (curve.time[1:] <= curve.tau)
+            masks[key] = ~np.asarray(below.any(axis=0))
         elif "LAMZ" in needs:
             masks[key] = in_line
         elif needs & {"CLST", "C0"}:
@@ -68,7 +76,7 @@ def rests_above(
     return masks
 
 
-def _near(curve: Curve, start: float, end: float) -> BoolArray:
+def _near(curve: Curve, start: float | FloatArray, end: float | FloatArray) -> BoolArray:
     """Say which curves have such a sample whose segments, to its neighbours, reach into a window."""
     infinite = np.full((1, curve.time.shape[1]), np.inf)
     before = np.concatenate([-infinite, curve.time[:-1]])

@@ -24,6 +24,7 @@ class Flag(IntFlag):
     SAMPLE_LEFT_OUT = 32
     ONE_QUANTIFIABLE_SAMPLE = 64
     STRADDLES_BREAK = 128
+    TWO_QUANTIFIABLE_POINTS = 256
 
 
 _PEAK = frozenset({"CMAX", "TMAX"})
@@ -57,6 +58,9 @@ def sentence(flag: Flag, options: NCAOptions) -> str:
             "a sample of this profile was left out because of a fault in its row (see the check of the table); "
             "with it the value may be another"
         ),
+        Flag.TWO_QUANTIFIABLE_POINTS: (
+            "the terminal line has two quantifiable points; only samples below quantification tell its scatter"
+        ),
         Flag.ONE_QUANTIFIABLE_SAMPLE: "it rests on a single quantifiable sample; the rest of the area is assumed",
     }[flag]
 
@@ -73,15 +77,18 @@ def below(value: FloatArray, limit: float | FloatArray) -> BoolArray:
     return np.asarray(value < limit - 1e-9 * np.abs(limit))
 
 
-def terminal_flags(r2adj: FloatArray, span: FloatArray, options: NCAOptions) -> FlagArray:
+def terminal_flags(r2adj: FloatArray, span: FloatArray, n_points: FloatArray, options: NCAOptions) -> FlagArray:
     """Mark terminal lines; arrays ``(n,)``. A line without a mark is accepted for extrapolation.
 
+    A line with two quantifiable points (a censored one) has no adjusted R2, and always a mark.
+
     Example:
-        >>> terminal_flags(np.array([0.9, 0.5]), np.array([3.0, 1.0]), NCAOptions()).tolist()
-        [0, 3]
+        >>> r2adj, span, n_points = np.array([[0.9, 0.5, np.nan], [3.0, 1.0, 2.0], [4, 3, 2]])
+        >>> terminal_flags(r2adj, span, n_points, NCAOptions()).tolist()
+        [0, 3, 256]
     """
     limits = options.acceptance
-    flags = np.zeros(len(r2adj), np.int16)
+    flags = np.where(n_points <= 2, Flag.TWO_QUANTIFIABLE_POINTS, 0).astype(np.int16)
     if limits.r2adj_min is not None:
         flags[below(r2adj, limits.r2adj_min)] |= Flag.R2ADJ_LOW
     if limits.span_min is not None:
@@ -126,7 +133,7 @@ def flag(
         terminal: from `terminal_flags`.
         tmax: ``(n,)``.
         extrapolated: percent extrapolated, ``(n,)``, of the areas to infinity (by the key AUCPEO or
-            AUCPEP) and of the windows (by the key of the AUCINT).
+            AUCPEP), of the windows (by the key of the AUCINT) and of the dosing interval (AUCTAU).
         above: by key, the profiles ``(n,)`` whose result rests on such a value.
         single: profiles ``(n,)`` with one quantifiable sample; their areas and mean times get a mark.
         options: thresholds and route.
@@ -135,30 +142,42 @@ def flag(
     early = np.zeros(len(tmax), bool)
     if limits.tmax_min is not None and options.route == "cells":
         early = below(tmax, limits.tmax_min)
+    high: dict[Key, FlagArray] = {}
+    if limits.extrapolated_max is not None:
+        high = {
+            name: _where(below(-percent, -limits.extrapolated_max), Flag.EXTRAPOLATED_HIGH)
+            for name, percent in extrapolated.items()
+        }
+    peak, alone = _where(early, Flag.TMAX_EARLY), _where(single, Flag.ONE_QUANTIFIABLE_SAMPLE)
     flags = {}
     for key in keys:
         marks = np.zeros(len(tmax), np.int16)
         needs = required([key])
         if "LAMZ" in needs and not BY_CODE[key.code].windowed:
             marks |= terminal
-        percent = _extrapolated(key, needs, extrapolated)
-        if percent is not None and limits.extrapolated_max is not None:
-            marks[below(-percent, -limits.extrapolated_max)] |= Flag.EXTRAPOLATED_HIGH
+        share = _extrapolated(key, needs, high)
+        if share is not None:
+            marks |= share
         if needs & _PEAK:
-            marks[early] |= Flag.TMAX_EARLY
+            marks |= peak
         if key in above:
-            marks[above[key]] |= Flag.ABOVE_ULOQ
+            marks |= _where(above[key], Flag.ABOVE_ULOQ)
         if needs & _AREAS:
-            marks[single] |= Flag.ONE_QUANTIFIABLE_SAMPLE
-        marks[np.isnan(value[key])] = 0
-        flags[key] = marks
+            marks |= alone
+        flags[key] = np.where(np.isnan(value[key]), np.int16(0), marks)
     return flags
 
 
-def _extrapolated(key: Key, needs: frozenset[str], extrapolated: dict[Key, FloatArray]) -> FloatArray | None:
-    """Return the extrapolated percentage that a result rests on."""
+def _where(condition: BoolArray, mark: Flag) -> FlagArray:
+    return np.where(condition, np.int16(mark), np.int16(0))
+
+
+def _extrapolated(key: Key, needs: frozenset[str], extrapolated: dict[Key, FlagArray]) -> FlagArray | None:
+    """Return the marks of the extrapolated area that a result rests on."""
     if BY_CODE[key.code].windowed:
         return extrapolated.get(Key("AUCINT", key.start, key.end)) if "AUCINT" in needs else None
+    if "AUCTAU" in needs:
+        return extrapolated.get(Key("AUCTAU"))
     if needs & _OBSERVED:
         return extrapolated.get(Key("AUCPEO"))
     return extrapolated.get(Key("AUCPEP")) if needs & _PREDICTED else None

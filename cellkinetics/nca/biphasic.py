@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 
 from cellkinetics.data.cohort import BoolArray, FloatArray, IntArray
 from cellkinetics.nca.column import because
+from cellkinetics.nca.curve import Curve, Role
+from cellkinetics.nca.positions import first_true
 from cellkinetics.nca.reasons import Why
 from cellkinetics.nca.terminal import fit_line
 
 MIN_POINTS = 3
+_LEVEL = 1e-10  # a fall of ln C so small over the points is rounding
 _ROUNDING = 1e-13  # of the sum of squares: what rounding leaves of a perfect fit
 
 
@@ -67,7 +70,28 @@ class Break:
     time: FloatArray
 
 
-def two_phases(time: FloatArray, value: FloatArray, points: BoolArray) -> Biphasic:
+@dataclass(frozen=True, eq=False)
+class Below:
+    """Samples below quantification after the peak, arrays ``(samples, n)``.
+
+    Attributes:
+        time: of each.
+        limit: its LLOQ.
+        here: which ones there are.
+    """
+
+    time: FloatArray
+    limit: FloatArray
+    here: BoolArray
+
+    @classmethod
+    def after_peak(cls, curve: Curve, tmax: FloatArray) -> Below:
+        """Take those with an LLOQ from the sorted samples of the curves."""
+        below = (curve.role == Role.SUBSTITUTED) | (curve.role == Role.DROPPED)
+        return cls(curve.sample_time, curve.lloq, below & (curve.lloq > 0) & (curve.sample_time > tmax))
+
+
+def two_phases(time: FloatArray, value: FloatArray, points: BoolArray, below: Below | None = None) -> Biphasic:
     """Find the break of every decline, and the rates before and after it.
 
     1. The points are split behind each one in turn, with at least three on either side, and each side
@@ -83,10 +107,16 @@ def two_phases(time: FloatArray, value: FloatArray, points: BoolArray) -> Biphas
     If one phase is enough, alpha is its rate, and beta and the break have the reason ``ONE_PHASE``. A
     second phase that does not fall has no beta (``SLOPE_NOT_NEGATIVE``); break and alpha stay.
 
+    Samples below quantification, where they are given, take no part in the choice of the break. Each phase's line
+    is then fitted with those between its points, the second with those after them too, as left-censored
+    (`cellkinetics.nca.tobit.fit_censored`): a decline that ends below quantification is steeper than what is
+    left of it above.
+
     Args:
         time: ``(positions, n)``.
         value: same shape, above zero at the points.
         points: ``(positions, n)``, the quantified samples of the decline.
+        below: samples below quantification, for censored lines; None for least squares.
 
     Example:
         >>> day = np.array([0.0, 7, 14, 21, 49, 77])[:, None]
@@ -102,8 +132,14 @@ def two_phases(time: FloatArray, value: FloatArray, points: BoolArray) -> Biphas
         x, y = np.where(points, time, 0.0), np.log(np.where(points, value, 1.0))
         first = points & (np.arange(len(x))[:, None] <= np.where(cut.two, cut.last, len(x)))
         second = points & ~first
-        slope1, _, _ = fit_line(x, y, first)
-        slope2, _, _ = fit_line(x, y, second)
+        if below is None:
+            slope1, slope2 = fit_line(x, y, first)[0], fit_line(x, y, second)[0]
+        else:
+            slope1, slope2 = _censored_slopes(x, y, first, second, below)
+        falls1, falls2 = (
+            slope * (np.where(phase, x, -np.inf).max(axis=0) - np.where(phase, x, np.inf).min(axis=0)) < -_LEVEL
+            for slope, phase in ((slope1, first), (slope2, second))
+        )
     k = points.sum(axis=0)
     n = len(k)
     few_for_two = (k < 2 * MIN_POINTS, Why.TOO_FEW_FOR_TWO_PHASES)
@@ -115,11 +151,27 @@ def two_phases(time: FloatArray, value: FloatArray, points: BoolArray) -> Biphas
         n_alpha=first.sum(axis=0).astype(float),
         n_beta=second.sum(axis=0).astype(float),
         delta_bic=cut.delta_bic,
-        why_alpha=because(n, (k < MIN_POINTS, Why.TOO_FEW_POINTS), (~(slope1 < 0), Why.SLOPE_NOT_NEGATIVE)),
-        why_beta=because(n, few_for_two, one, (~(slope2 < 0), Why.SLOPE_NOT_NEGATIVE)),
+        why_alpha=because(n, (k < MIN_POINTS, Why.TOO_FEW_POINTS), (~falls1, Why.SLOPE_NOT_NEGATIVE)),
+        why_beta=because(n, few_for_two, one, (~falls2, Why.SLOPE_NOT_NEGATIVE)),
         why_break=because(n, few_for_two, one),
         why_bic=because(n, few_for_two, (~cut.found, Why.ONE_PHASE)),
     )
+
+
+def _censored_slopes(
+    x: FloatArray, y: FloatArray, first: BoolArray, second: BoolArray, below: Below
+) -> tuple[FloatArray, FloatArray]:
+    from cellkinetics.nca.tobit import fit_censored  # it needs scipy.special, which takes a while to load
+
+    two = second.any(axis=0)
+    ends = np.where(two, np.where(first, x, -np.inf).max(axis=0), np.inf)
+    begins = np.where(second, x, np.inf).min(axis=0)
+    slopes = []
+    for points, here in ((first, below.time < ends), (second, below.time > begins)):
+        which = below.here & here
+        time, limit = np.where(which, below.time, 0.0), np.where(which, below.limit, 1.0)
+        slopes.append(fit_censored(x, y, points, time, np.log(limit), which).slope)
+    return slopes[0], slopes[1]
 
 
 def find_break(time: FloatArray, value: FloatArray, points: BoolArray) -> Break:
@@ -130,7 +182,7 @@ def find_break(time: FloatArray, value: FloatArray, points: BoolArray) -> Break:
     """
     n = time.shape[1]
     profiles = np.arange(n)
-    start = np.argmax(points, axis=0)
+    start = first_true(points)
     origin_x, origin_y = time[start, profiles], np.log(np.where(points.any(axis=0), value[start, profiles], 1.0))
     x = np.where(points, time - origin_x, 0.0)
     y = np.where(points, np.log(np.where(points, value, 1.0)) - origin_y, 0.0)
@@ -167,7 +219,7 @@ def find_break(time: FloatArray, value: FloatArray, points: BoolArray) -> Break:
         part[2] / part[0] - slope * part[1] / part[0] for part, slope in ((before, slope1), (after, slope2))
     )
     rest = points & (np.arange(len(time))[:, None] > last)
-    begins = time[np.argmax(rest, axis=0), profiles]
+    begins = time[first_true(rest), profiles]
     meet = np.clip(origin_x + (height2 - height1) / (slope1 - slope2), time[last, profiles], begins)
     return Break(last, found, two, delta, np.where(two, meet, np.nan))
 

@@ -14,14 +14,15 @@ from cellkinetics.data.cohort import BoolArray, FloatArray
 from cellkinetics.nca.biphasic import Biphasic
 from cellkinetics.nca.column import Key, Part, Parts, because
 from cellkinetics.nca.curve import Curve
-from cellkinetics.nca.integrate import interpolate, log_ratio
+from cellkinetics.nca.integrate import log_ratio
 from cellkinetics.nca.options import NCAOptions
-from cellkinetics.nca.parameter import Parameter
+from cellkinetics.nca.parameter import OWN, STEIN, Parameter
 from cellkinetics.nca.peak import Landmarks
 from cellkinetics.nca.persistence import PERSISTENCE
+from cellkinetics.nca.positions import first_true, last_true
 from cellkinetics.nca.reasons import Why
 from cellkinetics.nca.terminal import fit_line
-from cellkinetics.nca.window import Segments
+from cellkinetics.nca.window import Segments, level_at
 
 
 def _row(
@@ -33,6 +34,7 @@ def _row(
     *,
     windowed: bool = False,
     daily: bool = False,
+    source: str = OWN,
 ) -> Parameter:
     return Parameter(
         code,
@@ -45,25 +47,42 @@ def _row(
         routes=("cells",),
         windowed=windowed,
         daily=daily,
+        source=source,
     )
 
 
 PHASES: tuple[Parameter, ...] = (
-    _row("ALPHA", "Contraction Rate", "rate", "- slope of ln C from Cmax to the break, or to Tlast", ("TMAX",)),
-    _row("ALPHAHL", "Contraction Half-Life", "time", "ln 2 / alpha", ("ALPHA",)),
+    _row(
+        "ALPHA",
+        "Contraction Rate",
+        "rate",
+        "- slope of ln C from Cmax to the break, or to Tlast",
+        ("TMAX",),
+        source=STEIN,
+    ),
+    _row("ALPHAHL", "Contraction Half-Life", "time", "ln 2 / alpha", ("ALPHA",), source=STEIN),
     _row("ALPHANPT", "Number of Points for Contraction", "count", "points of the contraction line", ("ALPHA",)),
-    _row("BETA", "Persistence Rate", "rate", "- slope of ln C from the break to Tlast", ("TMAX",)),
-    _row("BETAHL", "Persistence Half-Life", "time", "ln 2 / beta", ("BETA",)),
+    _row("BETA", "Persistence Rate", "rate", "- slope of ln C from the break to Tlast", ("TMAX",), source=STEIN),
+    _row("BETAHL", "Persistence Half-Life", "time", "ln 2 / beta", ("BETA",), source=STEIN),
     _row("BETANPT", "Number of Points for Persistence", "count", "points of the persistence line", ("BETA",)),
     _row("BREAKT", "Time of Break Between the Phases", "time", "where the two lines of ln C meet", ("TMAX",)),
     _row("BICDELTA", "BIC of One Phase less that of Two", "none", "k ln(RSS1/RSS2) - 3 ln k", ("TMAX",)),
 )
 
 CELLULAR: tuple[Parameter, ...] = (
-    _row("EXPRATE", "Expansion Rate", "rate", "slope of ln C from the first quantified sample to Cmax", ("TMAX",)),
-    _row("EXPDT", "Doubling Time of Expansion", "time", "ln 2 / expansion rate", ("EXPRATE",)),
+    _row(
+        "EXPRATE",
+        "Expansion Rate",
+        "rate",
+        "slope of ln C from the first quantified sample to Cmax",
+        ("TMAX",),
+        source=STEIN,
+    ),
+    _row("EXPDT", "Doubling Time of Expansion", "time", "ln 2 / expansion rate", ("EXPRATE",), source=STEIN),
     _row("EXPNPT", "Number of Points for Expansion", "count", "points of the expansion line", ("EXPRATE",)),
-    _row("EXPFOLD", "Fold Expansion", "none", "Cmax / first quantified value: at least so much", ("CMAX",)),
+    _row(
+        "EXPFOLD", "Fold Expansion", "none", "Cmax / first quantified value: at least so much", ("CMAX",), source=STEIN
+    ),
     _row("T10CMAX", "Time to 10 % of CMAX", "time", "first time at which the curve is 0.1 Cmax", ("CMAX",)),
     _row("T50CMAX", "Time to 50 % of CMAX", "time", "first time at which the curve is 0.5 Cmax", ("CMAX",)),
     *PHASES,
@@ -136,12 +155,12 @@ def put_rise(parts: Parts, curve: Curve, segments: Segments, marks: Landmarks) -
     why = because(n, none, no_rise, (~(slope > 0), Why.NOT_RISING))
     for code, value in (("EXPRATE", slope), ("EXPDT", np.log(2.0) / slope), ("EXPNPT", k.astype(float))):
         parts[Key(code)] = Part(value, why)
-    first = curve.value[np.argmax(curve.quantified, axis=0), profiles]
+    first = curve.value[first_true(curve.quantified), profiles]
     parts[Key("EXPFOLD")] = Part(marks.cmax / first, because(n, none, no_rise))
     start = np.where(curve.used[0], 0, 1)
     for code, share in (("T10CMAX", 0.1), ("T50CMAX", 0.5)):
         level = share * marks.cmax
-        after = np.argmax(curve.used & (curve.value >= level), axis=0)
+        after = first_true(curve.used & (curve.value >= level))
         from_start = after <= start
         before = np.maximum(after, 1) - 1
         t1, t2 = (curve.time[position, profiles] for position in (before, before + 1))
@@ -202,16 +221,10 @@ def put_day(parts: Parts, curve: Curve, segments: Segments, marks: Landmarks, da
     """
     n = len(curve.fault)
     profiles = np.arange(n)
-    final = len(curve.used) - 1 - np.argmax(curve.used[::-1], axis=0)
+    final = last_true(curve.used)
     ends, level = curve.time[final, profiles], curve.value[final, profiles]
     covered = np.where(marks.has & (level > 0), ends, np.maximum(curve.end, np.where(marks.has, ends, -np.inf)))
-    at = np.maximum((curve.time <= day).sum(axis=0) - 1, 0)
-    value = np.where(marks.has & (at <= final) & (day <= ends), curve.value[at, profiles], 0.0)
-    between = np.flatnonzero(marks.has & (curve.time[at, profiles] < day) & (day < ends))
-    j = at[between]
-    t1, t2 = (curve.time[position, between] for position in (j, j + 1))
-    c1, c2 = (curve.value[position, between] for position in (j, j + 1))
-    value[between] = interpolate(np.full(len(j), day), t1, c1, t2, c2, segments.log[j, between])
+    value = level_at(curve, segments, marks.has, day)
     why = because(n, ((day < _begin(curve)) | (day > covered), Why.NOT_OBSERVED))
     parts[Key("CDAY", day, day)] = Part(value, why)
     why = np.where(marks.has, why, Why.NO_QUANTIFIABLE).astype(np.int8)

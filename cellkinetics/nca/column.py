@@ -77,3 +77,16 @@ def because(n: int, *conditions: tuple[BoolArray, Why]) -> ReasonArray:
     for condition, reason in reversed(conditions):
         why[condition] = reason
     return why
+
+
+def join(*reasons: ReasonArray) -> ReasonArray:
+    """Return for each profile the first of several reasons, arrays ``(n,)``.
+
+    Example:
+        >>> join(np.array([0, 0, 8], np.int8), np.array([0, 27, 27], np.int8)).tolist()
+        [0, 27, 8]
+    """
+    why = reasons[0]
+    for more in reasons[1:]:
+        why = np.where(why == Why.CALCULATED, more, why)
+    return why.astype(np.int8)

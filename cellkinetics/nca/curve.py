@@ -6,7 +6,7 @@ contiguous operation on all profiles, and a sum has the same order however many 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import Any, Literal
 
@@ -14,13 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellkinetics.data.cohort import LEFT_CENSORED, RIGHT_CENSORED, BoolArray, Cohort, FloatArray, IntArray
+from cellkinetics.nca.occasions import first_of_several
 from cellkinetics.nca.options import NCAOptions
+from cellkinetics.nca.positions import first_true, last_true
 from cellkinetics.nca.reasons import Why
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """The arrays that the engine works on, each ``(n, m)``, and the dose ``(n,)``, as in `Cohort`."""
+    """The arrays that the engine works on, each ``(n, m)``, and those of one number a profile, as in `Cohort`.
+
+    ``dose``, ``infusion_duration`` and ``tau`` are ``(n,)``, NaN where unknown; ``first`` says which
+    profiles are the first of several occasions.
+    """
 
     time: FloatArray
     value: FloatArray
@@ -29,25 +35,34 @@ class Samples:
     uloq: FloatArray
     mask: BoolArray
     dose: FloatArray
+    infusion_duration: FloatArray = field(default_factory=lambda: np.empty(0))
+    tau: FloatArray = field(default_factory=lambda: np.empty(0))
+    first: BoolArray = field(default_factory=lambda: np.empty(0, np.bool_))
+
+    def __post_init__(self) -> None:
+        unknown = (("infusion_duration", np.nan), ("tau", np.nan), ("first", False))
+        for name, value in unknown:
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.full(len(self.time), value))
 
     @classmethod
     def of(cls, cohort: Cohort, time: Literal["actual", "nominal"] = "actual") -> Samples:
         """Take the arrays of a cohort, with actual or nominal times."""
         times = cohort.time if time == "actual" else cohort.nominal_time
-        return cls(times, cohort.value, cohort.censored, cohort.lloq, cohort.uloq, cohort.mask, cohort.dose)
+        return cls(
+            times,
+            *(cohort.value, cohort.censored, cohort.lloq, cohort.uloq, cohort.mask),
+            *(cohort.dose, cohort.infusion_duration, cohort.tau),
+            first_of_several(cohort),
+        )
 
     def block(self, start: int, stop: int) -> Samples:
         """Return the profiles ``start`` to ``stop - 1``."""
-        part = slice(start, stop)
-        return Samples(
-            self.time[part],
-            self.value[part],
-            self.censored[part],
-            self.lloq[part],
-            self.uloq[part],
-            self.mask[part],
-            self.dose[part],
-        )
+        return self.take(slice(start, stop))
+
+    def take(self, which: slice | IntArray) -> Samples:
+        """Return some of the profiles."""
+        return Samples(*(getattr(self, item.name)[which] for item in fields(self)))
 
     def __len__(self) -> int:
         return len(self.time)
@@ -84,6 +99,8 @@ class Curve:
             included; 0 if that one is at time zero; NaN if there is none.
         above: ``(m + 1, n)``, those above the upper limit; an imputed value that is had from such a
             sample counts too.
+        tau: ``(n,)``, the end of the dosing interval, which starts at time zero; +inf where there is none.
+        steady: ``(n,)``, whether the profile is at steady state.
         fault: ``(n,)``, a `Why` for profiles of which nothing can be calculated.
         sample_time: ``(m, n)``, the time of each sorted sample, +inf where it is left out.
         limit: ``(n,)``, the largest LLOQ of the samples with a result; NaN if there is none.
@@ -91,6 +108,7 @@ class Curve:
         order: ``(m, n)``, the position in the data of each sorted sample.
         role: ``(m, n)``, a `Role` of each sorted sample.
         level: ``(m, n)``, the value that each sorted sample counts as.
+        lloq: ``(m, n)``, the LLOQ of each sorted sample.
     """
 
     time: FloatArray
@@ -102,6 +120,8 @@ class Curve:
     end: FloatArray
     before_first: FloatArray
     above: BoolArray
+    tau: FloatArray
+    steady: BoolArray
     fault: NDArray[np.int8]
     sample_time: FloatArray
     limit: FloatArray
@@ -109,6 +129,7 @@ class Curve:
     order: IntArray
     role: NDArray[np.int8]
     level: FloatArray
+    lloq: FloatArray
 
 
 def arrange(samples: Samples, options: NCAOptions) -> Curve:
@@ -146,8 +167,8 @@ def arrange(samples: Samples, options: NCAOptions) -> Curve:
     n_samples = valid.sum(axis=0)
     quantified = valid & ~blq
     has = quantified.any(axis=0)
-    first = np.where(has, np.argmax(quantified, axis=0), m)
-    last = np.where(has, m - 1 - np.argmax(quantified[::-1], axis=0), m)
+    first = np.where(has, first_true(quantified), m)
+    last = np.where(has, last_true(quantified), m)
     profiles = np.arange(n)
 
     fault = np.full(n, Why.CALCULATED, np.int8)
@@ -160,7 +181,10 @@ def arrange(samples: Samples, options: NCAOptions) -> Curve:
 
     counts = (role == Role.QUANTIFIED) | (role == Role.SUBSTITUTED)
     t, c, used, measured, over = _pack(key, level, counts, quantified, above & quantified)
+    tau, steady = _dosing_interval(samples, options, (key[0] == 0) & blq[0])
     t[0], c[0], used[0] = _time_zero(t, c, used, n_samples, options)
+    if steady.any() and options.time_zero_rule == "minimum":
+        _fall_to_minimum(t, c, used, over, tau, np.flatnonzero(steady & used[0]))
     if options.time_zero_rule in {"first", "c0"}:
         sources = 1 if options.time_zero_rule == "first" else 2
         over[0] = used[0] & over[1 : 1 + sources].any(axis=0)
@@ -176,6 +200,8 @@ def arrange(samples: Samples, options: NCAOptions) -> Curve:
         end=key[np.maximum(n_samples, 1) - 1, profiles],
         before_first=np.where(has & (first > 0), key[before, profiles], np.where(at_zero, 0.0, np.nan)),
         above=over,
+        tau=tau,
+        steady=steady,
         fault=fault,
         sample_time=key,
         limit=np.fmax.reduce(np.where(valid, lloq, np.nan), axis=0),
@@ -183,6 +209,7 @@ def arrange(samples: Samples, options: NCAOptions) -> Curve:
         order=order,
         role=role,
         level=level,
+        lloq=lloq,
     )
 
 
@@ -270,6 +297,39 @@ def _time_zero(
     return np.where(impute, 0.0, -np.inf), np.where(impute, start, 0.0), impute
 
 
+def _dosing_interval(samples: Samples, options: NCAOptions, from_nothing: BoolArray) -> tuple[FloatArray, BoolArray]:
+    """Return the end of each dosing interval, +inf where there is none, and which profiles are at steady state.
+
+    Where a sample at time zero is below quantification nothing is left of earlier doses (``from_nothing``).
+    """
+    n = len(samples)
+    if options.route == "cells":
+        return np.full(n, np.inf), np.zeros(n, bool)
+    given = samples.tau if options.tau is None else np.full(n, options.tau)
+    known = np.isfinite(given) & (given > 0)
+    steady = {"all": known, "auto": known & ~samples.first & ~from_nothing, "none": np.zeros(n, bool)}[
+        options.steady_state
+    ]
+    return np.where(known, given, np.inf), steady
+
+
+def _fall_to_minimum(
+    t: FloatArray, c: FloatArray, used: BoolArray, over: BoolArray, tau: FloatArray, which: IntArray
+) -> None:
+    """Let the value imputed at time zero be the smallest one in the dosing interval, in place.
+
+    At steady state the curve comes to time zero from the interval before. Where no sample lies in the
+    interval, nothing is imputed.
+    """
+    inside = used[1:, which] & (t[1:, which] <= tau[which])
+    lowest = 1 + np.argmin(np.where(inside, c[1:, which], np.inf), axis=0)
+    found = np.asarray(inside.any(axis=0))
+    c[0, which] = np.where(found, c[lowest, which], 0.0)
+    over[0, which] = found & over[lowest, which]
+    used[0, which] = found
+    t[0, which] = np.where(found, 0.0, -np.inf)
+
+
 def back_extrapolate(t: FloatArray, c: FloatArray, used: BoolArray) -> FloatArray:
     """Return the value at time zero of the exponential through the first two samples of a bolus.
 
@@ -279,7 +339,7 @@ def back_extrapolate(t: FloatArray, c: FloatArray, used: BoolArray) -> FloatArra
     value is above zero the result is 0.
     """
     positive = c > 0
-    c0 = np.where(positive.any(axis=0), c[np.argmax(positive, axis=0), np.arange(t.shape[1])], 0.0)
+    c0 = np.where(positive.any(axis=0), c[first_true(positive), np.arange(t.shape[1])], 0.0)
     if len(t) < 3:
         return c0
     falls = used[1] & used[2] & (c[1] > c[2]) & (c[2] > 0)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from cellkinetics.data.cohort import FloatArray
-from cellkinetics.nca.column import Key, Part, Parts
+from cellkinetics.nca.column import Key, Part, Parts, because, join
 from cellkinetics.nca.curve import Curve
 from cellkinetics.nca.options import NCAOptions, Route
 from cellkinetics.nca.parameter import Parameter
@@ -49,7 +49,7 @@ def _by_last_value(suffix: str, word: str) -> tuple[Parameter, ...]:
             f"VSS{suffix}",
             f"Vol Dist Steady State {word}",
             "volume",
-            f"mean residence time * dose / {area}",
+            f"mean residence time * dose / {area}; at steady state / AUCTAU",
             (area, moment),
             _INTO_A_VEIN,
         ),
@@ -92,6 +92,7 @@ def put_drug(
     """Write the parameters of this group that were asked for.
 
         CL = dose/AUC,  Vz = dose/(lambda_z AUC),  Vss = MRT dose/AUC   (AUC to infinity)
+        at steady state: Vss = MRT dose/AUCTAU, and CLTAU and VZTAU stand for the others
         back-extrapolated part = 100 * (area between time zero and the first sample)/AUC
 
     Args:
@@ -103,6 +104,7 @@ def put_drug(
         options: for the route.
     """
     unknown = ~np.isfinite(dose) | (dose < 0)
+    steady = bool(curve.steady.any())
     sources = {parameter.code: parameter.depends[0] for parameter in NORMALISED}
     for key in keys:
         if key.code not in CODES:
@@ -123,6 +125,10 @@ def put_drug(
         elif stem in {"VZ", "VZF"}:
             value = dose / (area * parts[Key("LAMZ")].value)
         else:
-            value = parts[Key(f"{_MEAN_TIME.get(options.route, 'MRTIB')}IF{suffix}")].value * (dose / area)
-        why = np.where((why == Why.CALCULATED) & (area == 0), Why.ZERO_AREA, why)
-        parts[key] = Part(value, np.where((why == Why.CALCULATED) & unknown, Why.NO_DOSE, why).astype(np.int8))
+            mean, why = parts[Key(f"{_MEAN_TIME.get(options.route, 'MRTIB')}IF{suffix}")]
+            over = np.where(curve.steady, parts[Key("AUCTAU")].value, area) if steady else area
+            value = mean * (dose / over)
+        why = join(why, because(len(dose), (area == 0, Why.ZERO_AREA), (unknown, Why.NO_DOSE)))
+        if steady and stem != "VSS":
+            why = np.where(curve.steady, Why.AT_STEADY_STATE, why).astype(np.int8)
+        parts[key] = Part(value, why)

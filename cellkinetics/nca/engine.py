@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from cellkinetics.data.cohort import BoolArray, Cohort, FloatArray
 from cellkinetics.errors import SettingsError
-from cellkinetics.nca import acceptance, integrate
+from cellkinetics.nca import acceptance
 from cellkinetics.nca.aboveuloq import rests_above
 from cellkinetics.nca.acceptance import Flag
-from cellkinetics.nca.biphasic import find_break, two_phases
+from cellkinetics.nca.biphasic import Below, find_break, two_phases
 from cellkinetics.nca.cellular import CODES, PHASE_CODES, put_cellular, put_phases
 from cellkinetics.nca.column import Column, FlagArray, Key, Part, Parts, ReasonArray, because
 from cellkinetics.nca.curve import Curve, Samples, arrange
 from cellkinetics.nca.drug import put_drug
+from cellkinetics.nca.moments import MEAN_TIMES, put_mean_times, put_moments, tails
+from cellkinetics.nca.occasions import CODES as COMPARISONS
+from cellkinetics.nca.occasions import compare, first_occasions, sources
 from cellkinetics.nca.options import NCAOptions, Window
 from cellkinetics.nca.parameters import BY_CODE, required, select
 from cellkinetics.nca.peak import Landmarks, landmarks
@@ -24,10 +28,13 @@ from cellkinetics.nca.persistence import put_persistence
 from cellkinetics.nca.picks import Picks
 from cellkinetics.nca.reasons import Why
 from cellkinetics.nca.result import NCAResult
+from cellkinetics.nca.steady import CODES as STEADY_CODES
+from cellkinetics.nca.steady import put_interval, put_steady
 from cellkinetics.nca.terminal import Terminal, candidates, choose_line
-from cellkinetics.nca.window import Segments, extrapolated_area, observed_area
+from cellkinetics.nca.window import Beyond, Segments, add_up, beyond, cut, partial_area, to_last
 from cellkinetics.units import is_day
 
+_NO_SCATTER = 1e-7  # a relative standard error so small is rounding
 BLOCK = 4096  # profiles at a time: the arrays of one block stay in the processor's cache
 
 
@@ -52,12 +59,28 @@ def compute(
     """
     keys = select("core", options) if keys is None else tuple(keys)
     with np.errstate(all="ignore"):
-        dose = samples.dose if options.dose is None else np.full(len(samples), options.dose)
-        return _compute(arrange(samples, options), options, keys, dose, picks)
+        return _compute(arrange(samples, options), options, keys, Given.of(samples, options), picks)
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What was given, ``(n,)``: the dose, and the duration of its infusion; NaN where unknown."""
+
+    dose: FloatArray
+    duration: FloatArray
+
+    @classmethod
+    def of(cls, samples: Samples, options: NCAOptions) -> Given:
+        """Take one number for all from the options, where there is one, else those of the data."""
+        n = len(samples)
+        return cls(
+            samples.dose if options.dose is None else np.full(n, options.dose),
+            samples.infusion_duration if options.infusion_duration is None else np.full(n, options.infusion_duration),
+        )
 
 
 def _compute(
-    curve: Curve, options: NCAOptions, keys: Sequence[Key], dose: FloatArray, picks: Picks | None
+    curve: Curve, options: NCAOptions, keys: Sequence[Key], given: Given, picks: Picks | None
 ) -> dict[Key, Column]:
     needs = required(keys)
     marks = landmarks(curve, options.tmax_tie)
@@ -71,27 +94,38 @@ def _compute(
     straddle = "LAMZ" in needs and options.acceptance.straddle and options.route == "cells"
     decline = candidates(curve.quantified, marks.peak, with_peak=True)
     if needs & PHASE_CODES:
-        put_phases(parts, two_phases(curve.time, curve.value, decline), marks)
-    if "LAMZ" in needs:
+        below = Below.after_peak(curve, marks.tmax) if options.lambda_z_method == "tobit" else None
+        put_phases(parts, two_phases(curve.time, curve.value, decline, below), marks)
+    interval = bool(needs & STEADY_CODES) or (curve.steady.any() and bool(needs & MEAN_TIMES))
+    if "LAMZ" in needs or interval:
         line = choose_line(curve, marks.peak, options, picks).line
         _put_line(parts, line, marks)
-        missed = acceptance.terminal_flags(line.r2adj, parts[Key("LAMZSPN")].value, options)
+        missed = acceptance.terminal_flags(line.r2adj, parts[Key("LAMZSPN")].value, line.n_points, options)
         if straddle:
             missed |= acceptance.straddle_flags(
                 line.lower, line.upper, find_break(curve.time, curve.value, decline).time
             )
         extrapolated = {key: parts[key].value for key in (Key("AUCPEO"), Key("AUCPEP"))}
+        after = beyond(curve, marks, line, missed == 0, options)
         if "AUCINT" in needs:
             windows = dict.fromkeys(
                 (k.start, k.end) for k in keys if k.start is not None and k.end is not None and BY_CODE[k.code].windowed
             )
-            extrapolated |= _put_windows(parts, tuple(windows), curve, segments, marks, line, missed == 0, options)
+            extrapolated |= _put_windows(parts, windows, segments, marks, after)
+        if interval:
+            extrapolated[Key("AUCTAU")] = put_interval(parts, curve, segments, marks, after)
+            put_steady(parts, given.dose)
     if "AUMCLST" in needs:
-        _put_moments(parts, segments, marks, line, options)
+        put_moments(parts, segments, marks, line)
+        duration = given.duration if options.route == "infusion" else np.zeros(n)
+        put_mean_times(parts, curve.steady, duration)
     if needs & CODES:
         put_cellular(parts, curve, segments, marks, keys, options)
         put_persistence(parts, curve, marks)
-    put_drug(parts, keys, curve, segments, dose, options)
+    put_drug(parts, keys, curve, segments, given.dose, options)
+    for key in keys:
+        if key.code in COMPARISONS:
+            parts[key] = Part(np.full(n, np.nan), because(n, (np.full(n, True), Why.NO_OTHER_OCCASION)))
     above = rests_above(keys, curve, marks, line, extrapolated)
     return _finish(parts, extrapolated, keys, curve, missed, marks.tmax, above, options)
 
@@ -100,9 +134,9 @@ def _put_samples(parts: Parts, curve: Curve, marks: Landmarks) -> None:
     """Write what is read off single samples."""
     n = len(curve.fault)
     none = because(n, (~marks.has, Why.NO_QUANTIFIABLE))
+    no_peak = because(n, (~marks.has, Why.NO_QUANTIFIABLE), (np.isnan(marks.cmax), Why.NOTHING_IN_INTERVAL))
+    parts[Key("CMAX")], parts[Key("TMAX")] = Part(marks.cmax, no_peak), Part(marks.tmax, no_peak)
     for code, value in (
-        ("CMAX", marks.cmax),
-        ("TMAX", marks.tmax),
         ("CLST", marks.clast),
         ("TLST", marks.tlast),
         ("TFQ", marks.tfirst),
@@ -119,34 +153,10 @@ def _put_samples(parts: Parts, curve: Curve, marks: Landmarks) -> None:
 
 def _put_areas(parts: Parts, curve: Curve, segments: Segments, marks: Landmarks) -> None:
     """Write the areas of the samples; without a quantified sample they are 0 over the time observed."""
-    to_last = _to_last(segments, marks)
-    for code, which in (("AUCLST", to_last), ("AUCALL", segments.exists)):
+    for code, which in (("AUCLST", to_last(segments, marks)), ("AUCALL", segments.exists)):
         spans = np.where(marks.has, which.any(axis=0), curve.end > 0)
-        area = np.where(marks.has, _sum(segments.area, which), 0.0)
+        area = np.where(marks.has, add_up(segments.area, which), 0.0)
         parts[Key(code)] = Part(area, because(len(spans), (~spans, Why.NO_INTERVAL)))
-
-
-def _to_last(segments: Segments, marks: Landmarks) -> BoolArray:
-    """Return the segments that end at the last quantified sample or before it."""
-    return segments.exists & (np.arange(1, len(segments.time))[:, None] <= marks.last)
-
-
-def _sum(rows: FloatArray, which: BoolArray) -> FloatArray:
-    """Add up position by position, so that the order of the sum does not depend on the batch."""
-    total = np.zeros(rows.shape[1])
-    for row, here in zip(rows, which, strict=True):
-        np.add(total, row, out=total, where=here)
-    return total
-
-
-def cut(curve: Curve, tmax: FloatArray, options: NCAOptions) -> Segments:
-    """Cut the curves at their samples, choose the rule of each segment and integrate it."""
-    t1, t2, c1, c2 = curve.time[:-1], curve.time[1:], curve.value[:-1], curve.value[1:]
-    exists = curve.used[:-1] & curve.used[1:]
-    log = exists & integrate.log_segments(options.auc_method, t1, c1, c2, tmax)
-    area = np.where(exists, integrate.linear_area(t1, c1, t2, c2), 0.0)
-    area[log] = integrate.log_area(t1[log], c1[log], t2[log], c2[log])
-    return Segments(curve.time, curve.value, exists, log, area)
 
 
 def _put_line(parts: Parts, line: Terminal, marks: Landmarks) -> None:
@@ -163,103 +173,38 @@ def _put_line(parts: Parts, line: Terminal, marks: Landmarks) -> None:
         ("LAMZUL", line.upper),
         ("LAMZSPN", (line.upper - line.lower) * line.lambda_z / np.log(2.0)),
         ("LAMZICPT", line.intercept),
-        ("R2", line.r2),
-        ("R2ADJ", line.r2adj),
-        ("CORRXY", line.corrxy),
+        ("LAMZNBLQ", line.n_censored),
     ):
         parts[Key(code)] = Part(value, why)
+    calculated = why == Why.CALCULATED
+    two = np.where(calculated & (line.n_points <= 2), Why.NO_SCATTER, why).astype(np.int8)
+    for code, value in (("R2", line.r2), ("R2ADJ", line.r2adj), ("CORRXY", line.corrxy)):
+        parts[Key(code)] = Part(value, two)
+    exact = np.where(calculated & ~(line.se > _NO_SCATTER * line.lambda_z), Why.NO_SCATTER, why).astype(np.int8)
+    for code, value in (("LAMZSE", line.se), ("LAMZHLSE", np.log(2.0) / line.lambda_z * (line.se / line.lambda_z))):
+        parts[Key(code)] = Part(value, exact)
     observed = parts[Key("AUCLST")]
     why = np.where(why == Why.CALCULATED, observed.why, why)
-    for suffix, tail in _tails(line, marks):
+    for suffix, tail in tails(line, marks):
         area = observed.value + tail
         parts[Key(f"AUCIF{suffix}")] = Part(area, why)
         parts[Key(f"AUCPE{suffix}")] = Part(100.0 * (tail / area), why)
 
 
-def _tails(line: Terminal, marks: Landmarks) -> tuple[tuple[str, FloatArray], ...]:
-    """Return the areas beyond Tlast, C/lambda_z, from the observed and the predicted last value."""
-    return ("O", marks.clast / line.lambda_z), ("P", line.at(marks.tlast) / line.lambda_z)
-
-
 def _put_windows(
-    parts: Parts,
-    windows: Sequence[Window],
-    curve: Curve,
-    segments: Segments,
-    marks: Landmarks,
-    line: Terminal,
-    accepted: BoolArray,
-    options: NCAOptions,
+    parts: Parts, windows: Iterable[Window], segments: Segments, marks: Landmarks, after: Beyond
 ) -> dict[Key, FloatArray]:
     """Write the partial area of each window and the percentage of it that is extrapolated.
 
-    | the window ends | area |
-    |---|---|
-    | at or before the last sample of the curve | observed, ends interpolated |
-    | after it, where later samples are below quantification and the curve has come down to zero | observed |
-    | after the last sample | observed to Tlast, then the terminal exponential, if accepted |
-
     Returns the percentages by the key of the AUCINT.
     """
-    n = len(curve.fault)
-    final = len(curve.used) - 1 - np.argmax(curve.used[::-1], axis=0)
-    covered, level = curve.time[final, np.arange(n)], curve.value[final, np.arange(n)]
-    covered = np.where(level == 0, np.maximum(covered, curve.end), covered)
-    begins = np.where(curve.imputed, 0.0, curve.time[1])
-    has_line = line.why == Why.CALCULATED
-    extrapolates = options.window_end in {"observed", "predicted"}
-    height = line.at(marks.tlast) if options.window_end == "predicted" else marks.clast
     percentages = {}
     for start, end in windows:
-        beyond = end > covered
-        by_line = beyond & has_line & accepted & extrapolates
-        area = observed_area(segments, start, np.where(by_line, np.minimum(marks.tlast, end), end))
-        tail = np.where(by_line, extrapolated_area(height, line.lambda_z, marks.tlast, start, end), 0.0)
-        area = np.where(marks.has, area + tail, 0.0)
-        lost = beyond & ~by_line & (options.window_end != "zero")
-        why = because(
-            n,
-            (start < begins, Why.NO_TIME_ZERO),
-            (lost & has_line & extrapolates, Why.LAMBDA_Z_NOT_ACCEPTED),
-            (lost, Why.WINDOW_NOT_COVERED),
-        )
-        share = np.where(area == 0, 0.0, 100.0 * (tail / area))
+        area, share, why = partial_area(segments, after, marks.has, start, np.full(len(marks.has), end))
         key = Key("AUCINT", start, end)
         parts[key], parts[Key("AUCINTPE", start, end)] = Part(area, why), Part(share, why)
         percentages[key] = share
     return percentages
-
-
-def _put_moments(
-    parts: Parts, segments: Segments, marks: Landmarks, line: Terminal | None, options: NCAOptions
-) -> None:
-    """Write first moments and mean residence times.
-
-    AUMC to infinity = AUMCLST + C (Tlast/lambda_z + 1/lambda_z^2);
-    MRT = AUMC/AUC, less half the infusion's duration.
-    """
-    t1, t2, c1, c2 = segments.time[:-1], segments.time[1:], segments.value[:-1], segments.value[1:]
-    moment = np.where(segments.exists, integrate.linear_moment(t1, c1, t2, c2), 0.0)
-    log = segments.log
-    moment[log] = integrate.log_moment(t1[log], c1[log], t2[log], c2[log])
-    aumclst = _sum(moment, _to_last(segments, marks))
-    parts[Key("AUMCLST")] = Part(aumclst, parts[Key("AUCLST")].why)
-    ends = ["LST"]
-    if line is not None:
-        for suffix, tail in _tails(line, marks):
-            why = parts[Key(f"AUCIF{suffix}")].why
-            beyond = tail * (marks.tlast + 1.0 / line.lambda_z)
-            total = aumclst + beyond
-            parts[Key(f"AUMCIF{suffix}")] = Part(total, why)
-            parts[Key(f"AUMCPE{suffix}")] = Part(100.0 * (beyond / total), why)
-            ends.append(f"IF{suffix}")
-    less = options.infusion_duration / 2.0 if options.route == "infusion" else 0.0
-    for end in ends:
-        area, why = parts[Key(f"AUC{end}")]
-        mean_time = parts[Key(f"AUMC{end}")].value / area - less
-        why = np.where((why == Why.CALCULATED) & (area == 0), Why.ZERO_AREA, why).astype(np.int8)
-        for prefix in ("MRTEV", "MRTIB", "MRTIC"):
-            parts[Key(f"{prefix}{end}")] = Part(mean_time, why)
 
 
 def _finish(
@@ -276,14 +221,20 @@ def _finish(
     values: dict[Key, FloatArray] = {}
     reasons: dict[Key, ReasonArray] = {}
     counted = {"NSAMPLE", "NQUANT"}
+    faulty = curve.fault != Why.CALCULATED
+    any_fault = bool(faulty.any())
     for key in keys:
         value, why = parts[key]
-        keep = (curve.fault == Why.CALCULATED) | ((curve.fault == Why.NO_SAMPLES) & (key.code in counted))
-        why = np.where(keep, why, curve.fault).astype(np.int8)
+        if any_fault:
+            lost = faulty & (curve.fault != Why.NO_SAMPLES) if key.code in counted else faulty
+            why = np.where(lost, curve.fault, why)
         if options.route not in BY_CODE[key.code].routes:
             why = np.full_like(why, Why.NOT_FOR_ROUTE)
-        why = np.where((why == Why.CALCULATED) & ~np.isfinite(value), Why.OVERFLOW, why).astype(np.int8)
-        values[key], reasons[key] = np.where(why == Why.CALCULATED, value, np.nan), why
+        done = why == Why.CALCULATED
+        infinite = done & ~np.isfinite(value)
+        if infinite.any():
+            why, done = np.where(infinite, np.int8(Why.OVERFLOW), why), done & ~infinite
+        values[key], reasons[key] = np.where(done, value, np.nan), why.astype(np.int8)
     flags = acceptance.flag(
         keys,
         values,
@@ -337,11 +288,12 @@ def noncompartmental(
     samples, picks = Samples.of(cohort, options.time), Picks.of(cohort, options)
     n = len(cohort)
     unusable = np.array([fault is not None for fault in cohort.unusable], dtype=bool)
+    needed = (*keys, *sources(keys))
     blocks: list[dict[Key, Column]] = []
     for start in range(0, n, BLOCK):
         stop = min(start + BLOCK, n)
         chosen = None if picks is None else picks.take(np.arange(start, stop))
-        blocks.append(compute(samples.block(start, stop), options, keys, chosen))
+        blocks.append(compute(samples.block(start, stop), options, needed, chosen))
         if progress is not None:
             progress(stop, n)
     columns = {
@@ -350,13 +302,18 @@ def noncompartmental(
             np.concatenate([np.zeros(0, np.int8), *(block[key].why for block in blocks)]),
             np.concatenate([np.zeros(0, np.int16), *(block[key].flags for block in blocks)]),
         )
-        for key in keys
+        for key in needed
     }
     lost = cohort.n_lost > 0
     for column in columns.values():
         column.flags[lost & (column.why == Why.CALCULATED)] |= Flag.SAMPLE_LEFT_OUT
         column.why[unusable], column.flags[unusable] = Why.UNUSABLE_PROFILE, 0
-    return NCAResult(cohort=cohort, options=options, columns=columns)
+    compared = [key for key in keys if key.code in COMPARISONS and options.route in BY_CODE[key.code].routes]
+    if compared:
+        reference = first_occasions(cohort)
+        tau = cohort.tau if options.tau is None else np.full(n, options.tau)
+        columns |= {key: compare(key.code, columns, reference, tau) for key in compared}
+    return NCAResult(cohort=cohort, options=options, columns={key: columns[key] for key in keys})
 
 
 def _resolved(options: NCAOptions, windows: Any, time_unit: str) -> NCAOptions:

@@ -14,8 +14,11 @@ from cellkinetics.units import DEFAULT_DOSE_UNIT
 
 AUCMethod = Literal["linear", "linear-up-log-down", "linear-log", "log"]
 Route = Literal["cells", "bolus", "infusion", "extravascular"]
-TimeZero = Literal["auto", "zero", "none", "first", "c0"]
+TimeZero = Literal["auto", "zero", "none", "first", "c0", "minimum"]
+TimeZeroRule = Literal["zero", "none", "first", "c0", "minimum"]
+SteadyState = Literal["auto", "all", "none"]
 LineWeights = Literal["1", "1/y", "1/y2"]
+LineMethod = Literal["best-fit", "tobit"]
 WindowEnd = Literal["observed", "predicted", "zero", "missing"]
 BLQRule = Literal["zero", "drop", "lloq", "lloq/2"] | Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Window = tuple[float, float]
@@ -93,7 +96,7 @@ class Slope(_Settings):
 
     Attributes:
         subject: as in the data.
-        analyte, occasion: as in the data; empty for every one.
+        analyte, occasion, specimen: as in the data; empty for every one.
         first, last: times of the first and last point: every quantified sample between them is in the
             line, whatever the other rules say. Both or neither.
         exclude: times of samples that are left out of the line.
@@ -110,6 +113,7 @@ class Slope(_Settings):
     subject: Annotated[str, Field(min_length=1)]
     analyte: str = ""
     occasion: str = ""
+    specimen: str = ""
     first: Annotated[float, Field(allow_inf_nan=False)] | None = None
     last: Annotated[float, Field(allow_inf_nan=False)] | None = None
     exclude: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] = ()
@@ -130,7 +134,7 @@ class Slope(_Settings):
     @property
     def named(self) -> str:
         """Whom it is about, in words."""
-        others = (("analyte", self.analyte), ("occasion", self.occasion))
+        others = (("analyte", self.analyte), ("occasion", self.occasion), ("specimen", self.specimen))
         return ", ".join([f"subject {self.subject!r}", *(f"{what} {name!r}" for what, name in others if name)])
 
 
@@ -166,16 +170,24 @@ class NCAOptions(_Settings):
             ``linear-log`` (linear until Tmax, logarithmic after) or ``log``. A logarithmic segment
             falls back to the linear one on a tie or a zero.
         windows: pairs (start, end) for AUCINT; also as text, ``"0-28,0-84"``.
-        blq: rules by place, or the name of one of `BLQ_PRESETS`.
+        blq: rules by place, or the name of one of `BLQ_PRESETS`, or both as text, see `parse_blq`.
         route: ``cells``, ``bolus``, ``infusion`` or ``extravascular``. Only a bolus may have Cmax
             among its terminal points and a back-extrapolated value at time zero.
-        infusion_duration: for the route ``infusion``; half of it is taken off every mean time.
+        infusion_duration: of every profile, for the route ``infusion``, instead of that in the data; half of
+            it is taken off every mean time. 0 is a bolus that takes its time zero as an infusion does.
+        tau: dosing interval of every profile, instead of that in the data; it has no meaning for ``cells``.
+        steady_state: which profiles with a dosing interval are at steady state: ``auto`` (all, except the
+            first of several occasions, which is taken for the first dose, and those whose sample at time zero
+            is below quantification), ``all`` or ``none``.
         dose: of every profile, instead of the dose in the data; 0 is none.
         dose_unit: its unit, a label.
         time_zero: what stands at time zero where no sample does: ``zero``, ``none`` (nothing),
-            ``first`` (the first value), ``c0`` (back-extrapolated), ``auto`` (``c0`` for a bolus,
-            else ``zero``).
+            ``first`` (the first value), ``c0`` (back-extrapolated), ``minimum`` (the smallest value in the
+            dosing interval at steady state, else ``zero``), ``auto`` (``c0`` for a bolus, else ``minimum``).
         time: ``actual`` or ``nominal`` times of the samples; a sample without the one asked for is left out.
+        lambda_z_method: ``best-fit``, least squares on the quantified points with the largest adjusted R2;
+            ``tobit``, maximum likelihood on these and the samples below quantification after the first of
+            them, as left-censored (see `cellkinetics.nca.tobit.with_censored`), without weights.
         lambda_z_min_points: fewest points of the terminal line, at least 3.
         lambda_z_tolerance: an adjusted R2 this close to the best one is as good, and the line with
             more points is taken.
@@ -206,11 +218,14 @@ class NCAOptions(_Settings):
     windows: tuple[Window, ...] = ((0.0, 28.0), (0.0, 84.0), (0.0, 168.0))
     blq: BLQRules = BLQ_PRESETS["default"]
     route: Route = "cells"
-    infusion_duration: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    infusion_duration: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    tau: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    steady_state: SteadyState = "auto"
     dose: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     dose_unit: str = DEFAULT_DOSE_UNIT
     time_zero: TimeZero = "auto"
     time: Literal["actual", "nominal"] = "actual"
+    lambda_z_method: LineMethod = "best-fit"
     lambda_z_min_points: Annotated[int, Field(ge=3)] = 3
     lambda_z_tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-4
     days: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = (28.0,)
@@ -229,11 +244,7 @@ class NCAOptions(_Settings):
     @field_validator("blq", mode="before")
     @classmethod
     def _preset(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            if value not in BLQ_PRESETS:
-                raise SettingsError(f"blq: no preset {value!r}; there are {', '.join(BLQ_PRESETS)}")
-            return BLQ_PRESETS[value]
-        return value
+        return parse_blq(value) if isinstance(value, str) else value
 
     @field_validator("windows", mode="before")
     @classmethod
@@ -248,6 +259,12 @@ class NCAOptions(_Settings):
                 raise SettingsError(f"window {start:g}-{end:g}: the start must be 0 or later, the end after the start")
         return tuple(dict.fromkeys(value))
 
+    @model_validator(mode="after")
+    def _no_weights_with_censoring(self) -> NCAOptions:
+        if self.lambda_z_method == "tobit" and self.lambda_z_weights != "1":
+            raise SettingsError("lambda_z_weights: the method tobit takes no weights; leave them at 1")
+        return self
+
     @field_validator("days", mode="before")
     @classmethod
     def _parse_days(cls, value: Any) -> Any:
@@ -259,11 +276,39 @@ class NCAOptions(_Settings):
         return tuple(dict.fromkeys(value))
 
     @property
-    def time_zero_rule(self) -> Literal["zero", "none", "first", "c0"]:
+    def time_zero_rule(self) -> TimeZeroRule:
         """The rule for a missing time zero, with ``auto`` resolved by the route."""
         if self.time_zero == "auto":
-            return "c0" if self.route == "bolus" else "zero"
+            if self.route == "bolus":
+                return "c0"
+            return "zero" if self.route == "cells" else "minimum"
         return self.time_zero
+
+
+def parse_blq(text: str) -> BLQRules:
+    """Read rules for samples below quantification: a preset, rules by place, or a preset and what differs from it.
+
+    Raises:
+        SettingsError: for a preset, a place or a rule that does not exist.
+
+    Example:
+        >>> parse_blq("pknca, between=lloq/2").between, parse_blq("later=0.25").later
+        ('lloq/2', 0.25)
+    """
+    first, *others = (part.strip() for part in text.split(","))
+    preset, changes = ("default", [first, *others]) if "=" in first else (first, others)
+    if preset not in BLQ_PRESETS:
+        raise SettingsError(f"blq: no preset {preset!r}; there are {', '.join(BLQ_PRESETS)}")
+    rules: dict[str, Any] = BLQ_PRESETS[preset].model_dump()
+    for change in changes:
+        place, equals, rule = (part.strip() for part in change.partition("="))
+        if not equals or place not in rules:
+            raise SettingsError(
+                f"blq: {change!r} is no rule for a place; write PLACE=RULE, such as later=drop, "
+                f"with one of the places {', '.join(rules)}"
+            )
+        rules[place] = rule
+    return BLQRules(**rules)
 
 
 def parse_windows(text: str) -> tuple[Window, ...]:

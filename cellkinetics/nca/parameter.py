@@ -8,6 +8,13 @@ from cellkinetics.nca.options import Route
 from cellkinetics.units import UnitKind
 
 _ANY: tuple[Route, ...] = ("cells", "bolus", "infusion", "extravascular")
+TEXTBOOK = "Gabrielsson & Weiner 2016"
+WINNONLIN = "Phoenix WinNonlin"
+STEIN = "Stein et al. 2019"
+SURVIVAL = "Lindsey & Ryan 1998"
+CDISC = "CDISC"
+OWN = "own"
+"""Where a formula comes from; docs/parameters.md has the references."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,7 @@ class Parameter:
         routes: the routes for which it has a meaning.
         windowed: whether there is one value for every window.
         daily: whether there is one value for every one of the days asked for.
+        source: where the formula comes from.
     """
 
     code: str
@@ -37,3 +45,4 @@ class Parameter:
     routes: tuple[Route, ...] = _ANY
     windowed: bool = False
     daily: bool = False
+    source: str = TEXTBOOK

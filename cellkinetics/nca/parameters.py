@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 from cellkinetics.errors import SettingsError
 from cellkinetics.nca.cellular import CELLULAR
 from cellkinetics.nca.column import Key
 from cellkinetics.nca.drug import DRUG
 from cellkinetics.nca.options import NCAOptions, Route
-from cellkinetics.nca.parameter import Parameter
+from cellkinetics.nca.parameter import OWN, WINNONLIN, Parameter
+from cellkinetics.nca.steady import COMPARED, STEADY
 
 
 def _mean_times(prefix: str, label: str, routes: tuple[Route, ...], less: str) -> tuple[Parameter, ...]:
     """Mean residence times: CDISC has one code for each way of giving a drug."""
+    steady = f"; at steady state (AUMCTAU + tau ({{}} - AUCTAU)) / AUCTAU{less}"
     return tuple(
         Parameter(
             f"{prefix}{end}",
             f"MRT {label} {words}",
             "time",
-            f"{moment} / {area}{less}",
+            f"{moment} / {area}{less}" + ("" if end == "LST" else steady.format(area)),
             (moment, area),
             group=group,
             routes=routes,
@@ -33,11 +36,13 @@ def _mean_times(prefix: str, label: str, routes: tuple[Route, ...], less: str) -
 
 
 PARAMETERS: tuple[Parameter, ...] = (
-    Parameter("CMAX", "Max Conc", "value", "largest quantified value"),
+    Parameter("CMAX", "Max Conc", "value", "largest quantified value; in the dosing interval, where there is one"),
     Parameter("TMAX", "Time of CMAX", "time", "time of Cmax"),
     Parameter("CLST", "Last Quantifiable Conc", "value", "last quantified value"),
     Parameter("TLST", "Time of Last Quantifiable Conc", "time", "time of Clast"),
-    Parameter("TFQ", "Time of First Quantifiable Conc", "time", "time of the first quantified value", cdisc=False),
+    Parameter(
+        "TFQ", "Time of First Quantifiable Conc", "time", "time of the first quantified value", cdisc=False, source=OWN
+    ),
     Parameter(
         "TLAG",
         "Time Until First Quantifiable Conc",
@@ -46,7 +51,12 @@ PARAMETERS: tuple[Parameter, ...] = (
         routes=("cells", "extravascular"),
     ),
     Parameter(
-        "C0", "Initial Conc", "value", "exponential through the first two samples, at time zero", routes=("bolus",)
+        "C0",
+        "Initial Conc",
+        "value",
+        "exponential through the first two samples, at time zero",
+        routes=("bolus",),
+        source=WINNONLIN,
     ),
     Parameter("AUCLST", "AUC to Last Quantifiable Conc", "area", "integral of C from time zero to Tlast"),
     Parameter("AUCALL", "AUC All", "area", "AUCLST + the fall to the first sample below quantification"),
@@ -60,6 +70,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "100 * part of AUCINT beyond Tlast by lambda_z / AUCINT",
         ("AUCINT",),
         cdisc=False,
+        source=OWN,
         windowed=True,
     ),
     Parameter("AUCIFO", "AUC Infinity Obs", "area", "AUCLST + Clast / lambda_z", ("AUCLST", "CLST", "LAMZ")),
@@ -70,20 +81,88 @@ PARAMETERS: tuple[Parameter, ...] = (
         "AUCLST + exp(intercept - lambda_z Tlast) / lambda_z",
         ("AUCLST", "TLST", "LAMZ", "LAMZICPT"),
     ),
-    Parameter("AUCPEO", "AUC % Extrapolation Obs", "percent", "100 * (AUCIFO - AUCLST) / AUCIFO", ("AUCIFO",)),
-    Parameter("AUCPEP", "AUC % Extrapolation Pred", "percent", "100 * (AUCIFP - AUCLST) / AUCIFP", ("AUCIFP",)),
-    Parameter("LAMZ", "Lambda z", "rate", "- slope of the terminal line of ln C"),
-    Parameter("LAMZHL", "Half-Life Lambda z", "time", "ln 2 / lambda_z", ("LAMZ",)),
-    Parameter("LAMZNPT", "Number of Points for Lambda z", "count", "points of the terminal line", ("LAMZ",)),
-    Parameter("LAMZLL", "Lambda z Lower Limit", "time", "time of its first point", ("LAMZ",)),
-    Parameter("LAMZUL", "Lambda z Upper Limit", "time", "time of its last point", ("LAMZ",)),
-    Parameter("LAMZSPN", "Lambda z Span", "none", "(LAMZUL - LAMZLL) / LAMZHL", ("LAMZUL", "LAMZLL", "LAMZHL")),
     Parameter(
-        "LAMZICPT", "Lambda z Line Intercept of ln C", "none", "ln C of the line at time zero", ("LAMZ",), cdisc=False
+        "AUCPEO",
+        "AUC % Extrapolation Obs",
+        "percent",
+        "100 * (AUCIFO - AUCLST) / AUCIFO",
+        ("AUCIFO",),
+        source=WINNONLIN,
+    ),
+    Parameter(
+        "AUCPEP",
+        "AUC % Extrapolation Pred",
+        "percent",
+        "100 * (AUCIFP - AUCLST) / AUCIFP",
+        ("AUCIFP",),
+        source=WINNONLIN,
+    ),
+    Parameter("LAMZ", "Lambda z", "rate", "- slope of the terminal line of ln C", source=WINNONLIN),
+    Parameter("LAMZHL", "Half-Life Lambda z", "time", "ln 2 / lambda_z", ("LAMZ",)),
+    Parameter(
+        "LAMZNPT", "Number of Points for Lambda z", "count", "points of the terminal line", ("LAMZ",), source=WINNONLIN
+    ),
+    Parameter("LAMZLL", "Lambda z Lower Limit", "time", "time of its first point", ("LAMZ",), source=WINNONLIN),
+    Parameter("LAMZUL", "Lambda z Upper Limit", "time", "time of its last point", ("LAMZ",), source=WINNONLIN),
+    Parameter(
+        "LAMZSPN",
+        "Lambda z Span",
+        "none",
+        "(LAMZUL - LAMZLL) / LAMZHL",
+        ("LAMZUL", "LAMZLL", "LAMZHL"),
+        source=WINNONLIN,
+    ),
+    Parameter(
+        "LAMZICPT",
+        "Lambda z Line Intercept of ln C",
+        "none",
+        "ln C of the line at time zero",
+        ("LAMZ",),
+        cdisc=False,
+        source=WINNONLIN,
     ),
     Parameter("R2", "R Squared", "none", "squared correlation of ln C and time", ("LAMZ",)),
-    Parameter("R2ADJ", "R Squared Adjusted", "none", "1 - (1 - R2) (k - 1) / (k - 2)", ("R2", "LAMZNPT")),
-    Parameter("CORRXY", "Correlation Between TimeX and Log ConcY", "none", "correlation of ln C and time", ("LAMZ",)),
+    Parameter(
+        "R2ADJ", "R Squared Adjusted", "none", "1 - (1 - R2) (k - 1) / (k - 2)", ("R2", "LAMZNPT"), source=WINNONLIN
+    ),
+    Parameter(
+        "CORRXY",
+        "Correlation Between TimeX and Log ConcY",
+        "none",
+        "correlation of ln C and time",
+        ("LAMZ",),
+        source=WINNONLIN,
+    ),
+    Parameter(
+        "LAMZNBLQ",
+        "Number of BLQ Points for Lambda z",
+        "count",
+        "censored points of the line (lambda_z_method tobit)",
+        ("LAMZ",),
+        "terminal",
+        cdisc=False,
+        source=OWN,
+    ),
+    Parameter(
+        "LAMZSE",
+        "Standard Error of Lambda z",
+        "rate",
+        "of the slope of the line",
+        ("LAMZ",),
+        "terminal",
+        cdisc=False,
+        source=OWN,
+    ),
+    Parameter(
+        "LAMZHLSE",
+        "Standard Error of Half-Life Lambda z",
+        "time",
+        "LAMZHL * LAMZSE / LAMZ",
+        ("LAMZHL", "LAMZSE", "LAMZ"),
+        "terminal",
+        cdisc=False,
+        source=OWN,
+    ),
     Parameter("AUMCLST", "AUMC to Last Quantifiable Conc", "moment", "integral of t C from time zero to Tlast"),
     Parameter(
         "AUMCIFO",
@@ -110,10 +189,16 @@ PARAMETERS: tuple[Parameter, ...] = (
     *_mean_times("MRTEV", "Extravasc", ("extravascular",), ""),
     *_mean_times("MRTIB", "IV Bolus", ("cells", "bolus"), ""),
     *_mean_times("MRTIC", "IV Cont Inf", ("infusion",), " - infusion_duration / 2"),
-    Parameter("NSAMPLE", "Number of Samples", "count", "samples with a result at or after time zero", cdisc=False),
-    Parameter("NQUANT", "Number of Quantifiable Samples", "count", "those with a quantified value", cdisc=False),
+    Parameter(
+        "NSAMPLE", "Number of Samples", "count", "samples with a result at or after time zero", cdisc=False, source=OWN
+    ),
+    Parameter(
+        "NQUANT", "Number of Quantifiable Samples", "count", "those with a quantified value", cdisc=False, source=OWN
+    ),
     *CELLULAR,
     *DRUG,
+    *STEADY,
+    *COMPARED,
 )
 """Every parameter, in the order of the tables."""
 
@@ -174,11 +259,9 @@ def required(keys: Iterable[Key]) -> frozenset[str]:
         >>> sorted(required([Key("LAMZHL")]))
         ['LAMZ', 'LAMZHL']
     """
-    codes: set[str] = set()
-    waiting = [key.code for key in keys]
-    while waiting:
-        code = waiting.pop()
-        if code not in codes:
-            codes.add(code)
-            waiting.extend(BY_CODE[code].depends)
-    return frozenset(codes)
+    return frozenset[str]().union(*(_chain(key.code) for key in keys))
+
+
+@cache
+def _chain(code: str) -> frozenset[str]:
+    return frozenset({code}).union(*map(_chain, BY_CODE[code].depends))

@@ -9,6 +9,7 @@ import numpy as np
 
 from cellkinetics.data.cohort import BoolArray, FloatArray, IntArray
 from cellkinetics.nca.curve import Curve
+from cellkinetics.nca.positions import first_largest, first_true, last_true
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +20,7 @@ class Landmarks:
         has: whether anything is quantified.
         peak: position of Cmax, 0 if there is none.
         last: position of the last quantified sample, 0 if there is none.
-        cmax: largest quantified value.
+        cmax: largest quantified value, in the dosing interval where there is one.
         tmax: its time.
         clast: last quantified value.
         tlast: its time.
@@ -40,19 +41,24 @@ def landmarks(curve: Curve, tie: Literal["first", "last"]) -> Landmarks:
     """Find first, highest and last quantified sample of every curve."""
     has = np.asarray(curve.quantified.any(axis=0))
     profiles = np.arange(len(has))
-    peak = peak_position(curve.value, curve.quantified, tie)
+    inside = curve.quantified
+    if np.isfinite(curve.tau).any():
+        inside = inside & (curve.time <= curve.tau)
+    peak = peak_position(curve.value, inside, tie)
     last = last_position(curve.quantified)
-    first = np.argmax(curve.quantified, axis=0)
+    first = first_true(curve.quantified)
 
-    def at(array: FloatArray, position: IntArray) -> FloatArray:
-        return np.where(has, array[position, profiles], np.nan)
+    found = np.asarray(inside.any(axis=0))
+
+    def at(array: FloatArray, position: IntArray, where: BoolArray = has) -> FloatArray:
+        return np.where(where, array[position, profiles], np.nan)
 
     return Landmarks(
         has=has,
         peak=peak,
         last=last,
-        cmax=at(curve.value, peak),
-        tmax=at(curve.time, peak),
+        cmax=at(curve.value, peak, found),
+        tmax=at(curve.time, peak, found),
         clast=at(curve.value, last),
         tlast=at(curve.time, last),
         tfirst=at(curve.time, first),
@@ -77,8 +83,8 @@ def peak_position(value: FloatArray, quantified: BoolArray, tie: Literal["first"
     """
     height = np.where(quantified, value, -1.0)
     if tie == "first":
-        return np.argmax(height, axis=0)
-    position = len(height) - 1 - np.argmax(height[::-1], axis=0)
+        return first_largest(height)
+    position = last_true(height == height.max(axis=0))
     return np.where(quantified.any(axis=0), position, 0)
 
 
@@ -89,5 +95,5 @@ def last_position(quantified: BoolArray) -> IntArray:
         >>> last_position(np.array([[True], [True], [False]])).tolist()
         [1]
     """
-    position = len(quantified) - 1 - np.argmax(quantified[::-1], axis=0)
+    position = last_true(quantified)
     return np.where(quantified.any(axis=0), position, 0)

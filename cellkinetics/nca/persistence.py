@@ -7,13 +7,15 @@ import numpy as np
 from cellkinetics.data.cohort import BoolArray, FloatArray
 from cellkinetics.nca.column import Key, Part, Parts, because
 from cellkinetics.nca.curve import Curve, Role
-from cellkinetics.nca.parameter import Parameter
+from cellkinetics.nca.parameter import SURVIVAL, Parameter
 from cellkinetics.nca.peak import Landmarks
 from cellkinetics.nca.reasons import Why
 
 
 def _row(code: str, label: str, unit_kind: str, formula: str, depends: tuple[str, ...] = ()) -> Parameter:
-    return Parameter(code, label, unit_kind, formula, depends, "cellular", cdisc=False, routes=("cells",))
+    return Parameter(
+        code, label, unit_kind, formula, depends, "cellular", cdisc=False, routes=("cells",), source=SURVIVAL
+    )
 
 
 PERSISTENCE: tuple[Parameter, ...] = (

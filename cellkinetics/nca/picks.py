@@ -12,7 +12,8 @@ from cellkinetics.data.cohort import Cohort, FloatArray, IntArray
 from cellkinetics.errors import SettingsError
 from cellkinetics.nca.options import NCAOptions, Slope
 
-COLUMNS = ("subject", "analyte", "occasion", "first", "last", "exclude", "reason")
+PLACES = ("analyte", "occasion", "specimen")
+COLUMNS = ("subject", *PLACES, "first", "last", "exclude", "reason")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,7 @@ class Picks:
                 if cohort.subject[i] == slope.subject
                 and slope.analyte in ("", cohort.analyte[i])
                 and slope.occasion in ("", cohort.occasion[i])
+                and slope.specimen in ("", cohort.specimen[i])
             ]
             if not profiles:
                 raise SettingsError(f"slopes: the data have no profile of {slope.named}")
@@ -79,10 +81,11 @@ def same_time(time: FloatArray | float, given: float) -> Any:
 
 
 def read_slopes(path: Path) -> tuple[Slope, ...]:
-    """Read a table of choices: ``subject, analyte, occasion, first, last, exclude, reason`` (CSV).
+    """Read a table of choices: ``subject, analyte, occasion, specimen, first, last, exclude, reason``.
 
-    Only ``subject`` must be there. ``first`` and ``last`` are the times of the first and last point of
-    the line; ``exclude`` holds times that are left out, with spaces or semicolons between them.
+    A CSV file, in which only ``subject`` must be there. ``first`` and ``last`` are the times of the
+    first and last point of the line; ``exclude`` holds times that are left out, with spaces or
+    semicolons between them.
 
     Raises:
         SettingsError: for a file that cannot be read, an unknown column, a text where a number
@@ -111,7 +114,7 @@ def read_slopes(path: Path) -> tuple[Slope, ...]:
         except ValueError:
             raise SettingsError(f"slopes: {path}, line {line}: first, last and exclude are times, as numbers") from None
         try:
-            labels: dict[str, Any] = {name: texts[name] for name in ("subject", "analyte", "occasion", "reason")}
+            labels: dict[str, Any] = {name: texts[name] for name in ("subject", *PLACES, "reason")}
             slopes.append(Slope(**labels, **fields))
         except SettingsError as error:
             raise SettingsError(f"slopes: {path}, line {line}: {error}") from None

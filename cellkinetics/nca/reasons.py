@@ -46,6 +46,17 @@ class Why(IntEnum):
     STILL_POSITIVE = 26
     NO_DOSE = 27
     ZERO_DOSE = 28
+    LIKELIHOOD_UNBOUNDED = 29
+    NO_SCATTER = 30
+    NO_TAU = 31
+    NOTHING_IN_INTERVAL = 32
+    ZERO_TROUGH = 33
+    AT_STEADY_STATE = 34
+    NO_INFUSION_DURATION = 35
+    FIRST_OCCASION = 36
+    NO_OTHER_OCCASION = 37
+    NO_REFERENCE_VALUE = 38
+    NO_ACCUMULATION = 39
 
     @property
     def code(self) -> str:
@@ -81,6 +92,11 @@ SENTENCES: Mapping[Why, str] = MappingProxyType(
         Why.UNUSABLE_PROFILE: "the profile's data cannot be used",
         Why.NO_DOSE: "the dose is not known; give a column of doses, or one dose for all",
         Why.ZERO_DOSE: "the dose is zero, and nothing can be divided by it",
+        Why.LIKELIHOOD_UNBOUNDED: (
+            "there are two quantifiable points, and no sample below quantification contradicts the line through "
+            "them: the censored regression has no maximum"
+        ),
+        Why.NO_SCATTER: "the points lie on a line, or are only two: there is no scatter to judge it by",
         Why.ONE_PHASE: "one phase describes the decline as well as two (BIC)",
         Why.TOO_FEW_FOR_TWO_PHASES: "fewer than three quantifiable samples for each of two phases of decline",
         Why.NO_RISE: "no quantifiable sample before Cmax shows the rise",
@@ -91,5 +107,21 @@ SENTENCES: Mapping[Why, str] = MappingProxyType(
         Why.THRESHOLD_BELOW_LLOQ: "the threshold is below the LLOQ: a sample below quantification may be above it",
         Why.NO_BLQ_AFTER_PEAK: "no sample after Cmax is below quantification",
         Why.STILL_POSITIVE: "the last sample is quantifiable: a loss was not observed",
+        Why.NO_TAU: "the dosing interval is not known; give a column of dosing intervals, or one tau for all",
+        Why.NOTHING_IN_INTERVAL: "no sample that could give it lies in the dosing interval",
+        Why.ZERO_TROUGH: (
+            "the lowest value, or that at the end of the dosing interval, is zero: nothing can be divided by it"
+        ),
+        Why.AT_STEADY_STATE: (
+            "at steady state a dose is cleared within the dosing interval, and the area to infinity is that of several "
+            "doses; see CLTAU, CLFTAU, VZTAU and VZFTAU"
+        ),
+        Why.NO_INFUSION_DURATION: (
+            "the duration of the infusion is not known; give a column of durations, or one for all (0 for none)"
+        ),
+        Why.FIRST_OCCASION: "this is the first occasion, which the later ones are compared with",
+        Why.NO_OTHER_OCCASION: "the subject has no other occasion of this analyte and specimen to compare with",
+        Why.NO_REFERENCE_VALUE: "the parameter of the first occasion is not calculated, or zero",
+        Why.NO_ACCUMULATION: "the area over the dosing interval is not larger than on the first occasion",
     }
 )

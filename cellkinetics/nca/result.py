@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,8 @@ from cellkinetics.data.cohort import Cohort
 from cellkinetics.drawing import Drawable
 from cellkinetics.errors import SettingsError
 from cellkinetics.nca.column import Column, Key
+from cellkinetics.nca.intervals import interval_table
+from cellkinetics.nca.labels import label_table, turned
 from cellkinetics.nca.options import NCAOptions
 from cellkinetics.nca.parameters import BY_CODE
 from cellkinetics.nca.reasons import Why
@@ -44,7 +46,7 @@ class NCAResult(Drawable):
         """One row a profile and parameter (the schema of ``nca.csv``).
 
         Columns: ``subject, analyte, interval_start, interval_end, parameter, value, unit, status,
-        reason_code, reason, occasion, group``. ``status`` is ``ok``, ``flagged`` or
+        reason_code, reason, occasion, group, specimen``. ``status`` is ``ok``, ``flagged`` or
         ``not_calculated``; an empty value always has a reason.
         """
         return long_table(self.cohort, self.columns, self.options)
@@ -58,10 +60,19 @@ class NCAResult(Drawable):
     def points(self) -> pd.DataFrame:
         """Candidates for the terminal line, and every sample that was changed, left out or imputed.
 
-        Columns: ``subject, analyte, occasion, group, row, time, value, role, used, reason_code,
-        reason``.
+        Columns: ``subject, analyte, occasion, specimen, group, row, time, value, role, used,
+        reason_code, reason``.
         """
         return point_table(self.cohort, self.options)
+
+    @cached_property
+    def intervals(self) -> pd.DataFrame:
+        """Every interval that was integrated, with its rule, its area and the areas that it is part of.
+
+        The areas that were calculated are the sums of their rows; see
+        `cellkinetics.nca.intervals.interval_table` for the columns.
+        """
+        return interval_table(self.cohort, self.columns, self.options)
 
     @property
     def n_not_calculated(self) -> int:
@@ -76,42 +87,39 @@ class NCAResult(Drawable):
     @property
     def status(self) -> str:
         """How it went, in one sentence that tells the next step."""
-        lost, flagged = self.n_not_calculated, self.n_flagged
-        total = len(self.columns) * len(self.cohort)
-        if not lost and not flagged:
-            return f"all {total} values calculated"
-        return (
-            f"{total - lost} of {total} values calculated, {flagged} of them flagged; "
-            "the columns status and reason of the table (nca.csv) say why"
-        )
+        return status_of(len(self.columns) * len(self.cohort), self.n_not_calculated, self.n_flagged)
 
     def summary(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
-        """Describe each parameter over the profiles, always apart for each analyte and unit.
+        """Describe each parameter over the profiles, always apart for each analyte, specimen and unit.
 
         Args:
             by: one or several of ``group``, ``occasion`` and the cohort's covariates.
 
         Returns:
-            One row a group and parameter: ``analyte``, the columns of ``by``, ``interval_start,
-            interval_end, parameter, unit`` and the statistics of `cellkinetics.nca.summary.describe`
-            (flagged values take part), with ``n_flagged``, ``missing_reasons``, a text such as
+            One row a group and parameter: ``analyte, specimen``, the columns of ``by``,
+            ``interval_start, interval_end, parameter, unit`` and the statistics of
+            `cellkinetics.nca.summary.describe` (flagged values take part), with ``n_flagged``,
+            ``missing_reasons``, a text such as
             ``"no_quantifiable: 2"``, and ``reason``, why a statistic is empty.
 
         Raises:
             SettingsError: for a column that the cohort does not have.
         """
         names = [] if by is None else [by] if isinstance(by, str) else list(by)
-        labels = {name: self._labels(name) for name in names}
-        frame = pd.DataFrame({"analyte": self.cohort.analyte, "value_unit": self.cohort.value_unit, **labels})
+        names = [name for name in names if name not in ("analyte", "specimen")]
+        labels = {name: self.labels(name) for name in names}
+        always = {name: getattr(self.cohort, name) for name in ("analyte", "specimen", "value_unit")}
+        frame = pd.DataFrame({**always, **labels})
         rows = []
-        for _, part in frame.groupby(["analyte", "value_unit", *names], sort=False, dropna=False):
+        for _, part in frame.groupby([*always, *names], sort=False, dropna=False):
             index = part.index.to_numpy()
-            analyte, value_unit, *others = part.iloc[0]
+            analyte, specimen, value_unit, *others = part.iloc[0]
             for key, column in self.columns.items():
                 statistics = describe(column.value[index])
                 rows.append(
                     {
                         "analyte": analyte,
+                        "specimen": specimen,
                         **dict(zip(names, others, strict=True)),
                         "interval_start": np.nan if key.start is None else key.start,
                         "interval_end": np.nan if key.end is None else key.end,
@@ -127,12 +135,50 @@ class NCAResult(Drawable):
                         "reason": gaps(statistics),
                     }
                 )
-        head = ["analyte", *names, "interval_start", "interval_end", "parameter", "unit"]
+        head = ["analyte", "specimen", *names, "interval_start", "interval_end", "parameter", "unit"]
         table = pd.DataFrame(rows, columns=[*head, *SUMMARY_COLUMNS])
         counts = ["n", "n_missing", "n_geometric", "n_flagged"]
         return table.astype(dict.fromkeys(counts, "int64"))
 
-    def _labels(self, name: str) -> Any:
+    def summary_text(
+        self,
+        by: str | Sequence[str] | None = None,
+        parameters: Sequence[str] | None = None,
+        *,
+        statistics: Literal["columns", "rows"] = "columns",
+    ) -> pd.DataFrame:
+        """Describe each parameter as texts for a table: geometric mean (CV %), mean (SD), median [min; max].
+
+        Args:
+            by: as in `summary`.
+            parameters: codes, or columns such as ``AUCINT_0_28``, in the wanted order; by default all.
+            statistics: in ``columns``, with a row a parameter and group (see
+                `cellkinetics.nca.labels.label_table`), or in ``rows``, with a column a group.
+
+        Raises:
+            SettingsError: for a column that the cohort, or a parameter that the result does not have.
+
+        Example:
+            >>> from cellkinetics import Cohort, noncompartmental
+            >>> cohort = Cohort.from_arrays([[0, 7, 14]] * 2, [[0, 900, 400], [0, 400, 100]], group=["A", "B"])
+            >>> result = noncompartmental(cohort)
+            >>> result.summary_text("group", ["TMAX"], statistics="rows")[["parameter", "statistic", "A", "B"]]
+              parameter          statistic         A         B
+            0      Tmax                  n         1         1
+            1      Tmax  median [min; max]  7 [7; 7]  7 [7; 7]
+        """
+        labels = label_table(self.summary(by), parameters)
+        if statistics == "columns":
+            return labels
+        names = [] if by is None else [by] if isinstance(by, str) else list(by)
+        return turned(labels, [name for name in dict.fromkeys(names) if name not in ("analyte", "specimen")])
+
+    def labels(self, name: str) -> Any:
+        """Return what a column to group by says of each profile: ``group``, ``occasion`` or a covariate.
+
+        Raises:
+            SettingsError: for a column that the cohort does not have.
+        """
         if name == "group":
             return self.cohort.group
         if name == "occasion":
@@ -170,7 +216,22 @@ class NCAResult(Drawable):
 
     def __repr__(self) -> str:
         shown = [name for name in ("CMAX", "TMAX", "TLST", "AUCLST", "LAMZHL") if name in self.wide]
-        names = ["subject", *(name for name in ("analyte", "occasion") if (self.wide[name] != "").any())]
+        names = ["subject", *(name for name in ("analyte", "occasion", "specimen") if (self.wide[name] != "").any())]
         head = self.wide[[*names, *shown]].head(_SHOWN).to_string(index=False, na_rep="-")
         more = f"\n... {len(self.wide) - _SHOWN} more profiles" if len(self.wide) > _SHOWN else ""
         return f"NCAResult: {len(self.wide)} profiles, {len(self.columns)} parameters\n{self.status}\n{head}{more}"
+
+
+def status_of(total: int, lost: int, flagged: int) -> str:
+    """Say how many values of how many were calculated, and what to look at.
+
+    Example:
+        >>> status_of(3, 0, 0)
+        'all 3 values calculated'
+    """
+    if not lost and not flagged:
+        return f"all {total} values calculated"
+    return (
+        f"{total - lost} of {total} values calculated, {flagged} of them flagged; "
+        "the columns status and reason of the table (nca.csv) say why"
+    )

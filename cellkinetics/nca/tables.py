@@ -15,7 +15,7 @@ from cellkinetics.nca.column import Column, FlagArray, Key, ReasonArray
 from cellkinetics.nca.curve import Curve, Role, Samples, arrange
 from cellkinetics.nca.options import NCAOptions
 from cellkinetics.nca.parameters import BY_CODE
-from cellkinetics.nca.peak import peak_position
+from cellkinetics.nca.peak import landmarks
 from cellkinetics.nca.picks import Picks
 from cellkinetics.nca.reasons import Why
 from cellkinetics.nca.terminal import Choice, choose_line
@@ -68,6 +68,7 @@ def long_table(cohort: Cohort, columns: Mapping[Key, Column], options: NCAOption
             ("analyte", cohort.analyte),
             ("occasion", cohort.occasion),
             ("group", cohort.group),
+            ("specimen", cohort.specimen),
         )
     }
     return pd.DataFrame(
@@ -84,6 +85,7 @@ def long_table(cohort: Cohort, columns: Mapping[Key, Column], options: NCAOption
             "reason": _strings(text.ravel()),
             "occasion": _strings(each["occasion"]),
             "group": _strings(each["group"]),
+            "specimen": _strings(each["specimen"]),
         }
     )
 
@@ -111,6 +113,7 @@ def wide_table(cohort: Cohort, columns: Mapping[Key, Column]) -> pd.DataFrame:
         "subject": _strings(_texts(cohort.subject)),
         "analyte": _strings(_texts(cohort.analyte)),
         "occasion": _strings(_texts(cohort.occasion)),
+        "specimen": _strings(_texts(cohort.specimen)),
         "group": _strings(_texts(cohort.group)),
     }
     table.update({key.column: column.value for key, column in columns.items()})
@@ -120,21 +123,22 @@ def wide_table(cohort: Cohort, columns: Mapping[Key, Column]) -> pd.DataFrame:
 def point_table(cohort: Cohort, options: NCAOptions) -> pd.DataFrame:
     """Return the samples that were a candidate for the terminal line, or were changed or left out.
 
-    ``role`` is ``lambda_z`` (a candidate; ``used`` says whether the line has it), ``substituted``,
+    ``role`` is ``lambda_z`` (a candidate; ``used`` says whether the line has it), ``lambda_z_censored``
+    (below quantification, in the line as below the LLOQ that is its ``value``), ``substituted``,
     ``dropped``, ``excluded`` or ``imputed`` (a sample at time zero that is not in the data; its
     ``row`` is empty). ``value`` is what the sample counted as.
     """
     usable = np.flatnonzero([fault is None for fault in cohort.unusable])
-    samples = Samples.of(cohort.take(usable), options.time)
+    samples = Samples.of(cohort, options.time).take(usable)
     picks = Picks.of(cohort, options)
     picks = None if picks is None else picks.take(usable)
     with np.errstate(all="ignore"):
         curve = arrange(samples, options)
-        peak = peak_position(curve.value, curve.quantified, options.tmax_tie)
-        choice = choose_line(curve, peak, options, picks)
+        choice = choose_line(curve, landmarks(curve, options.tmax_tie).peak, options, picks)
     healthy = curve.fault == Why.CALCULATED
     frames = [
         _candidate_rows(cohort, usable, curve, choice, picks, healthy),
+        _censored_rows(cohort, usable, curve, choice, healthy),
         _changed_rows(cohort, usable, curve, samples),
         _imputed_rows(cohort, usable, curve, healthy),
     ]
@@ -163,6 +167,7 @@ def _point_frame(
             "subject": pick(cohort.subject),
             "analyte": pick(cohort.analyte),
             "occasion": pick(cohort.occasion),
+            "specimen": pick(cohort.specimen),
             "group": pick(cohort.group),
             "row": pd.Series(row, dtype="float64").astype("Int64"),
             "time": time,
@@ -210,6 +215,24 @@ def _candidate_rows(
         used,
         code.astype(object),
         np.where(used, "", words).astype(object),
+    )
+
+
+def _censored_rows(
+    cohort: Cohort, usable: NDArray[np.intp], curve: Curve, choice: Choice, healthy: NDArray[np.bool_]
+) -> pd.DataFrame:
+    at, i = np.nonzero(choice.censored & healthy)
+    profile = usable[i]
+    return _point_frame(
+        cohort,
+        profile,
+        cohort.row[profile, curve.order[at, i]].astype(float),
+        curve.sample_time[at, i],
+        curve.lloq[at, i],
+        np.full(len(i), "lambda_z_censored", dtype=object),
+        np.full(len(i), True),
+        np.full(len(i), "below_quantification", dtype=object),
+        np.full(len(i), "below quantification: in the terminal line as below this value", dtype=object),
     )
 
 

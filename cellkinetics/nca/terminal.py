@@ -15,6 +15,7 @@ from cellkinetics.data.cohort import BoolArray, FloatArray, IntArray
 from cellkinetics.nca.curve import Curve
 from cellkinetics.nca.options import NCAOptions
 from cellkinetics.nca.picks import Picks, same_time
+from cellkinetics.nca.positions import last_true
 from cellkinetics.nca.reasons import Why
 
 _LN2 = float(np.log(2.0))
@@ -25,8 +26,9 @@ class Terminal:
     """The terminal line of each profile, ln C = intercept - lambda_z * t; NaN where there is none.
 
     All arrays are ``(n,)``: ``lambda_z`` (1/time), ``intercept`` (of ln C at time zero), ``r2``,
-    ``r2adj``, ``corrxy``, ``n_points``, ``lower`` and ``upper`` (time of the first and last point)
-    and ``why`` (a `Why` where there is no line).
+    ``r2adj``, ``corrxy``, ``n_points``, ``lower`` and ``upper`` (time of the first and last point),
+    ``se`` (standard error of lambda_z), ``n_censored`` (points below quantification, which none of the
+    others counts) and ``why`` (a `Why` where there is no line).
     """
 
     lambda_z: FloatArray
@@ -37,6 +39,8 @@ class Terminal:
     n_points: FloatArray
     lower: FloatArray
     upper: FloatArray
+    se: FloatArray
+    n_censored: FloatArray
     why: NDArray[np.int8]
 
     def at(self, time: FloatArray) -> FloatArray:
@@ -90,7 +94,7 @@ def choose_start(
     """
     n = time.shape[1]
     # sums are taken from the last candidate as the origin, which keeps the digits that late times would cost
-    last = len(time) - 1 - np.argmax(candidate[::-1], axis=0)
+    last = last_true(candidate)
     profiles = np.arange(n)
     origin_x, origin_y = time[last, profiles], log_value[last, profiles]
     total = candidate.sum(axis=0)
@@ -204,11 +208,13 @@ class Choice:
         line: the lines.
         candidate: ``(positions, n)``, samples that could be points.
         left_out: same shape, candidates that were excluded by hand.
+        censored: ``(samples, n)``, sorted samples below quantification that take part in the line.
     """
 
     line: Terminal
     candidate: BoolArray
     left_out: BoolArray
+    censored: BoolArray
 
 
 def choose_line(curve: Curve, peak: IntArray, options: NCAOptions, picks: Picks | None) -> Choice:
@@ -226,16 +232,21 @@ def choose_line(curve: Curve, peak: IntArray, options: NCAOptions, picks: Picks 
     if options.lambda_z_not_after is not None:
         candidate &= curve.time <= options.lambda_z_not_after
     left_out = np.zeros_like(candidate)
-    if picks is None:
-        return Choice(terminal_line(curve.time, curve.value, candidate, options), candidate, left_out)
-    whole = ~np.isnan(picks.first)
-    within = curve.quantified & (curve.time >= picks.first) & (curve.time <= picks.last)
-    candidate = np.where(whole, within, candidate)
-    for i, choices in enumerate(picks.excluded):
-        for time, _ in choices:
-            left_out[:, i] |= candidate[:, i] & same_time(curve.time[:, i], time)
+    whole: BoolArray | None = None
+    if picks is not None:
+        whole = ~np.isnan(picks.first)
+        within = curve.quantified & (curve.time >= picks.first) & (curve.time <= picks.last)
+        candidate = np.where(whole, within, candidate)
+        for i, choices in enumerate(picks.excluded):
+            for time, _ in choices:
+                left_out[:, i] |= candidate[:, i] & same_time(curve.time[:, i], time)
     line = terminal_line(curve.time, curve.value, candidate & ~left_out, options, whole=whole)
-    return Choice(line, candidate, left_out)
+    choice = Choice(line, candidate, left_out, np.zeros(curve.role.shape, bool))
+    if options.lambda_z_method == "best-fit":
+        return choice
+    from cellkinetics.nca.tobit import with_censored  # it needs scipy.special, which takes a while to load
+
+    return with_censored(choice, curve, options, picks)
 
 
 def terminal_line(
@@ -261,7 +272,7 @@ def terminal_line(
     k = points.sum(axis=0).astype(float)
     r2 = np.minimum(r * r, 1.0)
     profiles = np.arange(time.shape[1])
-    last = len(time) - 1 - np.argmax(candidate[::-1], axis=0)
+    last = last_true(candidate)
 
     def where_found(array: FloatArray) -> FloatArray:
         return np.where(found, array, np.nan)
@@ -277,5 +288,7 @@ def terminal_line(
         n_points=where_found(k),
         lower=where_found(time[start, profiles]),
         upper=where_found(time[last, profiles]),
+        se=where_found(-slope * np.sqrt(np.maximum(1.0 / r2 - 1.0, 0.0) / (k - 2.0))),
+        n_censored=where_found(np.zeros_like(k)),
         why=np.where(found, Why.CALCULATED, np.where(few, Why.TOO_FEW_POINTS, Why.SLOPE_NOT_NEGATIVE)).astype(np.int8),
     )

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 
+Profile = tuple[str, str, str, str]
+"""Subject, analyte, occasion, specimen."""
 Status = Literal["done", "faults", "failed", "interrupted"]
 StageStatus = Literal["done", "not_possible", "failed"]
 
@@ -84,9 +86,9 @@ class Manifest:
             "rows": cohort.source.rows,
         }
         unusable = {
-            (subject, analyte, occasion): fault.message
-            for subject, analyte, occasion, fault in zip(
-                cohort.subject, cohort.analyte, cohort.occasion, cohort.unusable, strict=True
+            (subject, analyte, occasion, specimen): fault.message
+            for subject, analyte, occasion, specimen, fault in zip(
+                cohort.subject, cohort.analyte, cohort.occasion, cohort.specimen, cohort.unusable, strict=True
             )
             if fault is not None
         }
@@ -135,22 +137,22 @@ def record_outputs(folder: OutputFolder) -> None:
 
 
 def describe_rows(
-    samples: pd.DataFrame, rows_read: int, unusable: Mapping[tuple[str, str, str], str] | None = None
+    samples: pd.DataFrame, rows_read: int, unusable: Mapping[Profile, str] | None = None
 ) -> dict[str, Any]:
     """Return rows read, used and excluded, and what each reason cost: rows, or whole profiles with their rows.
 
     Args:
         samples: the table of `cellkinetics.data.samples.sample_table`.
         rows_read: rows of the input.
-        unusable: subject, analyte and occasion of each profile that cannot be used, and why.
+        unusable: subject, analyte, occasion and specimen of each profile that cannot be used, and why.
     """
     excluded = samples[samples["status"] == "excluded"]
     # A reason that costs a profile is apart from the same reason that costs a row: by (reason, of a profile).
     rows: Counter[tuple[str, bool]] = Counter()
-    profiles: dict[tuple[str, bool], set[tuple[str, str, str]]] = {}
-    names = excluded[["subject", "analyte", "occasion", "reason"]].fillna("").astype(str)
+    profiles: dict[tuple[str, bool], set[Profile]] = {}
+    names = excluded[["subject", "analyte", "occasion", "specimen", "reason"]].fillna("").astype(str)
     for *place, reason in names.itertuples(index=False):
-        key = (place[0], place[1], place[2])
+        key = (place[0], place[1], place[2], place[3])
         of_profile = reason == (unusable or {}).get(key)
         rows[reason, of_profile] += 1
         if of_profile:
@@ -174,9 +176,10 @@ def describe_cohort(cohort: Cohort) -> dict[str, Any]:
         "samples": cohort.n_samples,
         "below_quantification": cohort.n_blq,
         "analytes": list(cohort.analytes),
+        "specimens": list(cohort.specimens),
         "groups": list(dict.fromkeys(cohort.group)),
         "time_unit": cohort.time_unit,
-        "value_unit": {name: cohort.value_unit[i] for i, name in reversed(list(enumerate(cohort.analyte)))},
+        "value_unit": {name: cohort.value_unit[i] for i, name in reversed(list(enumerate(cohort.series)))},
     }
 
 

@@ -47,7 +47,12 @@ class OutputFolder:
 
     @classmethod
     def create(
-        cls, path: str | Path, *, planned: Iterable[str] = (), force: bool = False, source: str | Path | None = None
+        cls,
+        path: str | Path,
+        *,
+        planned: Iterable[str] = (),
+        force: bool = False,
+        source: str | Path | Iterable[Path] | None = None,
     ) -> OutputFolder:
         """Make the folder, prove that it can be written to, and refuse to overwrite results.
 
@@ -55,7 +60,7 @@ class OutputFolder:
             path: the folder; it and its parents are made if they do not exist.
             planned: names that the command is going to write.
             force: allow existing files of these names to be replaced.
-            source: the user's input, which no result may replace.
+            source: the user's input, one or several files, which no result may replace.
 
         Raises:
             OutputError: if the folder cannot be made or written to, or holds planned files; if the
@@ -75,8 +80,8 @@ class OutputFolder:
             raise OutputError(
                 f"cannot write to {path}: {error.strerror or error}; give another folder with --out"
             ) from error
-        if source is not None:
-            _refuse_to_replace(Path(source), path, planned)
+        for one in [source] if isinstance(source, (str, Path)) else source or ():
+            _refuse_to_replace(Path(one), path, planned)
         present = [name for name in planned if (path / name).exists()]
         if present and not force:
             raise OutputError(
@@ -156,6 +161,29 @@ class OutputFolder:
             self.clear(previous_outputs(self.path))
         for name, data in tables.items():
             self.write_bytes(name, data)
+
+    def replace_all(self, files: Mapping[str, str], source: Path) -> None:
+        """Move finished files from a folder beside, and remove all that earlier commands wrote.
+
+        Files that are moved already are only recorded, so that an interrupted move can be gone on with.
+
+        Args:
+            files: name to SHA-256.
+            source: where they are, in the same file system.
+
+        Raises:
+            OutputError: if a file cannot be moved.
+        """
+        self.clear(name for name in previous_outputs(self.path) if name not in files)
+        for name, digest in files.items():
+            try:
+                os.replace(source / name, self.path / name)
+            except FileNotFoundError:
+                if not (self.path / name).is_file():
+                    raise OutputError(f"{self.path / name} is gone; start anew with --force") from None
+            except OSError as error:
+                raise OutputError(f"cannot write {self.path / name}: {error.strerror or error}") from error
+            self.written[name] = digest
 
     def _differs(self, name: str, data: bytes) -> bool:
         try:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import importlib.resources
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup, escape
 
 import cellkinetics
 from cellkinetics.report.blocks import Section
+from cellkinetics.report.figures.areas import area_pages
 from cellkinetics.report.figures.overview import overview_figure
 from cellkinetics.report.figures.profiles import profile_pages
 from cellkinetics.report.figures.style import save_png
+from cellkinetics.report.figures.terminal import terminal_pages
 from cellkinetics.report.output import OutputFolder
 from cellkinetics.report.results import Results, read_results
 from cellkinetics.report.sections.data import data_section
@@ -20,9 +24,10 @@ from cellkinetics.report.sections.individual import individual_section
 from cellkinetics.report.sections.nca import nca_section
 from cellkinetics.report.sections.persistence import persistence_section
 from cellkinetics.report.sections.population import population_section
-from cellkinetics.report.sections.profiles import MOST_PANELS, profiles_by_analyte, profiles_section
+from cellkinetics.report.sections.profiles import MOST_PANELS, profiles_by_series, profiles_section
 from cellkinetics.report.sections.record import method_section, record_section
 from cellkinetics.report.sections.summary import summary_section
+from cellkinetics.report.sections.terminal import areas, terminal_lines
 
 REPORT = "report.html"
 FIGURES = "figures"
@@ -88,6 +93,7 @@ def render(results: Results, sections: list[Section]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = breakable
     source = str(results.manifest.get("input", {}).get("name", "")) or results.path.name
     return environment.get_template("report.html.j2").render(
         title=f"Cellular kinetics of {source}",
@@ -97,26 +103,43 @@ def render(results: Results, sections: list[Section]) -> str:
     )
 
 
+def breakable(unit: str) -> Markup:
+    """Return a unit as HTML that a narrow column may break behind its signs.
+
+    Example:
+        >>> str(breakable("day·copies/µg"))
+        'day·<wbr>copies/<wbr>µg'
+    """
+    return Markup(re.sub("([·/])", r"\1<wbr>", str(escape(unit))))
+
+
 def write_figures(results: Results, folder: OutputFolder) -> None:
-    """Write the overview and pages of twelve profiles as PNG files into ``figures/``."""
-    analytes = profiles_by_analyte(results)
-    for name, profiles in zip(file_names(list(analytes)), analytes.values(), strict=True):
+    """Write the overview, and pages of twelve profiles, terminal lines and areas, as PNG into ``figures/``."""
+    series = profiles_by_series(results)
+    for name, profiles in zip(file_names(list(series)), series.values(), strict=True):
         folder.write_bytes(f"{FIGURES}/overview{name}.png", save_png(overview_figure(profiles)))
         for page, figure in enumerate(profile_pages(profiles, most=MOST_PANELS), start=1):
             folder.write_bytes(f"{FIGURES}/profiles{name}_{page:02d}.png", save_png(figure))
+    lines, shaded = terminal_lines(results), areas(results)
+    for name, line in zip(file_names(list(lines)), lines.values(), strict=True):
+        for page, figure in enumerate(terminal_pages(line, most=MOST_PANELS), start=1):
+            folder.write_bytes(f"{FIGURES}/lambda_z{name}_{page:02d}.png", save_png(figure))
+    for name, one in zip(file_names(list(shaded)), shaded.values(), strict=True):
+        for page, figure in enumerate(area_pages(one, most=MOST_PANELS), start=1):
+            folder.write_bytes(f"{FIGURES}/areas{name}_{page:02d}.png", save_png(figure))
 
 
-def file_names(analytes: Sequence[str]) -> list[str]:
-    """Return what the names of each analyte's figures carry: ASCII, and no two the same.
+def file_names(series: Sequence[str]) -> list[str]:
+    """Return what the names of the figures of each analyte and specimen carry: ASCII, and no two the same.
 
     Example:
         >>> file_names(["", "A/B", "A B", "µ"])
         ['', '_a_b', '_a_b_3', '_4']
     """
     names: list[str] = []
-    for i, analyte in enumerate(analytes, start=1):
-        plain = "".join(c if c.isascii() and c.isalnum() else "_" for c in analyte).strip("_").lower()
-        name = f"_{plain or i}" if analyte else ""
+    for i, title in enumerate(series, start=1):
+        plain = "".join(c if c.isascii() and c.isalnum() else "_" for c in title).strip("_").lower()
+        name = f"_{plain or i}" if title else ""
         while name in names:
             name += f"_{i}"
         names.append(name)

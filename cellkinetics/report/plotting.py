@@ -1,8 +1,9 @@
-"""`plot`: the figure that belongs to a cohort, an analysis or a fit."""
+"""`plot`: the figures that belong to a cohort, an analysis or a fit."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -13,11 +14,15 @@ from cellkinetics.errors import SettingsError
 from cellkinetics.fitting.pooled.result import PopulationFit
 from cellkinetics.fitting.result import IndividualFits
 from cellkinetics.nca.result import NCAResult
+from cellkinetics.printing import unit_text
+from cellkinetics.report.figures.areas import Areas, area_figure, area_grid
 from cellkinetics.report.figures.overview import overview_figure
 from cellkinetics.report.figures.parameters import parameter_figure
-from cellkinetics.report.figures.profiles import Key, Profiles, profile_figure, profile_grid
+from cellkinetics.report.figures.persistence import persistence_figure, swimmer_figure
+from cellkinetics.report.figures.profiles import KEY, Key, Profiles, profile_figure, profile_grid
+from cellkinetics.report.figures.terminal import TerminalLines, terminal_figure, terminal_grid
+from cellkinetics.report.figures.times import times_figure
 from cellkinetics.report.sections.nca import box_parameters, box_titles
-from cellkinetics.report.tables import unit_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,23 +30,47 @@ if TYPE_CHECKING:
 Plottable = Cohort | NCAResult | IndividualFits | PopulationFit
 
 
-def plot(result: Plottable, *, subject: str | None = None, analyte: str | None = None) -> Figure:
-    """Return the figure that belongs to a result, as a matplotlib `Figure` without pyplot.
+def plot(
+    result: Plottable,
+    *,
+    kind: str | None = None,
+    subject: str | None = None,
+    analyte: str | None = None,
+    specimen: str | None = None,
+    parameters: Sequence[str] | None = None,
+    by: str | Sequence[str] | None = "group",
+) -> Figure:
+    """Return a figure of a result, as a matplotlib `Figure` without pyplot.
 
-    ==================  =================================================================
-    cohort              all profiles on a logarithmic axis, a panel a group
-    NCA result          boxes of the main parameters by group
-    fits, population    a panel a patient: samples, curves, LLOQ, the break at Tmax
-    ==================  =================================================================
+    ======================  ===========================================================================
+    kind                    shows
+    ======================  ===========================================================================
+    ``overview``            all profiles on a logarithmic axis, a panel a group
+    ``profiles``            a panel a patient: samples, LLOQ, and the curves and breaks of a fit
+    ``times``               actual less nominal time of each sample
+    ``boxes``               NCA: parameters by group, a point a patient
+    ``lambda_z``            NCA: terminal lines with their candidates, a panel a patient
+    ``areas``               NCA: windows shaded, what is extrapolated hatched, a panel a patient
+    ``persistence_km``      NCA: Kaplan-Meier curves of persistence by group
+    ``persistence_swimmer`` NCA: a lane for each patient while quantifiable
+    ======================  ===========================================================================
+
+    A cohort has the first three, and ``overview`` by default; fits have them too, and ``profiles`` by
+    default; an NCA result has all, and ``boxes`` by default (``areas`` for one subject).
 
     Args:
         result: a cohort, or what `noncompartmental`, `fit` or `pool` returned.
-        subject: draw this subject's first profile alone.
+        kind: which figure.
+        subject: draw this subject's first profile alone; not for figures of all patients together.
         analyte: of several, the one to draw; by default the first.
+        specimen: likewise.
+        parameters: for ``boxes``: columns of the wide table, or codes; by default the main ones.
+        by: for ``boxes`` and persistence: what to group by, as in `NCAResult.summary`.
 
     Raises:
-        SettingsError: for a result that has no figure, or an unknown subject.
-        DataError: for an unknown analyte.
+        SettingsError: for a result or kind that has no figure, an unknown subject, parameter or grouping, times
+            that the data do not have, or persistence that was not asked for.
+        DataError: for an unknown analyte or specimen.
 
     Example:
         >>> cohort = Cohort.from_arrays([[0, 7, 14]], [[0, 900, 400]], lloq=50, subject=["P01"])
@@ -50,37 +79,142 @@ def plot(result: Plottable, *, subject: str | None = None, analyte: str | None =
     """
     if not isinstance(result, Plottable):
         raise SettingsError(f"there is no figure of a {type(result).__name__}")
+    kinds = _NCA if isinstance(result, NCAResult) else _COHORT
+    kind = _default(result, subject) if kind is None else kind
+    if kind not in kinds:
+        raise SettingsError(f"there is no figure {kind!r} of a {type(result).__name__}; there are {', '.join(kinds)}")
     samples = result if isinstance(result, Cohort) else result.cohort
     if not len(samples):
         raise SettingsError("there is nothing to draw: the cohort has no profile")
     samples = samples.select(analyte=samples.analytes[0] if analyte is None else analyte)
-    if isinstance(result, NCAResult) and subject is None:
-        wide = result.wide
-        wide = wide[wide["analyte"] == samples.analytes[0]]
-        names = box_parameters(wide)
-        return parameter_figure(wide, names, labels=box_titles(result.table, samples.analytes[0], names))
-    profiles = _profiles(samples)
-    if isinstance(result, IndividualFits):
-        profiles = replace(profiles, curves=result.curves, breaks=_breaks(result.table))
-    elif isinstance(result, PopulationFit):
-        profiles = replace(profiles, population=result.curves)
-    if subject is not None:
-        found = [key for key in profiles.keys if key[0] == subject]
-        if not found:
-            raise SettingsError(f"there is no subject {subject}; there are {', '.join(k[0] for k in profiles.keys)}")
-        return profile_figure(profiles, found[0], width=6.5, height=4.2)
-    return overview_figure(profiles) if isinstance(result, Cohort) else profile_grid(profiles, profiles.keys)
+    samples = samples.select(specimen=samples.specimens[0] if specimen is None else specimen)
+    drawn = _Drawn(result, samples, _profiles(result, samples), parameters, by)
+    if subject is None:
+        return kinds[kind](drawn, None)
+    if kind not in _SINGLE:
+        raise SettingsError(f"the figure {kind!r} shows all patients together; of one there are {', '.join(_SINGLE)}")
+    found = [key for key in drawn.profiles.keys if key[0] == subject]
+    if not found:
+        raise SettingsError(f"there is no subject {subject}; there are {', '.join(k[0] for k in drawn.profiles.keys)}")
+    return kinds[kind](drawn, found[0])
 
 
-def _profiles(cohort: Cohort) -> Profiles:
-    return Profiles(
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """What a figure is made of: a result, its samples of one analyte and specimen, and what was asked for."""
+
+    result: Plottable
+    cohort: Cohort
+    profiles: Profiles
+    parameters: Sequence[str] | None
+    by: str | Sequence[str] | None
+
+    @property
+    def analysis(self) -> NCAResult:
+        """The result as that of a noncompartmental analysis; only such kinds ask for it."""
+        assert isinstance(self.result, NCAResult)
+        return self.result
+
+    def own(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of the analyte and specimen that are drawn."""
+        return table[(table["analyte"] == self.cohort.analytes[0]) & (table["specimen"] == self.cohort.specimens[0])]
+
+    @property
+    def wide(self) -> pd.DataFrame:
+        """The analysis as a wide table, with the labels asked for as its groups."""
+        names = [] if self.by is None else [self.by] if isinstance(self.by, str) else list(self.by)
+        columns = [pd.Series(list(self.analysis.labels(name))).astype(str) for name in names]
+        labels = [" · ".join(filter(None, parts)) for parts in zip(*columns, strict=True)] if columns else ""
+        return self.own(self.analysis.wide.assign(group=labels))
+
+
+def _default(result: Plottable, subject: str | None) -> str:
+    if isinstance(result, NCAResult):
+        return "boxes" if subject is None else "areas"
+    return "overview" if isinstance(result, Cohort) and subject is None else "profiles"
+
+
+def _overview(drawn: _Drawn, key: Key | None) -> Figure:
+    return overview_figure(drawn.profiles)
+
+
+def _panels(drawn: _Drawn, key: Key | None) -> Figure:
+    profiles = drawn.profiles
+    return profile_grid(profiles, profiles.keys) if key is None else profile_figure(profiles, key, **_LARGE)
+
+
+def _times(drawn: _Drawn, key: Key | None) -> Figure:
+    samples = drawn.profiles.samples if key is None else drawn.profiles.samples_of(key)
+    return times_figure(samples, time_unit=drawn.profiles.time_unit)
+
+
+def _boxes(drawn: _Drawn, key: Key | None) -> Figure:
+    wide, table = drawn.wide, drawn.own(drawn.analysis.table)
+    names = box_parameters(wide) if drawn.parameters is None else _columns(wide, drawn.parameters)
+    return parameter_figure(wide, names, labels=box_titles(table, drawn.cohort.series[0], names))
+
+
+def _lambda_z(drawn: _Drawn, key: Key | None) -> Figure:
+    lines = TerminalLines(drawn.profiles, drawn.own(drawn.analysis.points), drawn.own(drawn.analysis.table))
+    return terminal_grid(lines, lines.keys) if key is None else terminal_figure(lines, key, **_LARGE)
+
+
+def _areas(drawn: _Drawn, key: Key | None) -> Figure:
+    areas = Areas(drawn.profiles, drawn.own(drawn.analysis.intervals))
+    return area_grid(areas, areas.keys) if key is None else area_figure(areas, key, **_LARGE)
+
+
+def _persistence(drawn: _Drawn, make: Callable[..., Figure]) -> Figure:
+    wide = drawn.wide
+    if not {"PERSLO", "PERSUP"} <= set(wide.columns):
+        raise SettingsError(
+            "persistence was not asked for; analyse with parameters='core,cellular', or 'PERSLO,PERSUP' at least"
+        )
+    return make(wide, time_unit=drawn.profiles.time_unit)
+
+
+_LARGE = {"width": 6.5, "height": 4.2}
+_SINGLE = ("profiles", "times", "lambda_z", "areas")
+_COHORT: Mapping[str, Callable[[_Drawn, Key | None], Figure]] = {
+    "overview": _overview,
+    "profiles": _panels,
+    "times": _times,
+}
+_NCA: Mapping[str, Callable[[_Drawn, Key | None], Figure]] = {
+    **_COHORT,
+    "boxes": _boxes,
+    "lambda_z": _lambda_z,
+    "areas": _areas,
+    "persistence_km": lambda drawn, _: _persistence(drawn, persistence_figure),
+    "persistence_swimmer": lambda drawn, _: _persistence(drawn, swimmer_figure),
+}
+
+
+def _columns(wide: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Return the columns that the given names mean; a code with windows or days stands for all of them."""
+    known = [name for name in wide.columns if name not in {*KEY, "group"}]
+    found: list[str] = []
+    for name in [names] if isinstance(names, str) else names:
+        columns = [c for c in known if c == name or c.startswith(f"{name}_")]
+        if not columns:
+            raise SettingsError(f"the result has no parameter {name!r}; it has {', '.join(known)}")
+        found += columns
+    return list(dict.fromkeys(found))
+
+
+def _profiles(result: Plottable, cohort: Cohort) -> Profiles:
+    profiles = Profiles(
         samples=sample_table(cohort), time_unit=cohort.time_unit, value_unit=unit_text(cohort.value_unit[0])
     )
+    if isinstance(result, IndividualFits):
+        return replace(profiles, curves=result.curves, breaks=_breaks(result.table))
+    if isinstance(result, PopulationFit):
+        return replace(profiles, population=result.curves)
+    return profiles
 
 
 def _breaks(table: pd.DataFrame) -> dict[Key, float]:
     rows = table[(table["parameter"] == "tmax") & table["estimate"].notna()]
     return {
-        (str(s), str(a), str(o)): float(t)
-        for s, a, o, t in rows[["subject", "analyte", "occasion", "estimate"]].itertuples(index=False)
+        (str(s), str(a), str(o), str(m)): float(t) for s, a, o, m, t in rows[[*KEY, "estimate"]].itertuples(index=False)
     }

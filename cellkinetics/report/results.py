@@ -16,12 +16,19 @@ _TEXT = (
     "subject",
     "analyte",
     "occasion",
+    "specimen",
     "group",
     "status",
     "reason",
     "reason_code",
     "unit",
     "parameter",
+    "role",
+    "interval",
+    "rule",
+    "start_point",
+    "end_point",
+    "areas",
     "model",
     "kind",
     "transform",
@@ -38,6 +45,8 @@ TABLES = {
     "nca": ("subject", "analyte", "parameter", "value", "unit", "status", "reason"),
     "nca_wide": ("subject", "analyte"),
     "nca_summary": ("parameter",),
+    "nca_points": ("subject", "analyte", "time", "value", "role", "used"),
+    "nca_intervals": ("subject", "analyte", "interval", "start", "end", "rule", "area", "areas"),
     "individual": ("subject", "analyte", "occasion", "parameter", "estimate", "status", "reason"),
     "individual_curves": ("subject", "analyte", "occasion", "time", "predicted"),
     "population": ("parameter", "estimate"),
@@ -78,17 +87,17 @@ class Results:
         entries = [*self.manifest.get("earlier", []), self.manifest]
         return {stage["name"]: stage for entry in entries for stage in entry.get("stages", [])}
 
-    def value_unit(self, analyte: str) -> str:
-        """Unit of an analyte's values, by the manifest; empty where it is not known."""
+    def value_unit(self, series: str) -> str:
+        """Unit of the values of an analyte and specimen, by the manifest; empty where it is not known."""
         units = self.manifest.get("cohort", {}).get("value_unit", {})
-        return str(units.get(analyte, ""))
+        return str(units.get(series, ""))
 
 
 def read_results(path: str | Path) -> Results:
     """Read whatever a results folder holds.
 
     Raises:
-        OutputError: if there is no such folder, or it holds none of our files.
+        OutputError: if there is no such folder, or it holds none of our files, or results of several files.
     """
     path = Path(path)
     if not path.is_dir():
@@ -97,12 +106,19 @@ def read_results(path: str | Path) -> Results:
     for name, needed in TABLES.items():
         file = path / f"{name}.csv"
         if not file.exists():
+            if file.with_suffix(".parquet").exists():
+                problems.append(f"{name}.parquet is not shown: a report is made of CSV tables (--format csv).")
             continue
         try:
             table = _read_table(file)
         except (OSError, ValueError) as error:
             problems.append(f"{file.name} cannot be read: {error}")
             continue
+        if "file" in table:
+            raise OutputError(
+                f"{path} holds results of several files, and a report is made of one: "
+                "analyse that file into a folder of its own"
+            )
         missing = [column for column in needed if column not in table]
         if missing:
             problems.append(f"{file.name} has no column {', '.join(missing)}, so it is left out.")
@@ -119,8 +135,12 @@ def read_results(path: str | Path) -> Results:
 
 
 def _read_table(file: Path) -> pd.DataFrame:
-    """Read a CSV so that names stay text (a patient 001 keeps its zeros, a patient NA stays a patient)."""
+    """Read a CSV so that names stay text (a patient 001 keeps its zeros, a patient NA stays a patient).
+
+    Files of versions that knew no specimen get an empty one.
+    """
     header = pd.read_csv(file, nrows=0)
     text = [column for column in header.columns if column in _TEXT]
     table = pd.read_csv(file, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""])
-    return table.fillna(dict.fromkeys(text, ""))
+    table = table.fillna(dict.fromkeys(text, ""))
+    return table.assign(specimen="") if "analyte" in table and "specimen" not in table else table

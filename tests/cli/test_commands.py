@@ -61,7 +61,7 @@ def test_nca_writes_its_files_and_the_hashes_are_theirs(cli: Callable, trial: Pa
     assert content["input"]["sha256"] == hashlib.sha256(trial.read_bytes()).hexdigest()
     assert content["rows"]["read"] == content["rows"]["used"] == 20
     assert (content["status"], content["seed"]) == ("done", None)
-    assert "CMAX" in done.out
+    assert "Cmax" in done.out
     assert "2 patients" in done.out
 
 
@@ -356,7 +356,7 @@ def test_a_wrong_option_costs_no_earlier_result_even_with_force(
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--method", "saem"), ("--analyte", "zz"), ("--by", "arm"), ("--parameters", "CMIN")]
+    ("option", "value"), [("--method", "saem"), ("--analyte", "zz"), ("--by", "arm"), ("--parameters", "CNONE")]
 )
 def test_run_refuses_a_wrong_option_before_it_computes(
     cli: Callable, trial: Path, no_models: None, option: str, value: str

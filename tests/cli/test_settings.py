@@ -34,7 +34,19 @@ def test_options_of_the_file_are_used_and_recorded_whole(cli: Callable, trial: P
     assert found["mapping"] == ["subject=PATIENT"]
     assert found["dialect"] == "auto"
     header = (tmp_path / "here" / "nca_wide.csv").read_text().splitlines()[0]
-    assert header == "subject,analyte,occasion,group,CMAX,AUCINT_0_14,AUCINT_0_28"
+    assert header == "subject,analyte,occasion,specimen,group,CMAX,AUCINT_0_14,AUCINT_0_28"
+
+
+def test_rules_for_blq_by_place_come_from_a_table_or_the_command_line(
+    cli: Callable, trial: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a.toml").write_text('map = ["subject=PATIENT"]\n[blq]\nbefore = "lloq"\nlater = 0.25\n')
+    assert cli("nca", "trial.csv", "--settings", "a.toml", "--out", "here").code == 0
+    found = options(tmp_path / "here")["nca_options"]["blq"]
+    assert found == {"before": "lloq", "between": "drop", "first_between": None, "first_after": "zero", "later": 0.25}
+    more = ("--map", "subject=PATIENT", "--out", "there")
+    assert cli("nca", "trial.csv", "--blq", "before=lloq,later=0.25", *more).code == 0
+    assert options(tmp_path / "there")["nca_options"]["blq"] == found
 
 
 def test_the_command_line_wins(cli: Callable, trial: Path, tmp_path: Path) -> None:
@@ -53,7 +65,7 @@ def test_the_command_line_wins(cli: Callable, trial: Path, tmp_path: Path) -> No
         ('settings = "b.toml"', "settings"),
         ("seed = 1", "seed"),
         ("windows = [[1]]", "windows"),
-        ('[blq]\nbefore = "zero"', "blq"),
+        ('[route]\nof = "cells"', "route"),
         ("windows = ", "TOML"),
         ('lloq = "many"', "lloq"),
     ],
@@ -80,10 +92,11 @@ def test_a_settings_file_that_is_not_there_is_named(cli: Callable, trial: Path) 
         (["--windows", "28-0"], "window 28-0"),
         (["--auc-method", "trapezoid"], "auc_method"),
         (["--blq", "guess"], "half-lloq"),
+        (["--blq", "middle=zero"], "middle=zero"),
         (["--route", "oral"], "route"),
         (["--map", "subject"], "ROLE=COLUMN"),
         (["--map", "subject=PATIENT", "--map", "subject=group"], "twice"),
-        (["--map", "subject=PATIENT", "--parameters", "CMIN"], "CMIN"),
+        (["--map", "subject=PATIENT", "--parameters", "CNONE"], "CNONE"),
         (["--map", "subject=PATIENT", "--by", "arm"], "arm"),
         (["--dialect", "excel"], "dialect"),
         (["--lloq", "-5"], "LLOQ"),

@@ -3,7 +3,7 @@
 import pandas as pd
 
 import cellkinetics as ck
-from cellkinetics.data.cohort import RowRecords
+from cellkinetics.data.provenance import RowRecords
 from cellkinetics.data.samples import FAULT_COLUMNS, SAMPLE_COLUMNS, fault_table, sample_table
 
 

@@ -128,10 +128,10 @@ def test_lmfits_result_prints_our_standard_errors(rich: tuple[VirtualPatients, I
 
 def test_table_and_curves_have_the_columns_of_the_files(rich: tuple[VirtualPatients, IndividualFits]) -> None:
     _, fits = rich
-    key = ["subject", "analyte", "occasion", "model", "parameter"]
+    key = ["subject", "analyte", "occasion", "specimen", "model", "parameter"]
     numbers = ["estimate", "se", "rse_percent", "ci_low", "ci_high"]
     assert list(fits.table) == [*key, *numbers, "unit", "status", "reason", "reason_code"]
-    assert list(fits.curves) == ["subject", "analyte", "occasion", "model", "time", "predicted"]
+    assert list(fits.curves) == ["subject", "analyte", "occasion", "specimen", "model", "time", "predicted"]
     one = fits.fits[0]
     assert one.curve_time[0] == pytest.approx(rich[0].samples["time"].iloc[0])
     assert one.curve.max() == pytest.approx(one.estimates["cmax"])  # the break at Tmax is a point of the grid

@@ -81,3 +81,24 @@ def test_the_rules_of_qpnca_go_by_the_first_of_each_run(preset: str, levels: lis
 def test_repeated_windows_count_once() -> None:
     assert NCAOptions(windows=[(0, 28), (0.0, 28.0)]).windows == ((0.0, 28.0),)
     assert parse_windows("") == ()
+
+
+def test_rules_for_blq_may_be_given_by_place_as_text() -> None:
+    assert NCAOptions(blq="before=lloq, later=0.25").blq == BLQRules(before="lloq", later=0.25)
+    assert NCAOptions(blq="pknca,between=zero").blq == BLQRules(between="zero", later="zero")
+    assert NCAOptions(blq="qpnca-3").blq == BLQ_PRESETS["qpnca-3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nobody", "no preset 'nobody'"),
+        ("pknca,zero", "'zero' is no rule for a place"),
+        ("middle=zero", "one of the places before, between"),
+        ("before=half", "BLQRules: before"),
+        ("", "no preset ''"),
+    ],
+)
+def test_text_that_is_no_rule_for_blq_is_refused(text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        NCAOptions(blq=text)

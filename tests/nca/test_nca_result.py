@@ -38,7 +38,7 @@ def result() -> NCAResult:
 def test_the_long_table_keeps_its_schema(result: NCAResult) -> None:
     assert result.table.columns.tolist() == [
         *("subject", "analyte", "interval_start", "interval_end", "parameter", "value", "unit"),
-        *("status", "reason_code", "reason", "occasion", "group"),
+        *("status", "reason_code", "reason", "occasion", "group", "specimen"),
     ]
     assert result.table["subject"].drop_duplicates().tolist() == ["P01", "P02", "P03"]
     windows = result.table[result.table["parameter"] == "AUCINT"]

@@ -33,8 +33,9 @@ def write_results(folder: Path, *, subjects: int = 5) -> Path:
             used = not (k == 1 and time == 28.0)
             samples.append(
                 {
-                    "subject": name, "analyte": "", "occasion": "", "group": group, "row": row, "time": time,
-                    "nominal_time": time, "value": 50.0 if blq else value, "censored": int(blq), "lloq": 50.0,
+                    "subject": name, "analyte": "", "occasion": "", "specimen": "", "group": group, "row": row,
+                    "time": time, "nominal_time": time, "value": 50.0 if blq else value,
+                    "censored": int(blq), "lloq": 50.0,
                     "uloq": None, "status": "used" if used else "excluded",
                     "reason": "" if used else "the value is not a number",
                 }
@@ -52,16 +53,18 @@ def write_results(folder: Path, *, subjects: int = 5) -> Path:
         nca.append({**key, "interval_start": None, "interval_end": None, "parameter": "LAMZHL", "value": 40.0 + k,
                     "unit": "day", "status": "flagged", "reason_code": "span_short",
                     "reason": "the points span fewer than 2 half-lives"})  # fmt: skip
-        wide.append({**key, "occasion": "", "group": group, "CMAX": values.max(), "TMAX": DAYS[values.argmax()],
-                     "AUCINT_0_28": None if missing else cmax * 9, "LAMZHL": 40.0 + k})  # fmt: skip
+        wide.append({**key, "occasion": "", "specimen": "", "group": group, "CMAX": values.max(),
+                     "TMAX": DAYS[values.argmax()], "AUCINT_0_28": None if missing else cmax * 9,
+                     "LAMZHL": 40.0 + k})  # fmt: skip
         status = "failed" if k == 3 else "ok"
         for parameter, unit, value in zip(NAMES, UNITS, (cmax, tmax, 1000.0, 0.16, 0.01, 0.003), strict=True):
             weak = parameter == "beta" and k == 2
             failed = status == "failed"
             individual.append(
                 {
-                    "subject": name, "analyte": "", "occasion": "", "model": "ecp", "parameter": parameter,
-                    "estimate": None if failed else value, "se": None if failed or weak else value / 5,
+                    "subject": name, "analyte": "", "occasion": "", "specimen": "", "model": "ecp",
+                    "parameter": parameter, "estimate": None if failed else value,
+                    "se": None if failed or weak else value / 5,
                     "rse_percent": None if failed or weak else 20.0, "ci_low": None if failed or weak else value * 0.6,
                     "ci_high": None if failed or weak else value * 1.4, "unit": unit,
                     "status": "failed" if failed else ("not_identifiable" if weak else "ok"),
@@ -73,7 +76,7 @@ def write_results(folder: Path, *, subjects: int = 5) -> Path:
                             "unit": unit})  # fmt: skip
         grid = np.linspace(0, 180, 61)
         for time, value in zip(grid, curve(grid, cmax, tmax), strict=True):
-            at = {"subject": name, "analyte": "", "occasion": "", "model": "ecp", "time": time}
+            at = {"subject": name, "analyte": "", "occasion": "", "specimen": "", "model": "ecp", "time": time}
             if status == "ok":
                 curves.append({**at, "predicted": value})
             typical.append({**at, "predicted": value * 0.9, "typical": float(curve(np.array([time]), 9000.0, 10.0)[0])})

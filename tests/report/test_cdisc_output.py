@@ -1,6 +1,8 @@
 """PP and ADPP of an analysis: what stands in them, that both formats agree, and that they repeat."""
 
 import io
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,10 @@ import cellkinetics as ck
 from cellkinetics.errors import OutputError
 from cellkinetics.nca.column import Key
 from cellkinetics.nca.parameters import BY_CODE, PARAMETERS
-from cellkinetics.report.cdisc.codes import criteria, own_codes, paramcds
+from cellkinetics.report.cdisc.codes import CONCEPTS, criteria, own_codes, paramcds
 from cellkinetics.report.cdisc.dataset import NAME
 from cellkinetics.report.cdisc.files import CDISC_FILES
-from cellkinetics.report.cdisc.terms import PPTEST, iso_duration, pptest
+from cellkinetics.report.cdisc.terms import CDISC_METHODS, PPTEST, iso_duration, pptest
 from cellkinetics.report.cdisc.writing import cdisc_files
 
 # P01: a full profile on two analytes; P02: no sample is quantifiable; P03: two samples at one time.
@@ -165,10 +167,40 @@ def test_every_code_is_cdisc_or_stands_in_the_codelist(
         for code in table[variable].unique():
             assert NAME.fullmatch(code)
             assert (code in BY_CODE and BY_CODE[code].cdisc) != (code in listed), code
-    assert set(pp["PPANMETH"]) - {""} == set(own.loc[own["codelist"] == "PPANMETH", "code"])
+    methods = set(own.loc[own["codelist"] == "PPANMETH", "code"])
+    assert (set(pp["PPANMETH"]) - {""}) - CDISC_METHODS == methods
+
     assert own["label"].str.len().between(1, 40).all()
     assert (own["definition"] != "").all()
     assert not own.duplicated(["codelist", "code"]).any()
+
+
+def test_every_code_that_is_said_to_be_cdiscs_has_its_concept() -> None:
+    assert set(CONCEPTS) == {code for code, parameter in BY_CODE.items() if parameter.cdisc}
+    assert len(set(CONCEPTS.values())) == len(CONCEPTS)
+    assert all(re.fullmatch(r"C[0-9]+", concept) for concept in CONCEPTS.values())
+
+
+@pytest.mark.parametrize(("method", "own"), [("log", ["LOG TRAPEZOIDAL METHOD"]), ("linear-up-log-down", [])])
+def test_a_method_that_cdisc_does_not_have_stands_in_the_codelist(method: str, own: list[str]) -> None:
+    cohort = ck.Cohort.from_arrays([[0.0, 7.0, 14.0]], [[0.0, 900.0, 400.0]])
+    codes = own_codes(ck.noncompartmental(cohort, options=ck.NCAOptions(auc_method=method)))
+    assert codes.loc[codes["codelist"] == "PPANMETH", "code"].tolist() == own
+
+
+@pytest.mark.parametrize("route", ["bolus", "infusion", "extravascular"])
+def test_a_drug_given_again_has_valid_codes_too(route: str) -> None:
+    times = [[0.0, 1.0, 2.0, 4.0, 8.0]] * 2
+    cohort = ck.Cohort.from_arrays(
+        times, [[8.0, 4.0, 2.0, 1.0, 0.5]] * 2, subject=["A", "A"], tau=[8.0] * 2, dose=[1.0] * 2
+    )
+    options = ck.NCAOptions(route=route, windows="0-8", infusion_duration=1.0)
+    result = ck.noncompartmental(replace(cohort, occasion=("1", "2")), options=options, parameters="all")
+    files = cdisc_files(result)
+    own = csv(files["codelist.csv"])
+    codes = set(csv(files["pp.csv"])["PPTESTCD"])
+    assert {"AUCTAU", "ARAUC", "FLUCPTAU"} <= codes
+    assert {code for code in codes if code not in CONCEPTS} == set(own.loc[own["codelist"] == "PPTESTCD", "code"])
 
 
 def test_a_missed_threshold_is_a_criterion_and_the_value_stays(result: ck.NCAResult, adpp: pd.DataFrame) -> None:

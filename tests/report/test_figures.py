@@ -20,7 +20,7 @@ COHORT = Cohort.from_arrays(
     subject=["P01", "P02"],
     group=["low", "high"],
 )
-PROFILES = Profiles(sample_table(COHORT), value_unit="copies/µg", breaks={("P01", "", ""): 8.5})
+PROFILES = Profiles(sample_table(COHORT), value_unit="copies/µg", breaks={("P01", "", "", ""): 8.5})
 
 
 def lines(figure, marker: str = "None", linestyle: str | None = None) -> list:
@@ -32,7 +32,7 @@ def lines(figure, marker: str = "None", linestyle: str | None = None) -> list:
 
 
 def test_samples_below_quantification_are_open_triangles_at_their_lloq() -> None:
-    figure = profile_figure(PROFILES, ("P01", "", ""))
+    figure = profile_figure(PROFILES, ("P01", "", "", ""))
     (triangles,) = lines(figure, "v")
     assert triangles.get_xdata().tolist() == [0, 28]
     assert triangles.get_ydata().tolist() == [50, 50]
@@ -42,27 +42,27 @@ def test_samples_below_quantification_are_open_triangles_at_their_lloq() -> None
 
 
 def test_a_triangle_of_unknown_height_stands_at_the_foot_of_the_axis() -> None:
-    figure = profile_figure(PROFILES, ("P02", "", ""))
+    figure = profile_figure(PROFILES, ("P02", "", "", ""))
     (triangles,) = lines(figure, "v")
     low, _ = figure.axes[0].get_ylim()
     assert low < triangles.get_ydata()[0] < 1.5 * low
 
 
 def test_the_axis_is_logarithmic_and_labelled_with_units() -> None:
-    ax = profile_figure(PROFILES, ("P01", "", "")).axes[0]
+    ax = profile_figure(PROFILES, ("P01", "", "", "")).axes[0]
     assert ax.get_yscale() == "log"
     assert "copies/µg" in ax.get_ylabel()
     assert "day" in ax.get_xlabel()
 
 
 def test_the_break_is_a_line_at_tmax() -> None:
-    x = [line.get_xdata() for line in lines(profile_figure(PROFILES, ("P01", "", "")))]
+    x = [line.get_xdata() for line in lines(profile_figure(PROFILES, ("P01", "", "", "")))]
     assert any(len(set(values)) == 1 and values[0] == 8.5 for values in map(list, x))
 
 
 def test_a_long_follow_up_has_a_square_root_axis_and_says_so() -> None:
     cohort = Cohort.from_arrays([[0, 7, 700]], [[0, 900, 400]], lloq=50)
-    ax = profile_figure(Profiles(sample_table(cohort)), ("1", "", "")).axes[0]
+    ax = profile_figure(Profiles(sample_table(cohort)), ("1", "", "", "")).axes[0]
     assert "square-root" in ax.get_xlabel()
 
 
@@ -106,12 +106,12 @@ def test_pages_hold_twelve_profiles() -> None:
 
 def test_drawing_leaves_the_settings_of_matplotlib_alone() -> None:
     before = dict(mpl.rcParams)
-    svg_text(profile_figure(PROFILES, ("P01", "", "")), "x")
+    svg_text(profile_figure(PROFILES, ("P01", "", "", "")), "x")
     assert dict(mpl.rcParams) == before
 
 
 def test_an_svg_follows_the_colours_of_the_page_and_its_ids_have_the_prefix() -> None:
-    text = svg_text(profile_figure(PROFILES, ("P01", "", "")), "one")
+    text = svg_text(profile_figure(PROFILES, ("P01", "", "", "")), "one")
     assert text.startswith("<svg")
     assert "var(--ink)" in text
     assert 'id="one-' in text

@@ -34,14 +34,14 @@ def test_excluded_rows_are_counted_by_reason() -> None:
 def test_rows_of_an_unusable_profile_are_counted_with_it_and_apart_from_rows_lost_alone() -> None:
     samples = sample_table(COHORT).assign(status="excluded", reason="negative")
     samples.loc[[0], "reason"] = "no value"
-    one = {("1", "", ""): "negative"}
+    one = {("1", "", "", ""): "negative"}
     of_one = describe_rows(samples, rows_read=5, unusable=one)["reasons"]
     assert of_one == [
         {"reason": "no value", "rows": 1, "profiles": 0},
         {"reason": "negative", "rows": 2, "profiles": 1},
         {"reason": "negative", "rows": 2, "profiles": 0},
     ]
-    of_both = describe_rows(samples, rows_read=5, unusable={**one, ("2", "", ""): "negative"})["reasons"]
+    of_both = describe_rows(samples, rows_read=5, unusable={**one, ("2", "", "", ""): "negative"})["reasons"]
     assert of_both[1:] == [{"reason": "negative", "rows": 4, "profiles": 2}]
 
 

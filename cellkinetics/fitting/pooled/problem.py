@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -83,14 +83,19 @@ class PooledProblem:
         Which samples enter, and as what, is decided by `cellkinetics.fitting.observations.observations`.
 
         Raises:
-            FitError: if the cohort holds several analytes, units or occasions, times that are not days, or
-                no patient with a usable sample.
+            FitError: if the cohort holds several analytes, specimens, units or occasions, times that are not
+                days, or no patient with a usable sample.
             ModelError: if ``fix`` holds a parameter that the model does not have, or a value off its scale.
         """
         if len(cohort.analytes) > 1:
             raise FitError(
-                f"a population fit takes one analyte, the cohort has {', '.join(cohort.analytes)}; "
+                f"a population fit takes one analyte, the cohort has {_listed(cohort.analytes)}; "
                 "choose one with cohort.select(analyte=...) or --analyte"
+            )
+        if len(cohort.specimens) > 1:
+            raise FitError(
+                f"a population fit takes one specimen, the cohort has {_listed(cohort.specimens)}; "
+                "choose one with cohort.select(specimen=...) or --specimen"
             )
         fixed = dict(fix or {})
         model.check_values(fixed)
@@ -182,3 +187,7 @@ class PooledProblem:
 def unpack(x: jax.Array, p: int) -> Population:
     """Split a flat vector ``(mu, ln omega, ln sigma)`` of a model with ``p`` parameters."""
     return Population(x[:p], jnp.exp(x[p : 2 * p]), jnp.exp(x[2 * p :]))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(name or "samples without one" for name in names)

@@ -55,6 +55,7 @@ class IndividualEffect:
     subject: str
     analyte: str
     occasion: str
+    specimen: str
     parameter: str
     unit: str
     eta: float | None = None
@@ -116,7 +117,9 @@ class PopulationFit(Drawable):
     bicc: float
     work: Mapping[str, int]
     cohort: Cohort = field(repr=False)
-    curve_parts: tuple[tuple[str, str, str, FloatArray, FloatArray, FloatArray], ...] = field(repr=False, default=())
+    curve_parts: tuple[tuple[str, str, str, str, FloatArray, FloatArray, FloatArray], ...] = field(
+        repr=False, default=()
+    )
 
     def __getitem__(self, parameter: str) -> PopulationEstimate:
         for row in self.estimates:
@@ -151,6 +154,7 @@ class PopulationFit(Drawable):
             "subject",
             "analyte",
             "occasion",
+            "specimen",
             "parameter",
             "eta",
             "eta_mean",
@@ -169,20 +173,21 @@ class PopulationFit(Drawable):
         """Curves at each patient's modes and at the typical values: the file ``population_curves.csv``."""
         import pandas as pd
 
-        columns = ["subject", "analyte", "occasion", "model", "time", "predicted", "typical"]
+        columns = ["subject", "analyte", "occasion", "specimen", "model", "time", "predicted", "typical"]
         parts = [
             pd.DataFrame(
                 {
                     "subject": subject,
                     "analyte": analyte,
                     "occasion": occasion,
+                    "specimen": specimen,
                     "model": self.model,
                     "time": time,
                     "predicted": predicted,
                     "typical": typical,
                 }
             )
-            for subject, analyte, occasion, time, predicted, typical in self.curve_parts
+            for subject, analyte, occasion, specimen, time, predicted, typical in self.curve_parts
         ]
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 

@@ -216,6 +216,11 @@ def _warnings(
     return tuple(found)
 
 
+def _places(cohort: Cohort) -> list[tuple[str, str, str, str]]:
+    """Subject, analyte, occasion and specimen of each profile."""
+    return list(zip(cohort.subject, cohort.analyte, cohort.occasion, cohort.specimen, strict=True))
+
+
 def _profile_name(cohort: Cohort, i: int) -> str:
     occasion = f", occasion {cohort.occasion[i]}" if cohort.subject.count(cohort.subject[i]) > 1 else ""
     return cohort.subject[i] + occasion
@@ -256,7 +261,7 @@ def _effects(
         theta = np.asarray(problem.model.to_natural(jnp.asarray(x[:p] + omega * u)))
     place = {i: k for k, i in enumerate(problem.index)}
     rows = []
-    for i, names in enumerate(zip(cohort.subject, cohort.analyte, cohort.occasion, strict=True)):
+    for i, names in enumerate(_places(cohort)):
         for j, parameter in enumerate(problem.model.parameters):
             who = (
                 *names,
@@ -294,7 +299,5 @@ def _curves(problem: PooledProblem, cohort: Cohort, x: FloatArray, u: FloatArray
         times = jnp.asarray(grid)
         predicted = np.exp(np.asarray(jax.vmap(problem.model.log_curve)(theta, times)))
         reference = np.exp(np.asarray(jax.vmap(problem.model.log_curve, in_axes=(None, 0))(typical, times)))
-    return tuple(
-        (cohort.subject[i], cohort.analyte[i], cohort.occasion[i], grid[k], predicted[k], reference[k])
-        for k, i in enumerate(problem.index)
-    )
+    places = _places(cohort)
+    return tuple((*places[i], grid[k], predicted[k], reference[k]) for k, i in enumerate(problem.index))

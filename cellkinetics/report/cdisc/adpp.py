@@ -52,7 +52,8 @@ def adpp_dataset(result: NCAResult, rows: pd.DataFrame) -> Dataset:
 
     CRITy and CRITyFL ``Y`` stand where a value misses a threshold of acceptance, and are empty
     elsewhere. A value that could not be had has AVALC ``NC`` and PPSUMFL ``N``; flagged values stay in
-    the summaries. PARCAT1 is the analyte: where there are several, a parameter is PARAMCD and PARCAT1.
+    the summaries. PARCAT1 is the analyte: where there are several, a parameter is
+    PARAMCD and PARCAT1; of several specimens PPSPEC tells which.
     Source: CDISC ADaM Implementation Guide 1.3, section 3.3 (BDS).
     """
     codes = list(paramcds(result).values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pandas as pd
@@ -11,7 +12,27 @@ from cellkinetics.nca.acceptance import Flag, sentence
 from cellkinetics.nca.column import Key
 from cellkinetics.nca.parameters import BY_CODE
 from cellkinetics.nca.result import NCAResult
-from cellkinetics.report.cdisc.terms import METHODS, decimal, plain, pptest
+from cellkinetics.report.cdisc.terms import CDISC_METHODS, CENSORED_LINE, METHODS, decimal, plain, pptest
+
+_CONCEPTS = """
+    CMAX:C70918 TMAX:C70919 CLST:C85655 TLST:C85822 TLAG:C85824 C0:C85644
+    AUCLST:C85565 AUCALL:C85564 AUCINT:C85566 AUCIFO:C85761 AUCIFP:C85785 AUCPEO:C85764
+    AUCPEP:C85788 LAMZ:C85652 LAMZHL:C85818 LAMZNPT:C85816 LAMZLL:C85653 LAMZUL:C85654
+    LAMZSPN:C135492 R2:C85542 R2ADJ:C85553 CORRXY:C85821 AUMCLST:C85569 AUMCIFO:C85765
+    AUMCIFP:C85789 AUMCPEO:C85766 AUMCPEP:C85790 MRTEVLST:C120726 MRTEVIFO:C120724 MRTEVIFP:C120725
+    MRTIBLST:C121137 MRTIBIFO:C121134 MRTIBIFP:C121136 MRTICLST:C181519 MRTICIFO:C181517 MRTICIFP:C181518
+    AUCPBEO:C85763 AUCPBEP:C85787 CLO:C85773 CLP:C85797 CLFO:C85772 CLFP:C85796
+    VZO:C85774 VZP:C85798 VZFO:C85775 VZFP:C85799 VSSO:C85770 VSSP:C85794
+    CMAXD:C85698 C0D:C92384 AUCLSTD:C92310 AUCALLD:C92306 AUCINTD:C92313 AUCIFOD:C96695
+    AUCIFPD:C85786 TAU:C176355 AUCTAU:C85567 AUCTAUD:C92323 AUMCTAU:C85570 CAVG:C85575
+    CMIN:C85579 TMIN:C85825 CTROUGH:C102394 FLUCP:C85581 SWING:C161416 PTROUGHR:C102381
+    AILAMZ:C114234 CLTAU:C114122 CLFTAU:C114121 VZTAU:C111333 VZFTAU:C111364 ARAUC:C102356
+    ARAUCD:C132435 ARCMAX:C102357 ARCMIN:C102358 ARCTROUG:C102426 SRAUC:C122338 EFFHL:C95007
+"""
+CONCEPTS: Mapping[str, str] = MappingProxyType(dict(pair.split(":") for pair in _CONCEPTS.split()))
+"""NCI concept of every code of ours that is CDISC's: codelist PKPARMCD (C85839, PK Parameters Code) of CDISC
+SDTM controlled terminology, published by NCI EVS (https://evs.nci.nih.gov/ftp1/CDISC/), as of 2025-09-26,
+against which each of them was checked. The codelist may be extended: the other codes stand in ``codelist.csv``."""
 
 CODELIST_COLUMNS = ("codelist", "code", "label", "definition")
 NOT_CALCULATED = "NC"
@@ -109,8 +130,11 @@ def own_codes(result: NCAResult) -> pd.DataFrame:
         place = f"; {key.code}, {' to '.join(dict.fromkeys(times))} {unit}" if times else ""
         rows.append(("PARAMCD", paramcd, plain(param, 40), parameter.formula + place))
     for method, (name, meaning) in METHODS.items():
-        if method == result.options.auc_method:
+        if method == result.options.auc_method and name not in CDISC_METHODS:
             rows.append(("PPANMETH", name, f"Trapezoidal rule {method}", meaning))
+    if result.options.lambda_z_method == "tobit":
+        meaning = "maximum likelihood of ln C, samples below quantification as left-censored at their LLOQ"
+        rows.append(("PPANMETH", CENSORED_LINE, "Terminal line of lambda_z_method tobit", meaning))
     rows.append(("AVALC", NOT_CALCULATED, "Not calculated", "PPREASND says why"))
     for name, mark in criteria().items():
         rows.append(("CRITy", name, f"reason_code {str(mark.name).lower()}", sentence(mark, result.options)))

@@ -8,7 +8,7 @@ import pandas as pd
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.nca.parameters import BY_CODE
 from cellkinetics.nca.result import NCAResult
-from cellkinetics.report.cdisc.terms import METHODS, cdisc_unit, iso_duration, plain, pptest, result_text
+from cellkinetics.report.cdisc.terms import CENSORED_LINE, METHODS, cdisc_unit, iso_duration, plain, pptest, result_text
 
 _AREAS = ("area", "moment", "area_by_dose")
 _REFERENCE = {"cells": "INFUSION", "infusion": "INFUSION", "bolus": "DOSE", "extravascular": "DOSE"}
@@ -23,7 +23,7 @@ def parameter_rows(result: NCAResult, *, study: str | None, specimen: str) -> pd
     Args:
         result: the analysis.
         study: STUDYID; by default that of the data (a column STUDYID), else empty.
-        specimen: PPSPEC of data that do not say it (a column PPSPEC, PCSPEC or specimen).
+        specimen: PPSPEC of profiles whose specimen the data do not say.
 
     Raises:
         OutputError: if the unit of time has no durations in ISO 8601 and there are windows.
@@ -47,6 +47,7 @@ def parameter_rows(result: NCAResult, *, study: str | None, specimen: str) -> pd
         for value in dict.fromkeys(cohort.value_unit)
     }
     method = METHODS[result.options.auc_method][0]
+    line = CENSORED_LINE if result.options.lambda_z_method == "tobit" else ""
     reference = _REFERENCE[result.options.route]
     rows = pd.DataFrame(
         {
@@ -60,10 +61,15 @@ def parameter_rows(result: NCAResult, *, study: str | None, specimen: str) -> pd
             "AVALU": np.array([unit for value in cohort.value_unit for unit in units[value]], dtype=object),
             "PPSTAT": np.where(done, "", "NOT DONE").astype(object),
             "PPREASND": np.where(done, "", _plain_reasons(table["reason"])).astype(object),
-            "PPSPEC": by_profile([found or specimen for found in _covariate(cohort, "ppspec", "pcspec", "specimen")]),
-            "PPANMETH": by_parameter([method if kind in _AREAS else "" for kind in kinds]),
-            "PPTPTREF": by_profile([f"{reference} {occasion}".strip() for occasion in cohort.occasion]),
-            "PPRFTDTC": by_profile(_covariate(cohort, "pprftdtc", "pcrftdtc")),
+            "PPSPEC": by_profile([found or specimen for found in cohort.specimen]),
+            "PPANMETH": by_parameter(
+                [
+                    method if kind in _AREAS else line if key.code.startswith("LAMZ") else ""
+                    for key, kind in zip(keys, kinds, strict=True)
+                ]
+            ),
+            "PPTPTREF": by_profile([_reference_point(reference, occasion) for occasion in cohort.occasion]),
+            "PPRFTDTC": by_profile(_covariate(cohort, "pprftdtc", "pcrftdtc", "cprftdtc")),
             "PPSTINT": by_parameter(["" if key.start is None else iso_duration(key.start, time) for key in keys]),
             "PPENINT": by_parameter(["" if key.end is None else iso_duration(key.end, time) for key in keys]),
             "occasion": by_profile(cohort.occasion),
@@ -72,10 +78,15 @@ def parameter_rows(result: NCAResult, *, study: str | None, specimen: str) -> pd
             "profile": np.repeat(np.arange(n), k),
         }
     )
-    # Within a subject: several analytes and occasions are numbered through.
+    # Within a subject: several analytes, occasions and specimens are numbered through.
     rows["PPSEQ"] = rows.groupby("USUBJID", sort=False).cumcount() + 1
     rows["PPGRPID"] = [f"PROFILE {number}" for number in _number_within(rows["USUBJID"], rows["profile"])]
     return rows
+
+
+def _reference_point(reference: str, occasion: str) -> str:
+    """Return PPTPTREF: the name of the dose as the data have it, or its number among the subject's doses."""
+    return occasion if occasion and not occasion.isdigit() else f"{reference} {occasion}".strip()
 
 
 def _covariate(cohort: Cohort, *names: str) -> list[str]:

@@ -13,6 +13,7 @@ from cellkinetics.units import TIME_UNITS, UnitKind, unit_label
 
 PPTEST: Mapping[str, str] = MappingProxyType(
     {
+        "TMAX": "Time of CMAX Observation",
         "CLST": "Last Nonzero Conc",
         "TLST": "Time of Last Nonzero Conc",
         "TLAG": "Time Until First Nonzero Conc",
@@ -27,13 +28,13 @@ PPTEST: Mapping[str, str] = MappingProxyType(
         "MRTICLST": "MRT IV Cont Inf to Last Nonzero Conc",
     }
 )
-"""Names in CDISC controlled terminology (codelist PKPARM) that differ from the labels of our registry."""
+"""Names in CDISC controlled terminology (codelist PKPARM, C85493) that differ from the labels of our registry."""
 
 METHODS: Mapping[AUCMethod, tuple[str, str]] = MappingProxyType(
     {
         "linear": ("LINEAR TRAPEZOIDAL METHOD", "linear in every interval"),
         "linear-up-log-down": (
-            "LINEAR UP LOG DOWN TRAPEZOIDAL METHOD",
+            "LINEAR UP LOG DOWN METHOD",
             "logarithmic where the value falls, linear elsewhere",
         ),
         "linear-log": ("LIN-LOG TRAPEZOIDAL METHOD", "linear until Tmax, logarithmic after it"),
@@ -41,6 +42,12 @@ METHODS: Mapping[AUCMethod, tuple[str, str]] = MappingProxyType(
     }
 )
 """PPANMETH of areas and moments, and what it means."""
+
+CENSORED_LINE = "CENSORED LOG-LINEAR REGRESSION"
+"""PPANMETH of the terminal line where it takes samples below quantification as left-censored."""
+
+CDISC_METHODS = frozenset(METHODS[method][0] for method in ("linear", "linear-up-log-down", "linear-log"))
+"""Those of them that CDISC has (codelist PK Analytical Method, C172330)."""
 
 _DURATIONS = {
     "second": "PT{}S",

@@ -25,7 +25,7 @@ def cdisc_files(result: NCAResult, *, study: str | None = None, specimen: str = 
     Args:
         result: the analysis.
         study: STUDYID; by default that of a column STUDYID in the data, else empty.
-        specimen: PPSPEC of data that have no column for it (PPSPEC, PCSPEC or specimen).
+        specimen: PPSPEC of profiles whose specimen the data do not say.
 
     Raises:
         OutputError: for what CDISC or XPT cannot hold, naming row, subject and variable.
@@ -57,7 +57,7 @@ def write_cdisc(
         result: the analysis.
         folder: where to; it is made if it does not exist.
         study: STUDYID; by default that of a column STUDYID in the data, else empty.
-        specimen: PPSPEC of data that have no column for it (PPSPEC, PCSPEC or specimen).
+        specimen: PPSPEC of profiles whose specimen the data do not say.
         force: replace files that are there.
 
     Returns:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from cellkinetics.report.figures.areas import Areas, area_figure, area_grid, area_pages
 from cellkinetics.report.figures.overview import overview_figure
 from cellkinetics.report.figures.parameters import parameter_figure
 from cellkinetics.report.figures.persistence import persistence_figure, swimmer_figure
 from cellkinetics.report.figures.profiles import Profiles, profile_figure, profile_grid, profile_pages
 from cellkinetics.report.figures.style import save_png, svg_text
+from cellkinetics.report.figures.terminal import TerminalLines, terminal_figure, terminal_grid, terminal_pages
+from cellkinetics.report.figures.times import times_figure
 
 __all__ = [
+    "Areas",
     "Profiles",
+    "TerminalLines",
+    "area_figure",
+    "area_grid",
+    "area_pages",
     "overview_figure",
     "parameter_figure",
     "persistence_figure",
@@ -19,4 +27,8 @@ __all__ = [
     "save_png",
     "svg_text",
     "swimmer_figure",
+    "terminal_figure",
+    "terminal_grid",
+    "terminal_pages",
+    "times_figure",
 ]

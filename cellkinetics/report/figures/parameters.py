@@ -22,8 +22,14 @@ from cellkinetics.report.figures.style import (
 )
 
 MOST_POINTS = 300
-LINEAR = ("TMAX", "TLST", "TFQ", "TLAG")
-"""Parameters drawn on a linear axis: times, of which zero is a sensible value."""
+LINEAR = frozenset(
+    (
+        *("TMAX", "TLST", "TFQ", "TLAG", "T10CMAX", "T50CMAX", "BREAKT", "TABOVE", "TFBLQ", "PERSLO", "PERSUP"),
+        *("PERSEVT", "LAMZLL", "LAMZUL", "LAMZNPT", "LAMZSPN", "ALPHANPT", "BETANPT", "EXPNPT", "BICDELTA", "LAMZICPT"),
+        *("R2", "R2ADJ", "CORRXY", "NSAMPLE", "NQUANT", "AUCPEO", "AUCPEP", "AUCINTPE", "WCOVER", "EXPRATE"),
+    )
+)
+"""Parameters drawn on a linear axis: times, counts, parts and others of which zero is a sensible value."""
 
 
 def parameter_figure(
@@ -56,12 +62,12 @@ def parameter_figure(
         grid = figure.subplots(rows, columns, squeeze=False)
         for ax, parameter in zip(grid.flat, parameters, strict=False):
             values = [wide.loc[groups == name, parameter].to_numpy(float) for name in names]
-            _draw_boxes(ax, values, [colours[name] for name in names], parameter not in LINEAR, random)
+            _draw_boxes(ax, values, [colours[name] for name in names], parameter.split("_")[0] not in LINEAR, random)
             ax.set_title((labels or {}).get(parameter, parameter), loc="left")
-            turned = sum(len(name) for name in names) > 26
+            turned = sum(len(name or "no group") for name in names) > 26
             ax.set_xticks(
                 range(len(names)),
-                [name or "all" for name in names],
+                [name or ("no group" if len(names) > 1 else "all") for name in names],
                 rotation=30 if turned else 0,
                 ha="right" if turned else "center",
             )

@@ -83,7 +83,8 @@ def persistence_figure(wide: pd.DataFrame, *, time_unit: str = "day", width: flo
             part = rows[groups == name]
             seen, lost = part["PERSLO"].to_numpy(float), part["PERSUP"].to_numpy(float)
             curve = kaplan_meier(seen, lost)
-            label = f"{name or 'all'} (n = {len(part)}, {int(np.isfinite(lost).sum())} lost)"
+            called = name or ("no group" if len(names) > 1 else "all")
+            label = f"{called} (n = {len(part)}, {int(np.isfinite(lost).sum())} lost)"
             ax.step(curve.time, curve.share, where="post", color=colours[name], linewidth=1.5, label=label)
             if len(names) == 1:
                 ax.fill_between(curve.time, curve.low, curve.high, step="post", color=colours[name], alpha=0.15, lw=0)

@@ -1,4 +1,4 @@
-"""Individual profiles: samples, fits, limit of quantification and the break at Tmax, a panel each."""
+"""Individual profiles: samples, fits, limit of quantification and the break at the fitted peak, a panel each."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from cellkinetics.data.cohort import series_name
 from cellkinetics.report.figures.style import (
     FIT,
     INK,
@@ -29,19 +30,20 @@ from cellkinetics.report.figures.style import (
     uses_root_scale,
 )
 
-Key = tuple[str, str, str]
-"""Subject, analyte, occasion: what one profile is."""
+Key = tuple[str, str, str, str]
+"""Subject, analyte, occasion, specimen: what one profile is."""
+KEY = ("subject", "analyte", "occasion", "specimen")
 
 COLUMNS, ROWS = 3, 4
 
 
 @dataclass(frozen=True, eq=False)
 class Profiles:
-    """What panels of one analyte are drawn from.
+    """What panels of one analyte and specimen are drawn from.
 
     Attributes:
-        samples: rows as in ``samples.csv``, of one analyte.
-        curves: rows as in ``individual_curves.csv`` (``subject, analyte, occasion, time, predicted``).
+        samples: rows as in ``samples.csv``, of one analyte and specimen.
+        curves: rows as in ``individual_curves.csv`` (`KEY`, ``time, predicted``).
         population: rows as in ``population_curves.csv``; a column ``typical`` is drawn where it is there.
         breaks: profile to the time of its fitted peak, where growth ends.
         notes: profile to a short remark that stands in the panel (why there is no fit, say).
@@ -59,8 +61,8 @@ class Profiles:
     @cached_property
     def keys(self) -> list[Key]:
         """The profiles, in order of first appearance."""
-        columns = self.samples[["subject", "analyte", "occasion"]].drop_duplicates()
-        return [(str(s), str(a), str(o)) for s, a, o in columns.itertuples(index=False) if s]
+        columns = self.samples[[*KEY]].drop_duplicates()
+        return [(str(s), str(a), str(o), str(m)) for s, a, o, m in columns.itertuples(index=False) if s]
 
     def samples_of(self, key: Key) -> pd.DataFrame:
         """Return the samples of one profile."""
@@ -75,11 +77,7 @@ class Profiles:
     def _places(self) -> dict[str, Any]:
         """Row numbers of each profile in each table: looking a key up must not cost a pass over all rows."""
         tables = {"samples": self.samples, "curves": self.curves, "population": self.population}
-        return {
-            name: table.groupby(["subject", "analyte", "occasion"], sort=False).indices
-            for name, table in tables.items()
-            if table is not None
-        }
+        return {name: table.groupby([*KEY], sort=False).indices for name, table in tables.items() if table is not None}
 
     @cached_property
     def value_limits(self) -> tuple[float, float]:
@@ -105,7 +103,7 @@ def profile_figure(profiles: Profiles, key: Key, *, width: float = 3.1, height: 
 
     Args:
         profiles: samples and curves of the analyte.
-        key: subject, analyte, occasion.
+        key: subject, analyte, occasion, specimen.
         width: in inches.
         height: in inches.
     """
@@ -158,14 +156,14 @@ def draw_profile(ax: Axes, profiles: Profiles, key: Key, *, labels: bool = True)
     time_axis(ax, first, last)
 
     rows = profiles.samples_of(key)
-    _draw_limit(ax, rows, first, last)
+    draw_limit(ax, rows)
     population = profiles.curve_of("population", key)
     _draw_curve(ax, population, "typical", MUTED, "-", 0.9)
     _draw_curve(ax, population, "predicted", POPULATION, (0, (4, 1.6)), 1.3)
     _draw_curve(ax, profiles.curve_of("curves", key), "predicted", FIT, "-", 1.5)
     if key in profiles.breaks and first <= profiles.breaks[key] <= last:
         ax.axvline(profiles.breaks[key], color=FIT, linewidth=0.9, linestyle=(0, (1, 2)))
-    _draw_samples(ax, rows, low)
+    draw_samples(ax, rows, low)
     if key in profiles.notes:
         ax.text(0.98, 0.97, profiles.notes[key], transform=ax.transAxes, ha="right", va="top", fontsize=8, color=MUTED)
     if labels:
@@ -186,7 +184,7 @@ def legend_handles(profiles: Profiles) -> list[Line2D]:
     if profiles.curves is not None:
         handles.append(Line2D([], [], color=FIT, linewidth=1.5, label="individual fit"))
     if profiles.breaks:
-        handles.append(Line2D([], [], color=FIT, linewidth=0.9, linestyle=(0, (1, 2)), label="break at Tmax"))
+        handles.append(Line2D([], [], color=FIT, linewidth=0.9, linestyle=(0, (1, 2)), label="break at fitted tmax"))
     if profiles.population is not None:
         handles.append(
             Line2D([], [], color=POPULATION, linewidth=1.3, linestyle=(0, (4, 1.6)), label="population fit, patient")
@@ -210,13 +208,13 @@ def time_label(profiles: Profiles) -> str:
 
 
 def value_label(profiles: Profiles) -> str:
-    """Return the label of the value axis: analyte and unit."""
-    analytes = profiles.samples["analyte"].unique()
-    name = str(analytes[0]) if len(analytes) == 1 and analytes[0] else "value"
+    """Return the label of the value axis: analyte, specimen and unit."""
+    kinds = profiles.samples[["analyte", "specimen"]].drop_duplicates()
+    name = (series_name(*kinds.iloc[0]) if len(kinds) == 1 else "") or "value"
     return f"{name} ({profiles.value_unit})" if profiles.value_unit else name
 
 
-def _draw_limit(ax: Axes, rows: pd.DataFrame, first: float, last: float) -> None:
+def draw_limit(ax: Axes, rows: pd.DataFrame) -> None:
     """Draw the LLOQ: a line if it is one number for all samples, steps between samples if not."""
     known = rows[rows["lloq"].notna() & rows["time"].notna()].sort_values("time")
     if known.empty:
@@ -243,7 +241,8 @@ def _draw_curve(ax: Axes, table: pd.DataFrame | None, column: str, colour: str, 
     )
 
 
-def _draw_samples(ax: Axes, rows: pd.DataFrame, floor: float) -> None:
+def draw_samples(ax: Axes, rows: pd.DataFrame, floor: float) -> None:
+    """Draw samples by what they are: quantified, below quantification at their LLOQ, or excluded."""
     excluded = rows["status"] == "excluded"
     blq = (rows["censored"] == 1) & ~excluded
     seen = ~blq & ~excluded

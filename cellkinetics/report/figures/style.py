@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from cellkinetics.report.tables import superscript
+from cellkinetics.printing import superscript
 
 INK = "#1d2530"
 MUTED = "#6b7685"

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import pandas as pd
 
-from cellkinetics.report.blocks import Block, Folded, Heading, Notes, Section, Text
+from cellkinetics.printing import number, percent, unit_text
+from cellkinetics.report.blocks import Block, Folded, Heading, Notes, Picture, Section, Text
+from cellkinetics.report.figures.style import svg_text
+from cellkinetics.report.figures.times import times_figure, with_both_times
 from cellkinetics.report.results import Results
 from cellkinetics.report.tables import (
     Cell,
     Column,
     Table,
     listed,
-    number,
     number_cell,
-    percent,
     plural,
     sentence,
     text_cell,
     time_plural,
-    unit_text,
 )
 
 MOST_ROWS = 200
@@ -42,6 +42,7 @@ def data_section(results: Results) -> Section | None:
         blocks.append(Text(_reading_sentence(results)))
     if samples is not None and len(samples):
         blocks.extend(_cohort_table(results, samples))
+        blocks.extend(_times(results, samples))
         blocks.extend(_touched(samples))
     if check is not None:
         blocks.extend(_faults(check))
@@ -63,10 +64,8 @@ def _reading_sentence(results: Results) -> str:
 
 
 def _cohort_table(results: Results, samples: pd.DataFrame) -> list[Block]:
-    several = len(samples["analyte"].unique()) > 1
-    columns = [Column("Group", numeric=False)]
-    if several:
-        columns.append(Column("Analyte", numeric=False))
+    several = [name for name in ("analyte", "specimen") if len(samples[name].unique()) > 1]
+    columns = [Column("Group", numeric=False), *(Column(name.capitalize(), numeric=False) for name in several)]
     columns += [
         Column("Patients"),
         Column("Samples"),
@@ -77,9 +76,11 @@ def _cohort_table(results: Results, samples: pd.DataFrame) -> list[Block]:
         Column("Last sample", f"{results.time_unit}, median [min; max]"),
     ]
     rows = []
-    parts = [(key, part) for key, part in samples.groupby(["group", "analyte"], sort=False)]
-    for (group, analyte), part in parts:
-        rows.append([text_cell(group or "no group"), *([text_cell(analyte)] if several else []), *_cells(part)])
+    parts = [part for _, part in samples.groupby(["group", "analyte", "specimen"], sort=False)]
+    for part in parts:
+        first = part.iloc[0]
+        names = (text_cell(first[name]) for name in several)
+        rows.append([text_cell(first["group"] or "no group"), *names, *_cells(part)])
     if len(parts) > 1 and not several:
         rows.append([text_cell("all"), *_cells(samples)])
     return [Heading("Patients and samples"), Table(columns, rows)]
@@ -117,6 +118,21 @@ def _touched(samples: pd.DataFrame) -> list[Block]:
         if len(rows):
             blocks += [Heading(title), _sample_table(rows)]
     return blocks
+
+
+def _times(results: Results, samples: pd.DataFrame) -> list[Block]:
+    """Return the deviation of actual from nominal times, where the data have both and they differ."""
+    both = with_both_times(samples)
+    if both.empty or (both["time"] == both["nominal_time"]).all():
+        return []
+    # Samples of several analytes were taken together: each stands once.
+    once = both.drop_duplicates(["subject", "occasion", "specimen", "time", "nominal_time"])
+    picture = Picture(
+        svg_text(times_figure(once, time_unit=results.time_unit), "times"),
+        "Actual less nominal time of each sample; the largest deviations are named.",
+        "Deviation of actual from nominal times over the nominal time.",
+    )
+    return [Heading("Actual and nominal times"), picture]
 
 
 def _sample_table(samples: pd.DataFrame) -> Table:

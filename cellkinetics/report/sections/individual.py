@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from cellkinetics.fitting.pooled.result import WEAK_RSE
+from cellkinetics.printing import number, percent, unit_text
 from cellkinetics.report.blocks import Block, Heading, Notes, Section, Text
+from cellkinetics.report.figures.profiles import KEY, Key
 from cellkinetics.report.results import Results
-from cellkinetics.report.tables import (
-    Cell,
-    Column,
-    Table,
-    listed,
-    number,
-    number_cell,
-    percent,
-    plural,
-    sentence,
-    text_cell,
-    unit_text,
-)
-
-Key = tuple[str, str, str]
+from cellkinetics.report.tables import Cell, Column, Table, listed, number_cell, plural, sentence, text_cell
 
 MOST_PROFILES = 300
-_HEADINGS = {"cmax": "Cmax", "tmax": "Tmax", "sigma": "σ"}
+_HEADINGS = {"sigma": "σ"}
 _STATUS = {"ok": "ok", "remark": "remark", "not_identifiable": "in part", "failed": "no fit"}
 
 
@@ -34,10 +24,7 @@ def individual_section(results: Results) -> Section | None:
     if table is None or table.empty:
         return None
     names = model_parameters(table)
-    fits = [
-        ((str(s), str(a), str(o)), rows)
-        for (s, a, o), rows in table.groupby(["subject", "analyte", "occasion"], sort=False)
-    ]
+    fits = [((str(s), str(a), str(o), str(m)), rows) for (s, a, o, m), rows in table.groupby([*KEY], sort=False)]
     status = [fit_status(rows) for _, rows in fits]
     model = listed(list(dict.fromkeys(table["model"]))) if "model" in table else ""
     counts = [
@@ -50,10 +37,22 @@ def individual_section(results: Results) -> Section | None:
             f"Model {model}, fitted to each patient alone by maximum likelihood on the ln scale, samples below "
             f"quantification as left-censored. Of {plural(len(fits), 'profile')}: {listed(counts)}."
         ),
+        *model_names(names),
         _patient_table(fits, names),
     ]
     blocks.extend(_reasons(table[table["parameter"].isin(names)]))
     return Section("individual", "Individual fits", blocks)
+
+
+def model_names(names: Sequence[str]) -> list[Block]:
+    """Return what sets a model's cmax and tmax apart from the observed ones, where it has them."""
+    if not {"cmax", "tmax"} <= set(names):
+        return []
+    text = (
+        "cmax and tmax, in lower case, are parameters of the model: height and time of the peak of the fitted curve. "
+        "Cmax and Tmax of the noncompartmental analysis are the highest sample and its time."
+    )
+    return [Text(text)]
 
 
 def model_parameters(table: pd.DataFrame) -> list[str]:
@@ -77,10 +76,10 @@ def fit_status(rows: pd.DataFrame) -> str:
 
 def _patient_table(fits: list[tuple[Key, pd.DataFrame]], names: list[str]) -> Table:
     keys = [key for key, _ in fits]
-    several, occasions = len({k[1] for k in keys}) > 1, len({k[2] for k in keys}) > 1
+    told_apart = [k for k in range(1, len(KEY)) if len({key[k] for key in keys}) > 1]
+    several = len({(key[1], key[3]) for key in keys}) > 1
     columns = [Column("Patient", numeric=False)]
-    columns += [Column("Analyte", numeric=False)] if several else []
-    columns += [Column("Occasion", numeric=False)] if occasions else []
+    columns += [Column(KEY[k].capitalize(), numeric=False) for k in told_apart]
     columns.append(Column("Fit", numeric=False))
     first = fits[0][1].drop_duplicates("parameter").set_index("parameter")
     for name in names:
@@ -88,14 +87,12 @@ def _patient_table(fits: list[tuple[Key, pd.DataFrame]], names: list[str]) -> Ta
         columns.append(Column(_HEADINGS.get(name, name), unit))
     rows = []
     for key, part in fits[:MOST_PROFILES]:
-        subject, analyte, occasion = key
         by_name = part.drop_duplicates("parameter").set_index("parameter")
         status = fit_status(part)
         rows.append(
             [
-                text_cell(subject),
-                *([text_cell(analyte)] if several else []),
-                *([text_cell(occasion)] if occasions else []),
+                text_cell(key[0]),
+                *(text_cell(key[k]) for k in told_apart),
                 text_cell(
                     _STATUS.get(status, status),
                     tone={"failed": "bad short", "not_identifiable": "warn short"}.get(status, ""),
@@ -104,9 +101,9 @@ def _patient_table(fits: list[tuple[Key, pd.DataFrame]], names: list[str]) -> Ta
             ]
         )
     note = (
-        "Estimate (relative standard error); σ: residual SD. n.i.: not identifiable from this patient's samples; "
-        f"with ‡, the value is one of many that fit as well. !: relative standard error above {WEAK_RSE:.0f} %. "
-        "Derived quantities and intervals stand in individual.csv."
+        "Estimate, and below it the relative standard error; σ: residual SD. n.i.: not identifiable from this "
+        f"patient's samples; with ‡, the value is one of many that fit as well. !: relative standard error above "
+        f"{WEAK_RSE:.0f} %. Derived quantities and intervals stand in individual.csv."
     )
     if len(fits) > MOST_PROFILES:
         note += f" The first {MOST_PROFILES} of {len(fits):,} profiles are shown."
@@ -126,8 +123,8 @@ def _estimate(by_name: pd.DataFrame, name: str) -> Cell:
         return Cell(text)
     shown = percent(rse) if float(rse) < 1000 else ">1,000 %"  # type: ignore[arg-type]
     if float(rse) > WEAK_RSE:  # type: ignore[arg-type]
-        return Cell(f"{text} ({shown} !)", tone="warn")
-    return Cell(f"{text} ({shown})")
+        return Cell(text, tone="warn", below=f"{shown} !")
+    return Cell(text, below=shown)
 
 
 def _reasons(table: pd.DataFrame) -> list[Block]:
@@ -139,10 +136,11 @@ def _reasons(table: pd.DataFrame) -> list[Block]:
     for (subject, status, reason), part in rows.groupby(["subject", "status", "reason"], sort=False):
         names = () if status == "failed" else tuple(dict.fromkeys(part["parameter"]))
         grouped.setdefault((str(status), str(reason), names), []).append(str(subject))
+    named = set(table["parameter"])
     lines = [
         [
             text_cell(_STATUS.get(status, status), "short"),
-            text_cell(sentence(reason)),
+            text_cell(sentence(reason, named)),
             text_cell(
                 listed([_HEADINGS.get(name, name) for name in names]) or "all", "short" if len(names) < 4 else ""
             ),

@@ -2,65 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 
+from cellkinetics.data.cohort import series_name
 from cellkinetics.nca.column import Key
-from cellkinetics.nca.summary import STATISTICS
-from cellkinetics.report.blocks import Block, Heading, Picture, Section, Text
+from cellkinetics.nca.labels import STYLES, grouping_of, label_table, printed_name
+from cellkinetics.nca.parameters import BY_CODE
+from cellkinetics.printing import MISSING, unit_text
+from cellkinetics.report.blocks import Block, Folded, Heading, Picture, Section, Text
 from cellkinetics.report.figures.parameters import parameter_figure
 from cellkinetics.report.figures.style import svg_text
 from cellkinetics.report.results import Results
-from cellkinetics.report.tables import (
-    Cell,
-    Column,
-    Table,
-    listed,
-    number,
-    number_cell,
-    percent,
-    sentence,
-    text_cell,
-    unit_text,
-    window_text,
-)
+from cellkinetics.report.sections.terminal import area_blocks, terminal_blocks
+from cellkinetics.report.tables import Cell, Column, Table, listed, number_cell, sentence, text_cell
 
-_LABELS = {
-    "CMAX": "Cmax",
-    "TMAX": "Tmax",
-    "TFQ": "Tfirst",
-    "TLST": "Tlast",
-    "CLST": "Clast",
-    "TLAG": "Tlag",
-    "AUCLST": "AUClast",
-    "AUCALL": "AUCall",
-    "AUCIFO": "AUC0-∞",
-    "AUCIFP": "AUC0-∞ pred",
-    "AUCPEO": "AUC extrapolated",
-    "AUCPEP": "AUC extrapolated pred",
-    "LAMZ": "λz",
-    "LAMZHL": "t½ λz",
-    "LAMZNPT": "λz points",
-    "R2ADJ": "R² adjusted",
-    "LAMZSPN": "λz span",
-    "AUCINTPE": "extrapolated part of the windows",
-    "EXPDT": "doubling time",
-    "EXPFOLD": "fold expansion",
-    "ALPHAHL": "t½ contraction",
-    "BETAHL": "t½ persistence",
-    "BREAKT": "break between the phases",
-}
 _TERMINAL = frozenset(["LAMZ", "LAMZHL", "LAMZNPT", "LAMZLL", "LAMZUL", "LAMZSPN", "LAMZICPT", "R2", "R2ADJ", "CORRXY"])
 """What belongs to the terminal line; where all of it is concerned it is named once."""
 _SHOWN = (
     *("CMAX", "TMAX", "TLST", "CLST", "AUCLST", "AUCINT", "AUCIFO", "AUCPEO", "LAMZHL", "LAMZNPT", "R2ADJ"),
     *("EXPDT", "EXPFOLD", "ALPHAHL", "BETAHL"),
 )
+_PATIENT_TABLES = (
+    ("Peak and areas", ("CMAX", "TMAX", "AUCLST", "AUCINT", "AUCIFO", "AUCPEO")),
+    ("Last sample and terminal line", ("TLST", "CLST", "LAMZHL", "LAMZNPT", "R2ADJ")),
+    ("Expansion and phases of decline", ("EXPDT", "EXPFOLD", "ALPHAHL", "BETAHL", "BREAKT")),
+)
+"""Tables of patients, each as wide as a page: its caption and its parameters."""
 _BOXES = ("CMAX", "TMAX", "AUCINT", "AUCLST", "TLST", "LAMZHL")
-_MEDIAN_ONLY = ("TMAX", "TFQ", "TLST", "TLAG", "LAMZLL", "LAMZUL", "LAMZNPT", "AUCPEO")
 MOST_PROFILES = 300
+NAMES_SENTENCE = (
+    "These numbers are read off the samples, without a model: Cmax is the highest sample and Tmax its time "
+    "(CMAX and TMAX in the files). The peak of a fitted curve is another number, written cmax and tmax."
+)
 
 
 def nca_section(results: Results) -> Section | None:
@@ -68,7 +44,7 @@ def nca_section(results: Results) -> Section | None:
     nca, wide, summary = results["nca"], results["nca_wide"], results["nca_summary"]
     if nca is None and wide is None and summary is None:
         return None
-    blocks: list[Block] = []
+    blocks: list[Block] = [Text(NAMES_SENTENCE)]
     units = _units(nca)
     if wide is not None and len(wide):
         blocks.extend(_boxes(wide, nca))
@@ -77,22 +53,12 @@ def nca_section(results: Results) -> Section | None:
         blocks.append(summary_table(summary))
     if wide is not None and len(wide):
         blocks.append(Heading("Patients"))
-        blocks.append(_patient_table(wide, nca, units))
+        blocks.extend(_patient_tables(wide, nca, units))
+    blocks.extend(terminal_blocks(results))
+    blocks.extend(area_blocks(results))
     if nca is not None:
         blocks.extend(_not_calculated(nca))
     return Section("nca", "Noncompartmental analysis", blocks)
-
-
-def label(parameter: str) -> str:
-    """Return a parameter's name as it is printed; a window ``AUCINT_0_28`` becomes AUC0-28.
-
-    Example:
-        >>> label("AUCINT_0_28"), label("LAMZHL"), label("XYZ")
-        ('AUC0-28', 't½ λz', 'XYZ')
-    """
-    if parameter.startswith("AUCINT_"):
-        return window_text(parameter)
-    return _LABELS.get(parameter, parameter)
 
 
 def _columns(wide: pd.DataFrame, wanted: Sequence[str]) -> list[str]:
@@ -106,26 +72,27 @@ def _columns(wide: pd.DataFrame, wanted: Sequence[str]) -> list[str]:
 def _units(nca: pd.DataFrame | None) -> dict[tuple[str, str], str]:
     if nca is None:
         return {}
-    rows = nca[["analyte", "parameter", "unit"]].drop_duplicates(["analyte", "parameter"])
-    return {(str(a), str(p)): unit_text(str(u)) for a, p, u in rows.itertuples(index=False)}
+    names = ["analyte", "specimen", "parameter"]
+    rows = nca[[*names, "unit"]].drop_duplicates(names)
+    return {(series_name(str(a), str(m)), str(p)): unit_text(str(u)) for a, m, p, u in rows.itertuples(index=False)}
 
 
-def _unit(units: dict[tuple[str, str], str], analyte: str, column: str) -> str:
-    return units.get((analyte, "AUCINT" if column.startswith("AUCINT_") else column), "")
+def _unit(units: dict[tuple[str, str], str], series: str, column: str) -> str:
+    return units.get((series, "AUCINT" if column.startswith("AUCINT_") else column), "")
 
 
 def _boxes(wide: pd.DataFrame, nca: pd.DataFrame | None) -> list[Block]:
     blocks: list[Block] = []
-    names = box_parameters(wide)
-    if not names:
-        return blocks
-    for i, (name_of, part) in enumerate(wide.groupby("analyte", sort=False)):
-        analyte = str(name_of)
-        titles = box_titles(nca, analyte, names)
+    for i, ((analyte, specimen), part) in enumerate(wide.groupby(["analyte", "specimen"], sort=False)):
+        series = series_name(str(analyte), str(specimen))
+        names = box_parameters(part)
+        if not names:
+            continue
+        titles = box_titles(nca, series, names)
         blocks.append(
             Picture(
                 svg_text(parameter_figure(part, names, labels=titles), f"boxes{i}"),
-                (f"{analyte}. " if analyte else "")
+                (f"{series}. " if series else "")
                 + "Parameters by group. Box: quartiles; line: median; points: patients.",
                 "Boxes of parameters by group.",
             )
@@ -138,20 +105,23 @@ def box_parameters(wide: pd.DataFrame) -> list[str]:
     return [name for name in _columns(wide, _BOXES) if wide[name].notna().any()][:6]
 
 
-def box_titles(nca: pd.DataFrame | None, analyte: str, names: Sequence[str]) -> dict[str, str]:
+def box_titles(nca: pd.DataFrame | None, series: str, names: Sequence[str]) -> dict[str, str]:
     """Return the titles of boxes: names as printed, with units."""
     units = _units(nca)
     titles = {}
     for name in names:
-        unit = _unit(units, analyte, name)
-        titles[name] = f"{label(name)} ({unit})" if unit else label(name)
+        unit = _unit(units, series, name)
+        titles[name] = f"{printed_name(name)} ({unit})" if unit else printed_name(name)
     return titles
 
 
 def summary_table(summary: pd.DataFrame) -> Table:
     """Return the summary by group in the three styles of labels; times have a median only."""
-    own = {*_SUMMARY_COLUMNS, *STATISTICS}
-    grouping = [c for c in summary.columns if c not in own and summary[c].astype(str).str.len().gt(0).any()]
+    known = set(summary["parameter"])
+    wanted = [name for name in _SHOWN if name in known and name not in {"CLST", "LAMZNPT", "R2ADJ"}]
+    # Analyte and specimen stand with the parameter: as columns of their own they would be wider than a page.
+    grouping = [name for name in grouping_of(summary) if name not in {"analyte", "specimen"}]
+    several = len(summary[[name for name in ("analyte", "specimen") if name in summary]].drop_duplicates()) > 1
     columns = [
         Column("Parameter", numeric=False),
         *(Column(name.capitalize(), numeric=False) for name in grouping),
@@ -160,29 +130,19 @@ def summary_table(summary: pd.DataFrame) -> Table:
         Column("Mean", "SD"),
         Column("Median", "min; max"),
     ]
-    wanted = [name for name in _SHOWN if name not in {"CLST", "LAMZNPT", "R2ADJ"}]
-    order = {name: i for i, name in enumerate(wanted)}
-    shown = summary[summary["parameter"].map(lambda name: str(name) in order)]
-    shown = shown.assign(_order=shown["parameter"].map(lambda name: order[str(name)]))
-    by = [c for c in ("_order", "interval_start", "interval_end") if c in shown]
-    shown = shown.sort_values(by, kind="stable")
     rows = []
     last = ""
-    for row in shown.to_dict("records"):
-        only_median = row["parameter"] in _MEDIAN_ONLY
-        name = _interval_name(row)
-        unit = unit_text(str(row.get("unit") or ""))
-        title = f"{name} ({unit})" if unit else name
+    for row in label_table(summary, wanted).to_dict("records"):
+        series = series_name(str(row.get("analyte", "")), str(row.get("specimen", ""))) if several else ""
+        title = " ".join(filter(None, (str(row["parameter"]), series, f"({row['unit']})" if row["unit"] else "")))
         # A parameter is named once, above its groups.
         first, last = title != last, title
         rows.append(
             [
                 text_cell(title) if first else Cell(""),
                 *(text_cell(row[column]) for column in grouping),
-                _count_cell(row),
-                _pair("" if only_median else row.get("geometric_mean"), row.get("geometric_cv_percent"), percent),
-                _pair("" if only_median else row.get("mean"), row.get("sd"), number),
-                _range_cell(row),
+                Cell(f"{row['n']} ({row['flagged']} †)" if row["flagged"] else str(row["n"])),
+                *(Cell(str(row[style]), tone="faint" if row[style] == MISSING else "") for style in STYLES),
             ]
         )
     return Table(
@@ -190,79 +150,77 @@ def summary_table(summary: pd.DataFrame) -> Table:
         rows,
         note="Geometric mean (geometric CV), arithmetic mean (SD), median [min; max]. "
         "n counts the patients with a value; †: how many of these values an acceptance rule flagged (they take part). "
+        "A geometric mean is that of the values above zero; where there are others, its own n stands with it. "
         "All parameters and statistics stand in nca_summary.csv.",
+        sticky=False,
     )
 
 
-_SUMMARY_COLUMNS = (
-    "interval_start", "interval_end", "parameter", "unit", "n_flagged", "missing_reasons", "reason",
-)  # fmt: skip
-
-
-def _interval_name(row: Mapping[Any, Any]) -> str:
-    parameter = str(row["parameter"])
-    if parameter == "AUCINT" and number(row.get("interval_end")) != "–":
-        return label(Key(parameter, float(row["interval_start"]), float(row["interval_end"])).column)
-    return label(parameter)
-
-
-def _count_cell(row: Mapping[Any, Any]) -> Cell:
-    missing, flagged = _count(row.get("n_missing")), _count(row.get("n_flagged"))
-    text = number(row.get("n"))
-    if missing:
-        text += f" of {int(row['n']) + missing}"
-    return Cell(f"{text} ({flagged} †)" if flagged else text)
-
-
-def _count(value: object) -> int:
-    return 0 if value is None or pd.isna(value) else int(value)  # type: ignore[call-overload]
-
-
-def _pair(first: object, second: object, written: Callable[[object], str]) -> Cell:
-    if first == "" or number(first) == "–":
-        return Cell("–", tone="faint")
-    more = written(second)
-    return Cell(f"{number(first)} ({more})" if more != "–" else number(first))
-
-
-def _range_cell(row: Mapping[Any, Any]) -> Cell:
-    if number(row.get("median")) == "–":
-        return Cell("–", tone="faint")
-    return Cell(f"{number(row['median'])} [{number(row.get('min'))}; {number(row.get('max'))}]")
-
-
-def _patient_table(wide: pd.DataFrame, nca: pd.DataFrame | None, units: dict[tuple[str, str], str]) -> Table:
-    names = _columns(wide, _SHOWN)
-    several, occasions = len(wide["analyte"].unique()) > 1, "occasion" in wide and len(wide["occasion"].unique()) > 1
-    analyte = str(wide["analyte"].iloc[0])
-    columns = [Column("Patient", numeric=False)]
-    columns += [Column("Group", numeric=False)] if "group" in wide and wide["group"].any() else []
-    columns += [Column("Analyte", numeric=False)] if several else []
-    columns += [Column("Occasion", numeric=False)] if occasions else []
-    keys = [column.label.lower() for column in columns[1:]]
-    columns += [Column(label(name), "" if several else _unit(units, analyte, name)) for name in names]
+def _patient_tables(wide: pd.DataFrame, nca: pd.DataFrame | None, units: dict[tuple[str, str], str]) -> list[Block]:
+    """Return every patient's values, in tables that a page has room for, and what stands for which code."""
     flagged = _flagged(nca)
-    rows = []
-    for row in wide.head(MOST_PROFILES).to_dict("records"):
-        cells = [text_cell(row["subject"]), *(text_cell(row[key]) for key in keys)]
-        for name in names:
-            cell = number_cell(row[name])
-            mark = (row["subject"], row["analyte"], str(row.get("occasion", "")), name) in flagged
-            cells.append(Cell(cell.text + " †", tone="warn") if mark and cell.text != "–" else cell)
-        rows.append(cells)
+    chosen = [(caption, _columns(wide, wanted)) for caption, wanted in _PATIENT_TABLES]
+    chosen = [(caption, names) for caption, names in chosen if names]
     notes = ["† flagged by an acceptance rule; the value stays." if flagged else ""]
     notes.append("All parameters stand in nca_wide.csv and, with their reasons, in nca.csv.")
     if len(wide) > MOST_PROFILES:
         notes.append(f"The first {MOST_PROFILES} of {len(wide):,} profiles are shown.")
-    return Table(columns, rows, note=" ".join(note for note in notes if note))
+    note = " ".join(filter(None, notes))
+    tables: list[Table] = []
+    for (analyte, specimen), part in wide.head(MOST_PROFILES).groupby(["analyte", "specimen"], sort=False):
+        series = series_name(str(analyte), str(specimen))
+        for caption, names in chosen:
+            title = f"{series}: {caption[0].lower()}{caption[1:]}" if series else caption
+            tables.append(_patient_table(part, names, flagged, units, title))
+    if tables:
+        tables[-1] = replace(tables[-1], note=note)
+    codes = [name for _, names in chosen for name in names]
+    return [*tables, Folded("Names in these tables and their codes in the files", [_code_table(codes)])]
 
 
-def _flagged(nca: pd.DataFrame | None) -> set[tuple[str, str, str, str]]:
+def _code_table(names: Sequence[str]) -> Table:
+    """Return what each printed name is: its code, its label and how it is had."""
+    columns = [Column(name, numeric=False) for name in ("Name", "Code", "What it is", "How it is had")]
+    rows = []
+    for name in names:
+        parameter = BY_CODE[name.split("_")[0]]
+        whose = "CDISC" if parameter.cdisc else "ours"
+        cells = (printed_name(name), f"{parameter.code} ({whose})", parameter.label, parameter.formula)
+        rows.append([text_cell(cell) for cell in cells])
+    return Table(columns, rows, sticky=False)
+
+
+def _patient_table(
+    wide: pd.DataFrame,
+    names: Sequence[str],
+    flagged: set[tuple[str, str, str, str, str]],
+    units: dict[tuple[str, str], str],
+    caption: str,
+) -> Table:
+    """Return the values of one analyte and specimen."""
+    series = series_name(*(str(wide[name].iloc[0]) for name in ("analyte", "specimen")))
+    keys = ["group"] if "group" in wide and wide["group"].any() else []
+    keys += ["occasion"] if "occasion" in wide and len(wide["occasion"].unique()) > 1 else []
+    columns = [Column("Patient", numeric=False), *(Column(key.capitalize(), numeric=False) for key in keys)]
+    columns += [Column(printed_name(name), _unit(units, series, name)) for name in names]
+    rows = []
+    for row in wide.to_dict("records"):
+        cells = [text_cell(row["subject"]), *(text_cell(row[key]) for key in keys)]
+        for name in names:
+            cell = number_cell(row[name])
+            mark = (row["subject"], row["analyte"], str(row.get("occasion", "")), row["specimen"], name) in flagged
+            cells.append(Cell(cell.text + " †", tone="warn") if mark and cell.text != "–" else cell)
+        rows.append(cells)
+    return Table(columns, rows, caption=caption)
+
+
+def _flagged(nca: pd.DataFrame | None) -> set[tuple[str, str, str, str, str]]:
     if nca is None:
         return set()
     rows = nca[nca["status"] == "flagged"]
     occasions = rows["occasion"] if "occasion" in rows else pd.Series("", index=rows.index)
-    return set(zip(rows["subject"], rows["analyte"], occasions.astype(str), _wide_names(rows), strict=True))
+    places = (rows["subject"], rows["analyte"], occasions.astype(str), rows["specimen"])
+    return set(zip(*places, _wide_names(rows), strict=True))
 
 
 def _wide_names(rows: pd.DataFrame) -> list[str]:
@@ -316,5 +274,5 @@ def _reason_table(rows: pd.DataFrame) -> Table:
 def _families(names: list[str]) -> list[str]:
     """Return the printed names of parameters, those of the terminal line as one where there are several."""
     terminal = [name for name in names if name in _TERMINAL]
-    shown = ["λz, t½ and all of the terminal line"] if len(terminal) > 3 else [label(name) for name in terminal]
-    return shown + list(dict.fromkeys(label(name) for name in names if name not in _TERMINAL))
+    shown = ["λz, t½ and all of the terminal line"] if len(terminal) > 3 else [printed_name(name) for name in terminal]
+    return shown + list(dict.fromkeys(printed_name(name) for name in names if name not in _TERMINAL))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from cellkinetics.data.cohort import series_name
 from cellkinetics.report.blocks import Block, Picture, Section
 from cellkinetics.report.figures.persistence import MOST_LANES, persistence_figure, swimmer_figure
 from cellkinetics.report.figures.style import svg_text
@@ -12,19 +13,19 @@ from cellkinetics.report.tables import plural
 
 
 def persistence_section(results: Results) -> Section | None:
-    """Return the section, a curve and lanes for each analyte; None without PERSLO and PERSUP."""
+    """Return the section, a curve and lanes for each analyte and specimen; None without PERSLO and PERSUP."""
     wide = results["nca_wide"]
     if wide is None or not {"PERSLO", "PERSUP"} <= set(wide.columns) or not wide["PERSLO"].notna().any():
         return None
     blocks: list[Block] = []
-    for i, (analyte, part) in enumerate(wide.groupby("analyte", sort=False)):
+    for i, ((analyte, specimen), part) in enumerate(wide.groupby(["analyte", "specimen"], sort=False)):
         if part["PERSLO"].notna().any():
-            blocks.extend(_pictures(part, str(analyte), results.time_unit, i))
+            blocks.extend(_pictures(part, series_name(str(analyte), str(specimen)), results.time_unit, i))
     return Section("persistence", "Persistence", blocks)
 
 
-def _pictures(part: pd.DataFrame, analyte: str, time_unit: str, i: int) -> list[Block]:
-    head = f"{analyte}. " if analyte else ""
+def _pictures(part: pd.DataFrame, series: str, time_unit: str, i: int) -> list[Block]:
+    head = f"{series}. " if series else ""
     never = int(part["PERSLO"].isna().sum())
     left_out = f" {plural(never, 'profile')} without a quantifiable sample not shown." if never else ""
     drawn = int(part["PERSLO"].notna().sum())

@@ -8,20 +8,11 @@ from typing import Any
 import pandas as pd
 
 from cellkinetics.fitting.pooled.result import WEAK_RSE
+from cellkinetics.printing import number, percent, unit_text
 from cellkinetics.report.blocks import Block, Facts, Folded, Heading, Notes, Section, Text
 from cellkinetics.report.results import Results
-from cellkinetics.report.tables import (
-    Cell,
-    Column,
-    Table,
-    listed,
-    number,
-    number_cell,
-    percent,
-    sentence,
-    text_cell,
-    unit_text,
-)
+from cellkinetics.report.sections.individual import model_names
+from cellkinetics.report.tables import Cell, Column, Table, listed, number_cell, sentence, text_cell
 
 SHRINKAGE_WARNING = 30.0
 _TRANSFORMS = {"log": "log-normal", "logit": "logit-normal", "identity": "normal"}
@@ -39,7 +30,7 @@ def population_section(results: Results) -> Section | None:
     if fit:
         blocks.extend(_heart(fit))
     if table is not None:
-        blocks += [Heading("Parameters"), parameter_table(table)]
+        blocks += [Heading("Parameters"), *model_names(list(table["parameter"])), parameter_table(table)]
         if len(variability := table[table["kind"].isin(["omega", "residual"])] if "kind" in table else table[:0]):
             blocks += [Heading("Variability between patients, and residual"), variability_table(variability)]
         blocks.extend(_warnings(fit, table))
@@ -85,6 +76,11 @@ def _monte_carlo(objective: dict[str, Any]) -> str:
     return f"Monte-Carlo SE {number(error, 2)}" if number(error) != "–" else str(objective.get("method", ""))
 
 
+def fit_parameters(fit: Mapping[str, Any]) -> list[str]:
+    """Return the names of the fit's parameters: a sentence that begins with one keeps it as it is."""
+    return [str(one.get("name", "")) for one in fit.get("parameters", [])]
+
+
 def parameter_table(table: pd.DataFrame) -> Table:
     """Return the population table, a row a parameter: estimate, SE, RSE, interval, IIV as CV %, shrinkage."""
     columns = [
@@ -114,7 +110,7 @@ def parameter_table(table: pd.DataFrame) -> Table:
                 *_precision(row),
                 _percent_cell(between.get("iiv_cv_percent"), float("inf")),
                 _percent_cell(between.get("shrinkage_percent"), SHRINKAGE_WARNING),
-                *([text_cell(sentence(row["reason"]))] if reasons else []),
+                *([text_cell(sentence(str(row["reason"]), [str(row["parameter"])]))] if reasons else []),
             ]
         )
     return Table(
@@ -173,7 +169,8 @@ def _interval(row: Mapping[Any, Any]) -> Cell:
 
 
 def _warnings(fit: Mapping[str, Any], table: pd.DataFrame) -> list[Block]:
-    items = [sentence(str(text)) for text in fit.get("warnings", [])]
+    names = fit_parameters(fit)
+    items = [sentence(str(text), names) for text in fit.get("warnings", [])]
     if not items and "rse_percent" in table:
         weak = [str(name) for name in table.loc[table["rse_percent"] > WEAK_RSE, "parameter"]]
         if weak:
@@ -218,14 +215,13 @@ def _likelihood(fit: Mapping[str, Any]) -> list[Block]:
 def _effects_table(effects: pd.DataFrame) -> Table:
     """Return EBEs, a row a profile and a column a parameter.
 
-    Older files have no columns ``analyte`` and ``occasion``: in them a subject is a profile.
+    Older files have no columns for analyte, occasion and specimen: in them a subject is a profile.
     """
     names = list(dict.fromkeys(effects["parameter"]))
     units = effects.drop_duplicates("parameter").set_index("parameter")
-    titles = {"analyte": "Analyte", "occasion": "Occasion"}
-    keys = ["subject", *(key for key in titles if key in effects)]
+    keys = ["subject", *(key for key in ("analyte", "occasion", "specimen") if key in effects)]
     shown = [key for key in keys if key == "subject" or len(effects[key].unique()) > 1]
-    columns = [Column(titles.get(key, "Patient"), numeric=False) for key in shown]
+    columns = [Column("Patient" if key == "subject" else key.capitalize(), numeric=False) for key in shown]
     columns += [Column(name, unit_text(str(units["unit"].get(name, ""))) if "unit" in units else "") for name in names]
     rows = []
     for _, part in effects.groupby(keys, sort=False):

@@ -3,48 +3,50 @@
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib.lines import Line2D
 
+from cellkinetics.data.cohort import series_name
+from cellkinetics.printing import unit_text
 from cellkinetics.report.blocks import Block, Heading, Panels, Picture, Section, Text
 from cellkinetics.report.figures.overview import overview_figure
-from cellkinetics.report.figures.profiles import Key, Profiles, legend_handles, panel_title, profile_figure
-from cellkinetics.report.figures.style import svg_text, themed
+from cellkinetics.report.figures.profiles import KEY, Key, Profiles, legend_handles, panel_title, profile_figure
+from cellkinetics.report.figures.style import svg_text
 from cellkinetics.report.results import Results
-from cellkinetics.report.tables import unit_text
+from cellkinetics.report.sections.marks import legend_marks
 
 MOST_PANELS = 240
-"""Profiles of one analyte that the page draws; a page with more cannot be read."""
+"""Profiles of one analyte and specimen that the page draws; a page with more cannot be read."""
 
 
-def profiles_by_analyte(results: Results) -> dict[str, Profiles]:
-    """Return what is drawn of each analyte: samples, curves of the fits, fitted peaks and remarks."""
+def profiles_by_series(results: Results) -> dict[str, Profiles]:
+    """Return what is drawn of each analyte and specimen: samples, curves of the fits, fitted peaks and remarks."""
     samples = results["samples"]
     if samples is None:
         return {}
     breaks, notes = _breaks_and_notes(results["individual"])
     found = {}
-    for analyte, part in samples.groupby("analyte", sort=False):
-        found[str(analyte)] = Profiles(
+    for (analyte, specimen), part in samples.groupby(["analyte", "specimen"], sort=False):
+        series = series_name(str(analyte), str(specimen))
+        found[series] = Profiles(
             samples=part,
-            curves=_of(results["individual_curves"], str(analyte)),
-            population=_of(results["population_curves"], str(analyte)),
+            curves=_of(results["individual_curves"], str(analyte), str(specimen)),
+            population=_of(results["population_curves"], str(analyte), str(specimen)),
             breaks=breaks,
             notes=notes,
             time_unit=results.time_unit,
-            value_unit=unit_text(results.value_unit(str(analyte))),
+            value_unit=unit_text(results.value_unit(series)),
         )
     return found
 
 
 def profiles_section(results: Results) -> Section | None:
     """Return the section with an overview and a panel for every profile."""
-    analytes = profiles_by_analyte(results)
-    if not analytes:
+    series = profiles_by_series(results)
+    if not series:
         return None
     blocks: list[Block] = []
-    for i, (analyte, profiles) in enumerate(analytes.items()):
-        if len(analytes) > 1:
-            blocks.append(Heading(analyte or "Without a name"))
+    for i, (name, profiles) in enumerate(series.items()):
+        if len(series) > 1:
+            blocks.append(Heading(name or "Without a name"))
         blocks.append(
             Picture(
                 svg_text(overview_figure(profiles), f"overview{i}"),
@@ -63,7 +65,7 @@ def profiles_section(results: Results) -> Section | None:
         rest = "" if len(shown) == len(keys) else f" The first {len(shown)} of {len(keys):,} profiles are drawn."
         blocks.append(
             Panels(
-                [(_mark(one), str(one.get_label())) for one in legend_handles(profiles)],
+                legend_marks(legend_handles(profiles)),
                 panels,
                 _caption(profiles) + rest,
             ),
@@ -73,28 +75,10 @@ def profiles_section(results: Results) -> Section | None:
     return Section("profiles", "Profiles", blocks)
 
 
-def _mark(handle: Line2D) -> str:
-    """Return a legend's line or marker as a small SVG."""
-    colour = themed(str(handle.get_color()))
-    marker = handle.get_marker()
-    if marker == "o":
-        shape = f'<circle cx="14" cy="7" r="3.6" fill="{colour}"/>'
-    elif marker == "v":
-        colour = themed(str(handle.get_markeredgecolor()))
-        shape = f'<path d="M9.5 3.5h9L14 11.5z" fill="none" stroke="{colour}" stroke-width="1.3"/>'
-    elif marker == "x":
-        shape = f'<path d="M10.5 3.5l7 7m0-7l-7 7" stroke="{colour}" stroke-width="1.3"/>'
-    else:
-        dashes = {"LLOQ": "5 3", "break at Tmax": "1.5 3", "population fit, patient": "6 2.5"}
-        dash = dashes.get(str(handle.get_label()), "none")
-        shape = f'<path d="M0 7H28" stroke="{colour}" stroke-width="1.8" stroke-dasharray="{dash}"/>'
-    return f'<svg viewBox="0 0 28 14" width="28" height="14">{shape}</svg>'
-
-
 def _caption(profiles: Profiles) -> str:
     parts = ["A panel for each patient, all with the same axes. Open triangles: below quantification, at the LLOQ."]
     if profiles.breaks:
-        parts.append("Dotted line: the fitted Tmax, where expansion ends and contraction begins.")
+        parts.append("Dotted line: the fitted peak (tmax of the model), where expansion ends and contraction begins.")
     return " ".join(parts)
 
 
@@ -102,10 +86,10 @@ def _has_typical(profiles: Profiles) -> bool:
     return profiles.population is not None and "typical" in profiles.population
 
 
-def _of(table: pd.DataFrame | None, analyte: str) -> pd.DataFrame | None:
+def _of(table: pd.DataFrame | None, analyte: str, specimen: str) -> pd.DataFrame | None:
     if table is None:
         return None
-    part = table[table["analyte"] == analyte]
+    part = table[(table["analyte"] == analyte) & (table["specimen"] == specimen)]
     return part if len(part) else None
 
 
@@ -114,8 +98,8 @@ def _breaks_and_notes(individual: pd.DataFrame | None) -> tuple[dict[Key, float]
     notes: dict[Key, str] = {}
     if individual is None:
         return breaks, notes
-    for (subject, analyte, occasion), rows in individual.groupby(["subject", "analyte", "occasion"], sort=False):
-        key = (str(subject), str(analyte), str(occasion))
+    for (subject, analyte, occasion, specimen), rows in individual.groupby([*KEY], sort=False):
+        key = (str(subject), str(analyte), str(occasion), str(specimen))
         peak = rows.loc[(rows["parameter"] == "tmax") & rows["estimate"].notna(), "estimate"]
         if len(peak):
             breaks[key] = float(peak.iloc[0])

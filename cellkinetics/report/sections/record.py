@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from cellkinetics.nca.column import Key
+from cellkinetics.printing import window_text
 from cellkinetics.report.blocks import Block, Folded, Heading, Notes, Section, Text
 from cellkinetics.report.recorded import POPULATION
 from cellkinetics.report.results import Results
 from cellkinetics.report.sections.data import units_sentence
-from cellkinetics.report.tables import Column, Table, listed, text_cell, window_text
+from cellkinetics.report.tables import Column, Table, listed, text_cell
 
 _AUC = {
     "linear-up-log-down": "linear where the value rises, logarithmic where it falls",

@@ -7,11 +7,13 @@ from typing import Any
 import pandas as pd
 
 from cellkinetics.nca.summary import describe
+from cellkinetics.printing import MISSING, number, percent, unit_text, window_text
 from cellkinetics.report.blocks import Block, Facts, Notes, Section, Text
+from cellkinetics.report.figures.profiles import KEY
 from cellkinetics.report.results import Results
 from cellkinetics.report.sections.individual import fit_status
-from cellkinetics.report.sections.population import method_name
-from cellkinetics.report.tables import MISSING, number, percent, plural, sentence, time_plural, unit_text, window_text
+from cellkinetics.report.sections.population import fit_parameters, method_name
+from cellkinetics.report.tables import plural, sentence, time_plural
 
 
 def summary_section(results: Results) -> Section:
@@ -56,7 +58,7 @@ def _facts(results: Results) -> list[tuple[str, str, str]]:
 
 def _nca_sentences(results: Results) -> list[str]:
     wide, nca = results["nca_wide"], results["nca"]
-    if wide is None or nca is None or len(wide["analyte"].unique()) != 1:
+    if wide is None or nca is None or len(wide[["analyte", "specimen"]].drop_duplicates()) != 1:
         return []
     sentences = []
     unit = {str(p): unit_text(str(u)) for p, u in nca[["parameter", "unit"]].itertuples(index=False)}
@@ -93,7 +95,7 @@ def _fit_sentences(results: Results) -> list[str]:
     sentences = []
     individual = results["individual"]
     if individual is not None and len(individual):
-        status = [fit_status(part) for _, part in individual.groupby(["subject", "analyte", "occasion"], sort=False)]
+        status = [fit_status(part) for _, part in individual.groupby([*KEY], sort=False)]
         sentences.append(
             f"Individual fits: {status.count('ok')} of {len(status)} with every parameter identified, "
             f"{status.count('not_identifiable')} in part, {status.count('failed')} without a fit."
@@ -128,5 +130,5 @@ def _warnings(results: Results) -> list[str]:
     fit = results.population
     if fit and not fit.get("converged"):
         items.append("The population fit did not converge: its numbers are not an optimum; see Population fit.")
-    items += [f"Population fit: {sentence(str(text))}" for text in fit.get("warnings", [])]
+    items += [f"Population fit: {sentence(str(text), fit_parameters(fit))}" for text in fit.get("warnings", [])]
     return items

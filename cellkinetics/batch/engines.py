@@ -1,0 +1,125 @@
+"""Where the pieces of a batch are worked on: in this process, in several, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import importlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from cellkinetics.batch.job import Task
+from cellkinetics.batch.worker import Receipt, work
+from cellkinetics.errors import SettingsError
+
+ENGINES = ("processes", "dask")
+PATIENCE = 10.0
+"""Seconds that a scheduler has to answer."""
+
+
+def run(
+    tasks: Sequence[Task], *, engine: str = "processes", jobs: int = 1, scheduler: str | None = None
+) -> Iterator[Receipt]:
+    """Do all tasks and give their receipts, in the order in which they are done.
+
+    Args:
+        tasks: the pieces.
+        engine: ``processes`` or ``dask``.
+        jobs: number of processes on this machine; with 1 everything happens in this one.
+        scheduler: address of the Dask scheduler.
+
+    Raises:
+        SettingsError: for an engine that does not exist, or cannot be reached; if a process was ended
+            from outside.
+    """
+    check_engine(engine, jobs, scheduler)
+    if engine == "dask":
+        return _dask(tasks, str(scheduler))
+    if jobs == 1 or len(tasks) < 2:
+        return map(work, tasks)
+    return _processes(tasks, min(jobs, len(tasks)))
+
+
+def check_engine(engine: str, jobs: int, scheduler: str | None) -> None:
+    """Refuse a choice that makes no sense before anything is read.
+
+    Raises:
+        SettingsError: for such a choice, or if the extra ``dask`` is not installed.
+    """
+    if engine not in ENGINES:
+        raise SettingsError(f"engine {engine!r} does not exist; take {' or '.join(ENGINES)}")
+    if jobs < 1:
+        raise SettingsError(f"jobs must be 1 or more, not {jobs}")
+    if engine == "processes":
+        if scheduler:
+            raise SettingsError("a scheduler is for the engine dask; add --engine dask, or leave --scheduler out")
+        return
+    if not scheduler:
+        raise SettingsError("the engine dask needs the address of a scheduler: --scheduler tcp://HOST:8786")
+    if jobs > 1:
+        raise SettingsError("with the engine dask the cluster says how many processes there are; leave --jobs out")
+    try:
+        importlib.import_module("distributed")
+    except ImportError as error:
+        raise SettingsError("the engine dask needs the extra 'dask': pip install 'dask[distributed]'") from error
+
+
+def _processes(tasks: Sequence[Task], jobs: int) -> Iterator[Receipt]:
+    # Fresh processes, the same on every system: a copy of this one may hold locks of its threads.
+    context = multiprocessing.get_context("spawn")
+    pool = concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin_process)
+    try:
+        waiting = [pool.submit(work, task) for task in tasks]
+        for future in concurrent.futures.as_completed(waiting):
+            yield future.result()
+    except concurrent.futures.process.BrokenProcessPool as error:
+        raise SettingsError(
+            f"one of {jobs} processes was ended from outside, perhaps for want of memory; "
+            "take fewer with --jobs and go on with --resume"
+        ) from error
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin_process() -> None:
+    """Leave Ctrl-C to the first process, and end when it does, however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            multiprocessing.connection.wait([parent.sentinel])
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
+
+
+def _dask(tasks: Sequence[Task], scheduler: str) -> Iterator[Receipt]:
+    distributed: Any = importlib.import_module("distributed")
+    try:
+        client = distributed.Client(scheduler, timeout=PATIENCE)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"no Dask scheduler answers at {scheduler}: {error}") from error
+    with client:
+        # A piece whose worker dies is done again elsewhere; each has its own key, for none is like another.
+        futures = client.map(work, tasks, pure=False, retries=3)
+        try:
+            for future in distributed.as_completed(futures):
+                yield future.result()
+                future.release()
+        except distributed.scheduler.KilledWorker as error:
+            message = f"the cluster lost its workers again and again ({error}); go on with --resume when it is well"
+            raise SettingsError(message) from error
+        finally:
+            with contextlib.suppress(Exception):
+                client.cancel(futures)

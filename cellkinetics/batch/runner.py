@@ -1,0 +1,167 @@
+"""A batch from its input to its files: planned, worked on wherever it may be, put together, and resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from cellkinetics.batch import engines
+from cellkinetics.batch.assemble import Batch
+from cellkinetics.batch.blocks import cut
+from cellkinetics.batch.folder import WorkFolder, check_same, planned_pieces
+from cellkinetics.batch.inputs import Input, hashed
+from cellkinetics.batch.job import Job, Piece, Task
+from cellkinetics.batch.worker import Receipt, read_receipt
+from cellkinetics.errors import OutputError, SettingsError
+from cellkinetics.report.output import OutputFolder
+
+Progress = Callable[[int, int], None]
+Bar = Callable[[str], AbstractContextManager[Progress | None]]
+
+_ALWAYS = frozenset({"group", "occasion", "analyte", "specimen", "file"})
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who works: see `cellkinetics.batch.engines.run`."""
+
+    engine: str = "processes"
+    jobs: int = 1
+    scheduler: str | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A batch whose files stand in the results folder.
+
+    Attributes:
+        batch: its pieces.
+        inputs: name, path and SHA-256 of each file.
+        summary: the summary, None if the batch had come that far before it was interrupted.
+        done_before: number of pieces that were done before it was resumed.
+    """
+
+    batch: Batch
+    inputs: Sequence[Mapping[str, str]]
+    summary: pd.DataFrame | None
+    done_before: int
+
+
+def may_begin(out: Path, *, resume: bool, force: bool) -> bool:
+    """Return whether an unfinished batch is gone on with; a new one may begin where this is False.
+
+    Raises:
+        OutputError: if there is one, and neither ``resume`` nor ``force`` says what is to become of it.
+    """
+    work = WorkFolder(out)
+    plan = work.planned
+    if plan is not None and not resume and not force:
+        raise OutputError(
+            f"{out} holds an unfinished batch ({work.n_done} of {len(plan['pieces'])} pieces are done); "
+            "go on with --resume, or start anew with --force"
+        )
+    return plan is not None and resume
+
+
+def run_batch(
+    inputs: Sequence[Input], job: Job, folder: OutputFolder, *, resume: bool = False, crew: Crew = Crew(), bar: Bar
+) -> Finished:
+    """Do what is not done yet, and put the files of the batch into its folder.
+
+    The work folder stays until `WorkFolder.clear` is called, so that the manifest can be written first.
+
+    Args:
+        inputs: the files, in order.
+        job: what is asked for.
+        folder: for the results; `may_begin` has been asked.
+        resume: go on with the unfinished batch in it.
+        crew: who works.
+        bar: shows a progress bar under a title.
+
+    Raises:
+        SettingsError: if the unfinished batch had other options or files, or the options do not suit the data.
+        OSError: if nothing can be written.
+    """
+    work = WorkFolder(folder.path)
+    with work.locked():
+        with bar("Reading names and hashes") as progress:
+            found = hashed(inputs, progress)
+        plan = work.planned if resume else None
+        if plan is None:
+            work.clear()
+            work.start()
+            pieces = _plan(found, job, work, bar)
+            work.write_plan(job, found, pieces)
+        else:
+            check_same(plan, job, found)
+            work.start()
+            pieces = planned_pieces(plan)
+        before = work.n_done
+        summary = None
+        if work.commit is None:
+            _work(pieces, job, work, crew, bar)
+            batch = Batch.read(job, work.pieces, pieces)
+            with bar("Putting results together") as progress:
+                files, summary = batch.write(work.final, progress)
+            work.write_commit(files)
+        else:
+            batch = Batch.read(job, work.pieces, pieces)
+        commit = work.commit or {}
+        folder.replace_all(commit["files"], work.final)
+        return Finished(batch, found, summary, before)
+
+
+def _plan(found: Sequence[Mapping[str, str]], job: Job, work: WorkFolder, bar: Bar) -> list[Piece]:
+    pieces: list[Piece] = []
+    with bar("Looking for subjects") as progress:
+        for number, entry in enumerate(found):
+            whole = Piece(0, entry["file"], entry["path"], entry["sha256"])
+            pieces += cut(whole, job.reading, job.piece_rows, work.staging / f"{number:06d}", progress)
+    return [replace(piece, number=number) for number, piece in enumerate(pieces)]
+
+
+def _work(pieces: Sequence[Piece], job: Job, work: WorkFolder, crew: Crew, bar: Bar) -> None:
+    tasks = [Task(piece, job, str(work.pieces)) for piece in pieces if read_receipt(work.pieces, piece.number) is None]
+    done = len(pieces) - len(tasks)
+    unusual = [name for name in job.grouping if name not in _ALWAYS]
+    with bar("Noncompartmental analysis") as progress:
+        if progress is not None:
+            progress(done, len(pieces))
+        if unusual and not done:
+            # A column that is not there is better missed after one piece than after all of them.
+            tasks = _try_first(tasks, work)
+            done = len(pieces) - len(tasks)
+        for receipt in engines.run(tasks, engine=crew.engine, jobs=crew.jobs, scheduler=crew.scheduler):
+            _check_faithful(receipt, job)
+            done += 1
+            if progress is not None:
+                progress(done, len(pieces))
+
+
+def _try_first(tasks: list[Task], work: WorkFolder) -> list[Task]:
+    """Do the first piece that can be analysed, and return what is left.
+
+    Raises:
+        SettingsError: if it lacks a column to group by; then nothing of the batch stays.
+    """
+    for number, task in enumerate(tasks):
+        receipt = next(iter(engines.run([task])))
+        if receipt["status"] == "done":
+            if receipt["grouping_missing"]:
+                work.clear()
+                missing = ", ".join(receipt["grouping_missing"])
+                raise SettingsError(f"no column {missing!r} to group by in {receipt['file']}")
+            return tasks[number + 1 :]
+    return []
+
+
+def _check_faithful(receipt: Receipt, job: Job) -> None:
+    if receipt["fingerprint"] != job.fingerprint:
+        raise SettingsError(
+            f"a worker has another version of cellkinetics, or took other options, for {receipt['file']}; "
+            "install the same version everywhere, and start anew with --force"
+        )

@@ -1,0 +1,194 @@
+"""`cellkinetics nca` on many files, or on a table that is too large to be read at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import typer
+
+if TYPE_CHECKING:
+    from cellkinetics.batch.inputs import Input
+    from cellkinetics.batch.job import Job
+    from cellkinetics.batch.runner import Crew, Finished
+    from cellkinetics.cli.screen import Screen
+    from cellkinetics.cli.session import Session
+
+TABLES = ("samples", "nca", "nca_wide", "nca_points", "nca_intervals")
+
+
+class _Plan(NamedTuple):
+    name: str
+    inputs: Sequence[Input]
+    job: Job
+    crew: Crew
+    going_on: bool
+
+
+def is_batch(given: Mapping[str, Any]) -> bool:
+    """Tell whether the data are analysed piece by piece: more than one small file, or an option that asks for it.
+
+    Args:
+        given: the resolved options of `nca`, by name.
+    """
+    from cellkinetics.batch.blocks import is_large
+    from cellkinetics.batch.folder import WorkFolder
+    from cellkinetics.cli.reading import reading_options
+    from cellkinetics.errors import CellKineticsError
+
+    paths = given["data"]
+    if len(paths) > 1 or paths[0].is_dir() or given["table_format"] != "csv" or given["resume"]:
+        return True
+    if given["engine"] != "processes" or given["scheduler"] or given["jobs"] != 1:
+        return True
+    if WorkFolder(given["out"]).planned is not None:
+        return True
+    if given["cdisc"]:
+        return False
+    names = ("dialect", "mapping", "lloq", "duplicates", "negative", "time_unit", "value_unit")
+    try:
+        return is_large(paths[0], given["piece_rows"], reading_options(*(given[name] for name in names)))
+    except CellKineticsError:
+        return False  # what is wrong is said, and recorded, where the table is read
+
+
+def nca_batch(given: Mapping[str, Any], planned: Sequence[str]) -> None:
+    """Analyse piece by piece, go on with an unfinished batch, and put the pieces together.
+
+    Args:
+        given: the resolved options of `nca`, by name.
+        planned: names of the files that the command writes.
+    """
+    from cellkinetics.batch.folder import WorkFolder
+    from cellkinetics.batch.record import describe_batch
+    from cellkinetics.batch.runner import run_batch
+    from cellkinetics.cli.labels import show_labels
+    from cellkinetics.cli.reading import tell_files
+    from cellkinetics.cli.screen import Screen
+    from cellkinetics.cli.session import FAULTS, INTERNAL, Session, guarded
+
+    screen = Screen(quiet=given["quiet"])
+    with guarded(screen):
+        plan = _plan(given, screen)
+    # Results of either format are in the way.
+    names = [] if plan.going_on else [*planned, *(f"{name}.{end}" for name in TABLES for end in ("csv", "parquet"))]
+    sources = [each.path for each in plan.inputs]
+    options = {**given, "data": [str(path) for path in given["data"]]}
+    with Session(
+        "nca", options, data=sources, out=given["out"], planned=names, force=given["force"], quiet=given["quiet"]
+    ) as session:
+        try:
+            with session.stage("nca"):
+                done = run_batch(
+                    plan.inputs,
+                    plan.job,
+                    session.folder,
+                    resume=plan.going_on,
+                    crew=plan.crew,
+                    bar=session.screen.progress,
+                )
+        except BaseException:
+            unfinished = WorkFolder(given["out"])
+            if unfinished.planned is not None:
+                count = f"{unfinished.n_done} of {len(unfinished.planned['pieces'])} pieces are done"
+                session.screen.warn(f"{count}; --resume goes on from there")
+            raise
+        session.claim()
+        describe_batch(session.manifest, done.batch, plan.name, done.inputs)
+        session.code = _code(done, FAULTS, INTERNAL)
+        _tell(session, done)
+        session.write_manifest()
+        WorkFolder(given["out"]).clear()
+        if done.summary is not None and len(done.summary):
+            show_labels(session.screen, done.summary)
+        session.screen.say(f"nca: {done.batch.status}")
+        tell_files(session)
+
+
+def _plan(given: Mapping[str, Any], screen: Screen) -> _Plan:
+    """Check everything that can be checked before reading; end the command where all is done already."""
+    from cellkinetics.batch.engines import check_engine
+    from cellkinetics.batch.inputs import find_inputs
+    from cellkinetics.batch.job import Job
+    from cellkinetics.batch.runner import Crew, may_begin
+    from cellkinetics.cli.nca import check_parameters, nca_options, parse_grouping
+    from cellkinetics.cli.reading import reading_options
+    from cellkinetics.cli.session import DONE, FAULTS
+    from cellkinetics.data.dialects import Layout
+    from cellkinetics.data.reading import check_rules
+    from cellkinetics.errors import OutputError, SettingsError
+    from cellkinetics.report.formats import table_format
+    from cellkinetics.report.recorded import read_manifest
+
+    paths: list[Path] = given["data"]
+    if given["cdisc"]:
+        raise SettingsError("CDISC files are made of one table that is read at once; leave --cdisc out, or the batch")
+    rules = nca_options(given)
+    check_parameters(given["parameters"], rules)
+    check_engine(given["engine"], given["jobs"], given["scheduler"])
+    table_format(given["table_format"])
+    names = ("dialect", "mapping", "lloq", "duplicates", "negative", "time_unit", "value_unit")
+    reading = reading_options(**{name: given[name] for name in names})
+    check_rules(given["duplicates"], given["negative"], given["lloq"])
+    Layout(given["dialect"], dict(reading["mapping"] or {}))
+    inputs, others = find_inputs(paths)
+    if paths[0].resolve() == given["out"].resolve():
+        raise OutputError(
+            f"results in {given['out']} would stand among the tables of {paths[0]}; give another folder with --out"
+        )
+    several = len(paths) > 1 or paths[0].is_dir()
+    job = Job(
+        reading=reading,
+        rules=rules,
+        parameters=given["parameters"],
+        grouping=tuple(parse_grouping(given["by"])),
+        table_format=given["table_format"],
+        intervals=given["intervals"],
+        several=several,
+        piece_rows=given["piece_rows"],
+    )
+    going_on = may_begin(given["out"], resume=given["resume"], force=given["force"])
+    if given["resume"] and not going_on and _is_done(given["out"], job, inputs):
+        screen.say(f"the results in {given['out']} are complete already")
+        raise typer.Exit(FAULTS if read_manifest(given["out"])["status"] == "faults" else DONE)
+    if others:
+        screen.say(f"not read, for their names are not those of tables: {', '.join(others[:10])}")
+    name = paths[0].name if len(paths) == 1 else f"{len(inputs)} files"
+    crew = Crew(given["engine"], given["jobs"], given["scheduler"])
+    return _Plan(name, inputs, job, crew, going_on)
+
+
+def _is_done(out: Path, job: Job, inputs: Sequence[Input]) -> bool:
+    """Tell whether a folder holds the finished results of the same options and files."""
+    from cellkinetics.batch.inputs import hashed
+    from cellkinetics.report.recorded import read_manifest
+
+    manifest = read_manifest(out)
+    recorded = manifest.get("input", {})
+    if manifest.get("status") not in ("done", "faults") or recorded.get("fingerprint") != job.fingerprint:
+        return False
+    found = {piece["file"]: piece["sha256"] for piece in recorded["pieces"]}
+    return found == {item["file"]: item["sha256"] for item in hashed(inputs)}
+
+
+def _code(done: Finished, faults: int, internal: int) -> int:
+    """Return the exit code: faults in the data, or of the program, show in it."""
+    if any(receipt["status"] == "failed" for receipt in done.batch.receipts):
+        return internal
+    return faults if any(fault.effect != "note" for _, fault in done.batch.faults) else 0
+
+
+def _tell(session: Session, done: Finished) -> None:
+    """Say what was read, of how many files, and what went before."""
+    from cellkinetics.cli.reading import tell_reading
+    from cellkinetics.report.tables import plural
+
+    batch = done.batch
+    if done.done_before:
+        session.screen.say(f"{done.done_before} of {plural(len(batch.receipts), 'piece')} were done before")
+    if batch.job.several:
+        read = {receipt["file"] for receipt in batch.analysed}
+        session.screen.say(f"{len(read)} of {plural(len(done.inputs), 'file')} read")
+    faults = [(f"{file}: {fault}" if batch.job.several and file else str(fault), fault) for file, fault in batch.faults]
+    tell_reading(session, faults)

@@ -1,0 +1,223 @@
+"""A batch that is interrupted, wherever that happens, goes on and gives the same bytes; nothing is computed twice."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cellkinetics.batch import worker
+from cellkinetics.batch.folder import WorkFolder
+
+SUBJECTS = 8
+OPTIONS = ("--piece-rows", "10", "--resume")
+FILES = ("samples.csv", "check.csv", "nca.csv", "nca_wide.csv", "nca_points.csv", "nca_summary.csv")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    rows = [
+        f"P{k},{day},{value}"
+        for k in range(SUBJECTS)
+        for day, value in ((0, "BLQ"), (7, 900 + k), (14, 400), (28, 150), (56, 60))
+    ]
+    path = tmp_path / "study.csv"
+    path.write_text("\n".join(["subject,time,value", *rows, ""]))
+    return path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder, whatever it is called, but the manifest, which holds times."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json"]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing of ours catches it."""
+
+
+def dying(function: Callable, after: int) -> tuple[Callable, list[str]]:
+    calls: list[str] = []
+
+    def wrapped(*arguments: object, **more: object) -> object:
+        calls.append(str(arguments[-1]))
+        if len(calls) == after:
+            raise Killed
+        return function(*arguments, **more)
+
+    return wrapped, calls
+
+
+def test_a_batch_that_dies_before_any_of_its_moves_goes_on_to_the_same_bytes(
+    cli: Callable, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every result appears by a rename or a replacement: the batch dies before the first, the second, and so on."""
+    whole = cli("nca", table, "--out", "whole", *OPTIONS)
+    assert whole.code == 0, whole.err
+    expected = contents(whole.folder)
+    assert sorted(expected) == sorted(FILES)
+    places = set()
+    for name in ("rename", "replace"):
+        for after in range(1, 40):
+            out = f"{name}-{after}"
+            with monkeypatch.context() as patch:
+                function, calls = dying(getattr(os, name), after)
+                patch.setattr(os, name, function)
+                try:
+                    cli("nca", table, "--out", out, *OPTIONS)
+                except (Killed, AssertionError):
+                    places.add(Path(calls[-1]).name)
+                else:
+                    break
+            resumed = cli("nca", table, "--out", out, *OPTIONS)
+            assert resumed.code == 0, resumed.err
+            assert contents(resumed.folder) == expected
+            recorded = json.loads((resumed.folder / "manifest.json").read_text())
+            assert recorded["status"] == "done"
+            assert set(FILES) <= set(recorded["outputs"])
+        else:
+            pytest.fail("the batch never ended")
+    assert {"plan.json", "commit.json", "manifest.json", "000003", *FILES} <= places
+
+
+def test_what_is_done_is_not_done_again(cli: Callable, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[int] = []
+    attempt = worker._attempt
+
+    def counted(piece: object, *others: object) -> object:
+        if len(done) == 2 and not going_on:
+            raise KeyboardInterrupt
+        done.append(piece.number)
+        return attempt(piece, *others)
+
+    monkeypatch.setattr(worker, "_attempt", counted)
+    going_on = False
+    stopped = cli("nca", table, "--out", "out", *OPTIONS)
+    assert stopped.code == 130
+    assert "2 of 4 pieces are done; --resume goes on" in stopped.err
+    assert not (stopped.folder / "nca.csv").exists()
+    going_on = True
+    resumed = cli("nca", table, "--out", "out", *OPTIONS)
+    assert resumed.code == 0
+    assert "2 of 4 pieces were done before" in resumed.out
+    assert sorted(done) == [0, 1, 2, 3]
+    again = cli("nca", table, "--out", "out", *OPTIONS)
+    assert again.code == 0
+    assert "complete already" in again.out
+    assert len(done) == 4
+
+
+@pytest.fixture
+def unfinished(cli: Callable, table: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which one piece is done."""
+    with monkeypatch.context() as patch:
+        function, _ = dying(worker._attempt, 2)
+        patch.setattr(worker, "_attempt", function)
+        with pytest.raises((Killed, AssertionError)):
+            cli("nca", table, "--out", "out", *OPTIONS)
+    folder = table.parent / "out"
+    assert WorkFolder(folder).n_done == 1
+    return folder
+
+
+def test_an_unfinished_batch_is_not_touched_without_a_word(cli: Callable, table: Path, unfinished: Path) -> None:
+    before = contents(unfinished)
+    done = cli("nca", table, "--out", "out", "--piece-rows", "10")
+    assert done.code == 2
+    assert "1 of 4 pieces are done" in done.err
+    assert "--resume" in done.err
+    assert "--force" in done.err
+    assert contents(unfinished) == before
+
+
+def test_force_begins_anew(cli: Callable, table: Path, unfinished: Path) -> None:
+    done = cli("nca", table, "--out", "out", "--piece-rows", "10", "--force", "--windows", "0-14")
+    assert done.code == 0, done.err
+    assert "done before" not in done.out
+    assert sorted(contents(unfinished)) == sorted(FILES)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--windows", "0-14"), "windows"),
+        (("--lloq", "5"), "lloq"),
+        (("--format", "parquet"), "table_format"),
+        (("--by", "none"), "grouping"),
+    ],
+)
+def test_other_options_are_refused_by_name(
+    cli: Callable, table: Path, unfinished: Path, options: tuple[str, ...], named: str
+) -> None:
+    before = contents(unfinished)
+    done = cli("nca", table, "--out", "out", *OPTIONS, *options)
+    assert done.code == 2
+    assert "other options" in done.err
+    assert named in done.err
+    assert contents(unfinished) == before
+
+
+def test_a_file_that_has_changed_is_refused_by_name(cli: Callable, table: Path, unfinished: Path) -> None:
+    table.write_text(table.read_text().replace("P7,7", "P7,8"))
+    done = cli("nca", table, "--out", "out", *OPTIONS)
+    assert done.code == 2
+    assert "study.csv has changed since the unfinished batch began" in done.err
+
+
+def test_earlier_results_stay_until_the_new_ones_are_there(
+    cli: Callable, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("nca", table, "--out", "out", "--intervals")
+    before = (table.parent / "out" / "nca.csv").read_bytes()
+    with monkeypatch.context() as patch:
+        function, _ = dying(worker._attempt, 2)
+        patch.setattr(worker, "_attempt", function)
+        with pytest.raises((Killed, AssertionError)):
+            cli("nca", table, "--out", "out", *OPTIONS, "--force", "--windows", "0-14")
+    assert (table.parent / "out" / "nca.csv").read_bytes() == before
+    done = cli("nca", table, "--out", "out", *OPTIONS, "--windows", "0-14")
+    assert done.code == 0, done.err
+    assert sorted(contents(done.folder)) == sorted(FILES)
+    assert b",AUCINT_0_14" in (done.folder / "nca_wide.csv").read_bytes()
+
+
+def test_two_batches_do_not_share_a_folder(cli: Callable, table: Path) -> None:
+    folder = table.parent / "out"
+    folder.mkdir()
+    with WorkFolder(folder).locked():
+        done = cli("nca", table, "--out", "out", *OPTIONS)
+    assert done.code == 2
+    assert "another batch is at work" in done.err
+
+
+def test_results_do_not_go_among_the_tables(cli: Callable, table: Path) -> None:
+    done = cli("nca", table.parent, "--out", str(table.parent))
+    assert done.code == 2
+    assert "another folder" in done.err
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="the system has no SIGKILL")
+def test_batches_that_are_killed_at_random_moments_are_resumed_to_the_same_bytes(cli: Callable, table: Path) -> None:
+    options = ["nca", str(table), *OPTIONS, "--quiet"]
+    expected = contents(cli(*options, "--out", "whole").folder)
+    chance = random.Random(7)
+    for number in range(3):
+        out = table.parent / f"out{number}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cellkinetics", *options, "--jobs", "2", "--out", str(out)],
+            stderr=subprocess.DEVNULL,
+        )
+        # The moment is random after the plan is there: the start of the program takes longer than the work.
+        while WorkFolder(out).planned is None and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0.0, 3.0))
+        process.kill()
+        process.wait()
+        assert cli(*options, "--out", out.name).code == 0
+        assert contents(out) == expected

@@ -10,19 +10,22 @@ import pandas as pd
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.data.samples import sample_table
 from cellkinetics.errors import SettingsError
+from cellkinetics.fitting.design.comparison import ScheduleComparison
+from cellkinetics.fitting.design.search import ScheduleSearch
 from cellkinetics.fitting.pooled.result import PopulationFit
 from cellkinetics.fitting.result import IndividualFits
 from cellkinetics.nca.result import NCAResult
 from cellkinetics.report.figures.overview import overview_figure
 from cellkinetics.report.figures.parameters import parameter_figure
 from cellkinetics.report.figures.profiles import Key, Profiles, profile_figure, profile_grid
+from cellkinetics.report.figures.schedule import schedule_figure
 from cellkinetics.report.sections.nca import box_parameters, box_titles
 from cellkinetics.report.tables import unit_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Plottable = Cohort | NCAResult | IndividualFits | PopulationFit
+Plottable = Cohort | NCAResult | IndividualFits | PopulationFit | ScheduleComparison | ScheduleSearch
 
 
 def plot(result: Plottable, *, subject: str | None = None, analyte: str | None = None) -> Figure:
@@ -32,10 +35,12 @@ def plot(result: Plottable, *, subject: str | None = None, analyte: str | None =
     cohort              all profiles on a logarithmic axis, a panel a group
     NCA result          boxes of the main parameters by group
     fits, population    a panel a patient: samples, curves, LLOQ, the break at Tmax
+    schedules           what each day tells, the schedules, and the precision they promise
     ==================  =================================================================
 
     Args:
-        result: a cohort, or what `noncompartmental`, `fit` or `pool` returned.
+        result: a cohort, or what `noncompartmental`, `fit`, `pool`, `compare_schedules` or `search_schedule`
+            returned.
         subject: draw this subject's first profile alone.
         analyte: of several, the one to draw; by default the first.
 
@@ -50,6 +55,11 @@ def plot(result: Plottable, *, subject: str | None = None, analyte: str | None =
     """
     if not isinstance(result, Plottable):
         raise SettingsError(f"there is no figure of a {type(result).__name__}")
+    if isinstance(result, ScheduleSearch):
+        result = result.comparison
+    if isinstance(result, ScheduleComparison):
+        schedules = {name: entry.schedule for name, entry in result.entries.items()}
+        return schedule_figure(result.days, result.parameters, schedules)
     samples = result if isinstance(result, Cohort) else result.cohort
     if not len(samples):
         raise SettingsError("there is nothing to draw: the cohort has no profile")

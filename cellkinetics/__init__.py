@@ -10,17 +10,21 @@ __version__ = "0.1.0"
 # Public name -> module that defines it. Loaded on first use (PEP 562), so that importing the package
 # costs nothing; no name here may be the name of a subpackage, which would hide it.
 _PUBLIC = {
+    "AssumedPopulation": "cellkinetics.fitting.design.population",
     "CellKineticsError": "cellkinetics.errors",
     "Cohort": "cellkinetics.data.cohort",
     "DataError": "cellkinetics.errors",
     "NCAOptions": "cellkinetics.nca.options",
     "NCAResult": "cellkinetics.nca.result",
     "Profile": "cellkinetics.data.cohort",
+    "compare_schedules": "cellkinetics.fitting.design.comparison",
     "fit": "cellkinetics.fitting.individual",
     "noncompartmental": "cellkinetics.nca.engine",
     "plot": "cellkinetics.report.plotting",
     "pool": "cellkinetics.fitting.pooled.estimation",
     "read": "cellkinetics.data.reading",
+    "schedule_information": "cellkinetics.fitting.design.information",
+    "search_schedule": "cellkinetics.fitting.design.search",
     "write_cdisc": "cellkinetics.report.cdisc.writing",
 }
 

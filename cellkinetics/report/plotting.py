@@ -11,6 +11,8 @@ import pandas as pd
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.data.samples import sample_table
 from cellkinetics.errors import SettingsError
+from cellkinetics.fitting.design.comparison import ScheduleComparison
+from cellkinetics.fitting.design.search import ScheduleSearch
 from cellkinetics.fitting.pooled.result import PopulationFit
 from cellkinetics.fitting.result import IndividualFits
 from cellkinetics.nca.result import NCAResult
@@ -20,6 +22,7 @@ from cellkinetics.report.figures.overview import overview_figure
 from cellkinetics.report.figures.parameters import parameter_figure
 from cellkinetics.report.figures.persistence import persistence_figure, swimmer_figure
 from cellkinetics.report.figures.profiles import KEY, Key, Profiles, profile_figure, profile_grid
+from cellkinetics.report.figures.schedule import schedule_figure
 from cellkinetics.report.figures.terminal import TerminalLines, terminal_figure, terminal_grid
 from cellkinetics.report.figures.times import times_figure
 from cellkinetics.report.sections.nca import box_parameters, box_titles
@@ -27,7 +30,7 @@ from cellkinetics.report.sections.nca import box_parameters, box_titles
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Plottable = Cohort | NCAResult | IndividualFits | PopulationFit
+Plottable = Cohort | NCAResult | IndividualFits | PopulationFit | ScheduleComparison | ScheduleSearch
 
 
 def plot(
@@ -42,27 +45,7 @@ def plot(
 ) -> Figure:
     """Return a figure of a result, as a matplotlib `Figure` without pyplot.
 
-    ======================  ===========================================================================
-    kind                    shows
-    ======================  ===========================================================================
-    ``overview``            all profiles on a logarithmic axis, a panel a group
-    ``profiles``            a panel a patient: samples, LLOQ, and the curves and breaks of a fit
-    ``times``               actual less nominal time of each sample
-    ``boxes``               NCA: parameters by group, a point a patient
-    ``lambda_z``            NCA: terminal lines with their candidates, a panel a patient
-    ``areas``               NCA: windows shaded, what is extrapolated hatched, a panel a patient
-    ``persistence_km``      NCA: Kaplan-Meier curves of persistence by group
-    ``persistence_swimmer`` NCA: a lane for each patient while quantifiable
-    ======================  ===========================================================================
-
-    A cohort has the first three, and ``overview`` by default; fits have them too, and ``profiles`` by
-    default; an NCA result has all, and ``boxes`` by default (``areas`` for one subject).
-
-    Args:
-        result: a cohort, or what `noncompartmental`, `fit` or `pool` returned.
-        kind: which figure.
-        subject: draw this subject's first profile alone; not for figures of all patients together.
-        analyte: of several, the one to draw; by default the first.
+    ======================  ====================================================================        analyte: of several, the one to draw; by default the first.
         specimen: likewise.
         parameters: for ``boxes``: columns of the wide table, or codes; by default the main ones.
         by: for ``boxes`` and persistence: what to group by, as in `NCAResult.summary`.
@@ -79,6 +62,11 @@ def plot(
     """
     if not isinstance(result, Plottable):
         raise SettingsError(f"there is no figure of a {type(result).__name__}")
+    if isinstance(result, ScheduleSearch):
+        result = result.comparison
+    if isinstance(result, ScheduleComparison):
+        schedules = {name: entry.schedule for name, entry in result.entries.items()}
+        return schedule_figure(result.days, result.parameters, schedules)
     kinds = _NCA if isinstance(result, NCAResult) else _COHORT
     kind = _default(result, subject) if kind is None else kind
     if kind not in kinds:

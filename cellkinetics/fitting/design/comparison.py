@@ -32,6 +32,9 @@ SUMMARY = (
     "nca_auc_0_28_schedule_ratio", "nca_auc_0_28_percent", "not_estimable", "status",
 )  # fmt: skip
 
+NCA_PATIENTS = 2000
+"""Patients of the simulated noncompartmental analysis at least: its ratios carry residual error."""
+
 
 @dataclass(frozen=True, eq=False)
 class ScheduleComparison(Drawable):
@@ -219,7 +222,7 @@ def compare_schedules(
         )
         for name, days in schedules.items()
     }
-    truth = TrueCurves.draw(assumed, patients, seed)
+    truth = TrueCurves.draw(assumed, max(patients, NCA_PATIENTS), seed)
     observed = {name: truth.against_nca(entry.schedule, lloq) for name, entry in entries.items()}
     best = max(entries, key=lambda name: entries[name].log_det)
     reference = reference or best

@@ -7,6 +7,7 @@ from cellkinetics.report.figures.overview import overview_figure
 from cellkinetics.report.figures.parameters import parameter_figure
 from cellkinetics.report.figures.persistence import persistence_figure, swimmer_figure
 from cellkinetics.report.figures.profiles import Profiles, profile_figure, profile_grid, profile_pages
+from cellkinetics.report.figures.schedule import schedule_figure
 from cellkinetics.report.figures.style import save_png, svg_text
 from cellkinetics.report.figures.terminal import TerminalLines, terminal_figure, terminal_grid, terminal_pages
 from cellkinetics.report.figures.times import times_figure
@@ -25,6 +26,7 @@ __all__ = [
     "profile_grid",
     "profile_pages",
     "save_png",
+    "schedule_figure",
     "svg_text",
     "swimmer_figure",
     "terminal_figure",

@@ -45,7 +45,29 @@ def plot(
 ) -> Figure:
     """Return a figure of a result, as a matplotlib `Figure` without pyplot.
 
-    ======================  ====================================================================        analyte: of several, the one to draw; by default the first.
+    ======================  ===========================================================================
+    kind                    shows
+    ======================  ===========================================================================
+    ``overview``            all profiles on a logarithmic axis, a panel a group
+    ``profiles``            a panel a patient: samples, LLOQ, and the curves and breaks of a fit
+    ``times``               actual less nominal time of each sample
+    ``boxes``               NCA: parameters by group, a point a patient
+    ``lambda_z``            NCA: terminal lines with their candidates, a panel a patient
+    ``areas``               NCA: windows shaded, what is extrapolated hatched, a panel a patient
+    ``persistence_km``      NCA: Kaplan-Meier curves of persistence by group
+    ``persistence_swimmer`` NCA: a lane for each patient while quantifiable
+    ======================  ===========================================================================
+
+    A cohort has the first three, and ``overview`` by default; fits have them too, and ``profiles`` by
+    default; an NCA result has all, and ``boxes`` by default (``areas`` for one subject). Schedules
+    have one figure: what each day tells, the schedules, and the precision that they promise.
+
+    Args:
+        result: a cohort, or what `noncompartmental`, `fit`, `pool`, `compare_schedules` or
+            `search_schedule` returned.
+        kind: which figure.
+        subject: draw this subject's first profile alone; not for figures of all patients together.
+        analyte: of several, the one to draw; by default the first.
         specimen: likewise.
         parameters: for ``boxes``: columns of the wide table, or codes; by default the main ones.
         by: for ``boxes`` and persistence: what to group by, as in `NCAResult.summary`.

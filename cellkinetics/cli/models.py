@@ -14,7 +14,7 @@ def models() -> None:
     screen = Screen()
     with guarded(screen):
         from cellkinetics.models.published import library
-        from cellkinetics.models.registry import list_models
+        from cellkinetics.models.registry import DYNAMIC_NAMES, can_solve, list_models
         from cellkinetics.units import unit_label
 
         for model in list_models():
@@ -26,6 +26,10 @@ def models() -> None:
             ]
             rows += [[derived.name, unit_label(derived.unit), "derived", derived.meaning] for derived in model.derived]
             screen.table("", ["parameter", "unit", "scale", "meaning"], rows, left=4)
+        if not can_solve():
+            screen.say(f"{', '.join(DYNAMIC_NAMES)}: need the extra ode", style="bold")
+            screen.say('differential equations: pip install "cellkinetics[ode]"')
+            screen.say()
         for published in library.values():
             screen.say(str(published))
             screen.say()

@@ -38,6 +38,7 @@ TOLERANCE = 1e-11
 MOST_STEPS = 200_000
 """Steps after which a solution is given up; what was not reached is infinite."""
 _SHORTEST = 1e-6  # days that a solution spans at least
+_OVERFLOW = 1e30
 
 Values = Mapping[str, jax.Array]
 """Parameters by name, scalars on the natural scale."""
@@ -92,7 +93,7 @@ class System:
             raise ModelError(f"{self.name}: trajectories begin at infusion, day 0, not on day {np.min(time):g}")
         with jax.enable_x64(True):
             theta = jnp.asarray(self.model.theta(values))
-            states = _solve(self, theta, jnp.asarray(np.asarray(time, dtype=float)))[0]
+            states = jax.jit(_solve, static_argnums=0)(self, theta, jnp.asarray(np.asarray(time, dtype=float)))[0]
             named = self.values(theta)
             return {
                 name: np.exp(np.asarray(jax.vmap(lambda y, f=f: f(named, y))(states)))
@@ -229,7 +230,9 @@ def _segment(
     """Return states ``(m, n)`` at ``days`` (m,) after the start, which rise and lie within ``span``."""
 
     def field(_: object, states: jax.Array, args: tuple[jax.Array, ...]) -> jax.Array:
-        return args[2] * _rates(system, system.values(args[0]), states, args[1])
+        rates = args[2] * _rates(system, system.values(args[0]), states, args[1])
+        # A trial step that is far too long may overflow: a large error shortens it, one that is no number does not.
+        return jnp.where(jnp.isfinite(rates), rates, _OVERFLOW)
 
     # In units of the span, so that the ends of the solution do not depend on the parameters.
     solution = diffrax.diffeqsolve(

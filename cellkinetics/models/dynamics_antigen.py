@@ -23,7 +23,7 @@
 
 States are ln E, ln U (or ln b), and v = ln(C / E) as in `cellkinetics.models.dynamics_expansion`.
 
-Source: Chaudhury A, Zhu X, Chu L, et al. J Clin Pharmacol 2020;60(S1):S147-S159, doi:10.1002/jcph.1691.
+Source: Chaudhury A, Zhu X, Chu L, et al. J Clin Pharmacol 2020;60(S1), doi:10.1002/jcph.1691.
 """
 
 from __future__ import annotations

@@ -1,123 +1,30 @@
-"""Published population models: what was printed, with its source, and what was not printed."""
+"""The library: published models by name, with what was printed, its source, and what was not printed.
+
+Numbers are those of the papers, or of the BioModels entry where the note says so. Nothing is filled in: a value
+that we have not seen in print is named in ``not_published``, and `Published.simulate` asks for it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from types import MappingProxyType
 
-from cellkinetics.models.base import Model
-from cellkinetics.models.ecp import ECP
+import numpy as np
+
+from cellkinetics.models.publication import Published
+from cellkinetics.models.published_structures import STRUCTURES
 from cellkinetics.models.registry import Named
-from cellkinetics.models.simulation import VirtualPatients, simulate_patients
 
+__all__ = ["STEIN_2019", "Published", "library"]
 
-@dataclass(frozen=True)
-class Published:
-    """A population fit as its paper reports it.
-
-    Attributes:
-        name: key in the `library`.
-        model: the kinetic model, with its equations.
-        typical: typical values on the natural scale.
-        omega_sd: SD of the random effects on each parameter's transformed scale.
-        residual_sd: SD of the residual on ln C.
-        citation, doi, population, n_subjects, assay, software: what was fitted, to whom, with what.
-        value_unit: unit of the measured value.
-        covariate_effects: factors of published covariate effects.
-        notes: how printed numbers were read, one sentence each.
-        not_published: what a full description would need and the paper does not print.
-    """
-
-    name: str
-    model: Model
-    typical: Mapping[str, float]
-    omega_sd: Mapping[str, float]
-    residual_sd: float
-    citation: str
-    doi: str
-    population: str
-    n_subjects: int
-    assay: str
-    software: str
-    value_unit: str
-    covariate_effects: Mapping[str, float]
-    notes: tuple[str, ...]
-    not_published: tuple[str, ...]
-
-    def simulate(
-        self, n: int, times: Sequence[float], *, lloq: float | None = None, jitter: float = 0.0, seed: int = 0
-    ) -> VirtualPatients:
-        """Simulate ``n`` patients with the published random effects and residual; see `simulate_patients`.
-
-        Random effects are drawn independently of each other.
-
-        Args:
-            n: number of patients.
-            times: nominal days from infusion, in rising order.
-            lloq: lower limit of quantification, or None.
-            jitter: largest deviation from a nominal time, as a fraction of the way to its neighbour.
-            seed: the same seed gives the same patients.
-
-        Raises:
-            SettingsError: for an option out of its range.
-
-        Example:
-            >>> drawn = library["stein2019"].simulate(3, [0, 7, 14, 28, 84], lloq=50, seed=7)
-            >>> len(drawn.samples), list(drawn.truth.columns[:3])
-            (15, ['subject', 'cmax', 'tmax'])
-        """
-        return simulate_patients(
-            self.model,
-            n,
-            times,
-            typical=self.typical,
-            omega_sd=self.omega_sd,
-            residual_sd=self.residual_sd,
-            lloq=lloq,
-            jitter=jitter,
-            seed=seed,
-        )
-
-    def __str__(self) -> str:
-        width = max(len(name) for name in self.model.names)
-        rows = [f"{name:<{width}}  {self.typical[name]:>9g}  {self.omega_sd[name]:g}" for name in self.model.names]
-        return "\n".join(
-            [
-                f"{self.name}: {self.population}, {self.n_subjects} patients, {self.assay} ({self.value_unit})",
-                f"{self.citation} doi:{self.doi}",
-                f"{'':<{width}}  {'typical':>9}  SD of the random effect",
-                *rows,
-                f"residual SD on ln C: {self.residual_sd:g}",
-                *(f"note: {note}" for note in self.notes),
-                *(f"not published: {item}" for item in self.not_published),
-            ]
-        )
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the entry as plain values, the model by its name."""
-        return {
-            "name": self.name,
-            "model": self.model.name,
-            "typical": dict(self.typical),
-            "omega_sd": dict(self.omega_sd),
-            "residual_sd": self.residual_sd,
-            "citation": self.citation,
-            "doi": self.doi,
-            "population": self.population,
-            "n_subjects": self.n_subjects,
-            "assay": self.assay,
-            "software": self.software,
-            "value_unit": self.value_unit,
-            "covariate_effects": dict(self.covariate_effects),
-            "notes": list(self.notes),
-            "not_published": list(self.not_published),
-        }
-
+_UNSEEN = "not stated in what we saw"
+_ALL_RANDOM = "random effects and the residual"
+_CORRELATIONS = "correlations between random effects: none known to us"
 
 STEIN_2019 = Published(
     name="stein2019",
-    model=ECP,
+    model_name="ecp",
+    structure="exponential growth to Tmax, then a fast and a slow exponential decline",
     typical=MappingProxyType(
         {"cmax": 24000.0, "tmax": 9.3, "foldx": 3900.0, "alpha": 0.16, "fb": 0.0079, "beta": 0.0032}
     ),
@@ -138,10 +45,151 @@ STEIN_2019 = Published(
         "The random-effect column is read as standard deviations: as variances, Tmax of 95 % of patients would "
         "span 2.8 to 31.1 days instead of 4.4 to 19.6 days, which is implausible; at least one public library "
         "reads variances.",
-        "Effects of comedication on growth are recorded, and not part of this entry's simulations.",
+        "Effects of comedication on growth are recorded, and not part of this entry's simulations: see "
+        "stein2019-comedication.",
     ),
-    not_published=("correlations between random effects: none known to us",),
+    not_published=(_CORRELATIONS,),
 )
 
-library: Mapping[str, Published] = Named({STEIN_2019.name: STEIN_2019}, kind="published model")
-"""Published population models by name; an unknown name raises `ModelError` and lists those there are."""
+_STEIN_COMEDICATION = Published(
+    name="stein2019-comedication",
+    model_name="ecp+comedication",
+    structure="as stein2019; tocilizumab and corticosteroids multiply the growth rate while they are given, until Tmax",
+    typical=MappingProxyType({**STEIN_2019.typical, "f_toci": 1.2, "f_ster": 1.0}),
+    omega_sd=STEIN_2019.omega_sd,
+    residual_sd=STEIN_2019.residual_sd,
+    citation=STEIN_2019.citation,
+    doi=STEIN_2019.doi,
+    population=STEIN_2019.population,
+    n_subjects=STEIN_2019.n_subjects,
+    assay=STEIN_2019.assay,
+    software=STEIN_2019.software,
+    value_unit=STEIN_2019.value_unit,
+    notes=(
+        STEIN_2019.notes[0],
+        "In the paper a drug acts from its first dose on: give an interval that ends after Tmax.",
+        "Other parameters are those of stein2019; cmax is the peak without comedication.",
+    ),
+    not_published=(_CORRELATIONS, "random effects of the two factors: none known to us"),
+)
+
+_OGASAWARA = Published(
+    name="ogasawara2021",
+    model_name="ecp+lag",
+    structure="constant until the lag ends, exponential growth to Tmax, then a fast and a slow exponential decline",
+    typical=MappingProxyType(
+        {
+            "tmax": 9.29,
+            "foldx": float(2.0 ** ((9.29 - 3.27) / 0.755)),
+            "tlag": 3.27,
+            "alpha": float(np.log(2.0) / 5.00),
+            "beta": float(np.log(2.0) / 352.0),
+        }
+    ),
+    citation=(
+        "Ogasawara K, et al. Population cellular kinetics of lisocabtagene maraleucel, an autologous "
+        "CD19-directed chimeric antigen receptor T-cell product, in patients with relapsed/refractory large B-cell "
+        "lymphoma. Clin Pharmacokinet 2021;60:1621-1633."
+    ),
+    doi="10.1007/s40262-021-01039-5",
+    population="lisocabtagene maraleucel, large B-cell lymphoma (TRANSCEND NHL 001), 2524 samples",
+    n_subjects=261,
+    assay="qPCR of the transgene in blood",
+    software=f"nonlinear mixed-effects modelling, software {_UNSEEN}",
+    value_unit="copies/ug",
+    notes=(
+        "Printed, with 95 % intervals: lag 3.27 d (2.71-3.97), doubling time 0.755 d (0.667-0.821), Tmax 9.29 d "
+        "(8.81-9.70), half-lives 5.00 d (4.15-5.90) and 352 d (241-647).",
+        "foldx follows from lag, doubling time and Tmax: 2^((9.29 - 3.27)/0.755) = 251; alpha and beta are ln 2 over "
+        "the half-lives.",
+    ),
+    not_published=("cmax", "fb", _ALL_RANDOM),
+)
+
+_KIMMEL = Published(
+    name="kimmel2021",
+    model_name="kimmel",
+    structure="CAR T cells and returning normal T cells under Gompertz growth, and a tumour that they kill",
+    typical=MappingProxyType(
+        {"c0": 0.36, "n0": 6.0, "kn": 500.0, "kc": 139.0, "rn": 0.17, "rhoc": 0.0251, "a": 0.423, "b": 0.525}
+    ),
+    beside=MappingProxyType({"b0": 94.86, "rb": 0.01, "gammab": 1.15, "kb": 4.05}),
+    citation=(
+        "Kimmel GJ, Locke FL, Altrock PM. The roles of T cell competition and stochastic extinction events in chimeric "
+        "antigen receptor T cell therapy. Proc R Soc B 2021;288:20210229."
+    ),
+    doi="10.1098/rspb.2021.0229",
+    population="axicabtagene ciloleucel, large B-cell lymphoma (ZUMA-1), fitted to medians of 101 patients",
+    n_subjects=101,
+    assay="CAR-positive cells in blood",
+    software=_UNSEEN,
+    value_unit="cells/uL",
+    notes=(
+        "Values in cells/uL as in BioModels BIOMD0000001041; table 1 of the paper prints cells (KN 2.50e11, KC "
+        "6.96e10, kB 2.024e9, N(0) 3.00e9, C(0) 1.80e8).",
+        "rb, the growth rate of the tumour, is printed as a range, 0.01 to 0.5 /day; BioModels takes 0.01.",
+        "The fit is to medians: it has no random effects.",
+    ),
+    not_published=("a residual of single patients",),
+)
+
+_CHAUDHURY = {
+    "citation": (
+        "Chaudhury A, Zhu X, Chu L, et al. Chimeric antigen receptor T cell therapies: a review of cellular "
+        "kinetic-pharmacodynamic modeling approaches. J Clin Pharmacol 2020;60(S1)."
+    ),
+    "doi": "10.1002/jcph.1691",
+    "population": "a review: values chosen by its authors, no patients",
+    "n_subjects": None,
+    "assay": "none",
+    "software": "none",
+    "value_unit": "cells/uL",
+    "not_published": (_ALL_RANDOM,),
+}
+
+_FIRST_ORDER = Published(
+    name="chaudhury2020-first-order",
+    model_name="chaudhury-first-order",
+    structure="first-order expansion to day 9.3, then contraction and persistence",
+    typical=MappingProxyType({"c0": 10.0, "rho": 1.0, "tmax": 9.3, "ke": 0.16, "kep": 0.0012, "beta": 0.0032}),
+    notes=("Values as in BioModels MODEL2109110005; the tumour of that entry does not act on the cells.",),
+    **_CHAUDHURY,  # type: ignore[arg-type]
+)
+_EC50 = Published(
+    name="chaudhury2020-ec50",
+    model_name="chaudhury-ec50",
+    structure="expansion and killing saturate in cells and tumour; expansion ends on day 9.3",
+    typical=MappingProxyType(
+        {
+            **{"c0": 10.0, "rho": 8.8, "ec50_rho": 1.0, "tmax": 9.3, "ke": 0.16, "kep": 0.0012, "beta": 0.0032},
+            **{"u0": 900.0, "g": 0.2, "umax": 1000.0, "ucrit": 0.1, "h": 3.0, "d": 0.35, "ec50_d": 10.0},
+        }
+    ),
+    notes=(
+        "Values as in BioModels BIOMD0000001025, from supplementary table S1, for figure 3A (cure); with d = 0.34 they "
+        "are those of figure 3B (relapse).",
+    ),
+    **_CHAUDHURY,  # type: ignore[arg-type]
+)
+_LOTKA_VOLTERRA = Published(
+    name="chaudhury2020-lotka-volterra",
+    model_name="chaudhury-lotka-volterra",
+    structure="cells and tumour as predator and prey",
+    typical=MappingProxyType({"c0": 10.0, "rho": 0.0018, "ke": 0.16, "u0": 900.0, "g": 0.15, "d": 1.5e-4}),
+    notes=("Values as in BioModels BIOMD0000001024, for figure 3C.",),
+    **_CHAUDHURY,  # type: ignore[arg-type]
+)
+
+_ENTRIES = (
+    STEIN_2019,
+    _STEIN_COMEDICATION,
+    _OGASAWARA,
+    _KIMMEL,
+    _FIRST_ORDER,
+    _EC50,
+    _LOTKA_VOLTERRA,
+    *STRUCTURES,
+)
+
+library: Mapping[str, Published] = Named({entry.name: entry for entry in _ENTRIES}, kind="published model")
+"""Published models by name; an unknown name raises `ModelError` and lists those there are."""

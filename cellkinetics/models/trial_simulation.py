@@ -65,7 +65,8 @@ def simulate_trial(seed: int = SEED) -> pd.DataFrame:
 
     nominal = np.array(DAYS, dtype=float)
     time = np.round(nominal + _window(nominal) * (2 * rng.random((n, len(nominal))) - 1), 2)
-    value, censored = observe(log_curves(model, theta, time), time, residual_sd=stein.residual_sd, lloq=LLOQ, rng=rng)
+    sigma = stein.residual_sd or 0.0
+    value, censored = observe(log_curves(model, theta, time), time, residual_sd=sigma, lloq=LLOQ, rng=rng)
     # The sample of day 0 is taken before infusion.
     value[:, 0], censored[:, 0] = LLOQ, 1
     taken = (rng.random(time.shape) >= 0.07) & (time <= last_day[:, None])

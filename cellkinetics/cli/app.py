@@ -12,6 +12,7 @@ from cellkinetics.cli.nca import nca
 from cellkinetics.cli.pool import pool
 from cellkinetics.cli.report import report
 from cellkinetics.cli.run import run
+from cellkinetics.cli.schedule import schedule
 
 app = typer.Typer(
     name="cellkinetics",
@@ -39,5 +40,5 @@ def _version(
         raise typer.Exit
 
 
-for command in (demo, check, nca, fit, pool, run, report, models):
+for command in (demo, check, nca, fit, pool, run, report, schedule, models):
     app.command()(command)

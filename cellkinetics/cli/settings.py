@@ -28,6 +28,7 @@ def load_settings(ctx: typer.Context, value: Path | None) -> Path | None:
         names = [option.lstrip("-").replace("-", "_") for option in parameter.opts if option.startswith("--")]
         for name in names or [parameter.name or ""]:
             known[name] = parameter.name
+    repeated = {parameter.name for parameter in ctx.command.params if getattr(parameter, "multiple", False)}
     for name in ("settings", "help"):
         known.pop(name, None)
     defaults: dict[str, Any] = {}
@@ -37,7 +38,8 @@ def load_settings(ctx: typer.Context, value: Path | None) -> Path | None:
         if name in known:
             listed = known[name] in several and not isinstance(setting, dict)
             files = setting if isinstance(setting, list) else [setting]
-            defaults[known[name] or name] = [str(one) for one in files] if listed else _plain(name, setting, value)
+            plain = _plain(name, setting, value, repeated=known[name] in repeated)
+            defaults[known[name] or name] = [str(one) for one in files] if listed else plain
         else:
             unknown.append(key)
     if unknown:
@@ -62,12 +64,16 @@ def _read(path: Path) -> dict[str, Any]:
         raise typer.BadParameter(f"{path} cannot be read: {error}") from None
 
 
-def _plain(name: str, setting: Any, path: Path) -> Any:
-    """Return a TOML value as the command line would give it."""
-    if name in {"map", "fix", "accept"}:
+def _joined(setting: Any) -> str:
+    return ",".join(str(one) for one in setting) if isinstance(setting, list) else str(setting)
+
+
+def _plain(name: str, setting: Any, path: Path, *, repeated: bool) -> Any:
+    """Return a TOML value as the command line would give it; ``repeated`` for an option that may be repeated."""
+    if repeated:
         if isinstance(setting, dict):
-            return [f"{left}={right}" for left, right in setting.items()]
-        return [setting] if isinstance(setting, str) else setting
+            return [f"{left}={_joined(right)}" for left, right in setting.items()]
+        return [setting] if isinstance(setting, str) else [_joined(one) for one in setting]
     if name == "blq" and isinstance(setting, dict):
         return ",".join(f"{place}={rule}" for place, rule in setting.items())
     if name == "windows" and isinstance(setting, list):

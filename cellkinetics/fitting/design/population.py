@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -57,6 +58,25 @@ class AssumedPopulation:
                 raise SettingsError(f"omega_sd of {name} is {sd}; a standard deviation is at least 0")
         if not 0 < self.residual_sd < np.inf:
             raise SettingsError(f"residual_sd is {self.residual_sd}; a residual is a number above 0")
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> AssumedPopulation:
+        """Return the population of a fit as `PopulationFit.to_dict` and ``population.json`` hold it.
+
+        Raises:
+            KeyError: if ``content`` is no such record.
+            SettingsError: for a residual that is not constant on the log scale.
+        """
+        residual = content["residual"]
+        if residual["scale"] != "log":
+            raise SettingsError("a design needs a residual on the log scale, and this fit's is on the natural one")
+        return cls(
+            get_model(content["model"]),
+            {row["name"]: float(row["estimate"]) for row in content["parameters"]},
+            dict(zip(content["omega"]["names"], content["omega"]["sd"], strict=True)),
+            float(residual["sd"]),
+            f"fit of {content['model']}",
+        )
 
     @property
     def omega(self) -> FloatArray:
@@ -146,18 +166,17 @@ def assume(source: Assumed) -> AssumedPopulation:
         source = library[source]
     if isinstance(source, Published):
         missing = [name for name in source.model.names if name not in source.typical]
-        if missing or not source.residual_sd:
-            what = ", ".join([*missing, *([] if source.residual_sd else ["the residual"])])
+        missing += [] if source.omega_sd else ["the variability between patients"]
+        residual = source.residual_sd
+        missing += [] if residual else ["the residual"]
+        if missing or residual is None:
+            what = ", ".join(missing)
             raise ModelError(
                 f"{source.name} does not say {what} (not published); give values with ck.AssumedPopulation(...)"
             )
-        return AssumedPopulation(source.model, source.typical, source.omega_sd, source.residual_sd, source.name)
+        return AssumedPopulation(source.model, source.typical, source.omega_sd, residual, source.name)
     if isinstance(source, PopulationFit):
-        if source.residual_scale != "log":
-            raise SettingsError("a design needs a residual on the log scale, and this fit's is on the natural one")
-        sd = {row.parameter.removeprefix("omega_"): row.estimate for row in source.estimates if row.kind == "omega"}
-        sigma = next(row.estimate for row in source.estimates if row.kind == "residual")
-        return AssumedPopulation(get_model(source.model), source.typical, sd, sigma, f"fit of {source.model}")
+        return AssumedPopulation.from_dict(source.to_dict())
     raise SettingsError(
         f"a population is the name of a library entry, an entry, a population fit or an AssumedPopulation, "
         f"not a {type(source).__name__}"

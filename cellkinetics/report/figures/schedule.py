@@ -15,7 +15,6 @@ from cellkinetics.report.figures.style import (
     INK,
     MUTED,
     dress,
-    group_colours,
     new_figure,
     plain,
     style,
@@ -23,6 +22,9 @@ from cellkinetics.report.figures.style import (
 )
 
 WEAK_RSE = 50.0
+# Parameters have the colours of groups; schedules are told apart by shape and lightness.
+_SHAPES = ("o", "s", "^", "D", "v", "P", "X", "p")
+_SHADES = ("#0b2545", "#8a5a12", "#5b6b7f", "#c99a2e", "#2f4a6d", "#9aa5b1")
 _LOWEST, _HIGHEST = 2.0, 1000.0  # RSE in percent between which the axis lies
 
 
@@ -42,17 +44,17 @@ def schedule_figure(
         width: in inches.
     """
     names = list(schedules)
-    colours = group_colours(names)
+    looks = {name: (_SHAPES[k % len(_SHAPES)], _SHADES[k % len(_SHADES)]) for k, name in enumerate(names)}
     rows = [label for label in dict.fromkeys(parameters["parameter"]) if label]
     lanes = 0.25 * len(names) + 0.25
     heights = [2.6, lanes, 0.23 * len(rows) + 0.5]
     with style():
-        figure = new_figure(width, sum(heights) + 1.2)
+        figure = new_figure(width, sum(heights) + 0.9)
         top, lane, below = figure.subplots(3, 1, height_ratios=heights)
         last = max(float(days["day"].max()), *(max(chosen) for chosen in schedules.values()))
         _draw_days(top, days, last)
-        _draw_lanes(lane, schedules, colours, last)
-        _draw_precision(below, parameters, rows, colours)
+        _draw_lanes(lane, schedules, looks, last)
+        _draw_precision(below, parameters, rows, looks)
     return figure
 
 
@@ -82,11 +84,12 @@ def _draw_days(ax: Axes, days: pd.DataFrame, last: float) -> None:
 
 
 def _draw_lanes(
-    ax: Axes, schedules: Mapping[str, Sequence[float]], colours: Mapping[str, str], last: float
+    ax: Axes, schedules: Mapping[str, Sequence[float]], looks: Mapping[str, tuple[str, str]], last: float
 ) -> None:
     for place, (name, chosen) in enumerate(schedules.items()):
         ax.axhline(place, color=GRID, linewidth=0.6, zorder=1)
-        ax.plot(list(chosen), [place] * len(chosen), "o", color=colours[name], markersize=4.5, zorder=2)
+        shape, colour = looks[name]
+        ax.plot(list(chosen), [place] * len(chosen), shape, color=colour, markersize=4.5, zorder=2)
     time_axis(ax, 0.0, last)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.set_yticks(range(len(schedules)), list(schedules))
@@ -95,7 +98,9 @@ def _draw_lanes(
     ax.set_xlabel("day")
 
 
-def _draw_precision(ax: Axes, parameters: pd.DataFrame, rows: Sequence[str], colours: Mapping[str, str]) -> None:
+def _draw_precision(
+    ax: Axes, parameters: pd.DataFrame, rows: Sequence[str], looks: Mapping[str, tuple[str, str]]
+) -> None:
     ax.set_xscale("log")
     ax.set_xlim(_LOWEST, _HIGHEST)
     dress(ax)
@@ -103,15 +108,16 @@ def _draw_precision(ax: Axes, parameters: pd.DataFrame, rows: Sequence[str], col
     for place in range(len(rows)):
         ax.axhline(place, color=GRID, linewidth=0.6, zorder=1)
     ax.axvline(WEAK_RSE, color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
-    many = len(colours)
-    for k, (name, colour) in enumerate(colours.items()):
+    many = len(looks)
+    for k, (name, (shape, colour)) in enumerate(looks.items()):
         own = parameters[(parameters["schedule"] == name) & (parameters["reason_code"] != "fixed")]
         rse = own.set_index("parameter")["rse_percent"]
         aside = 0.0 if many == 1 else 0.5 * (k / (many - 1) - 0.5)
         found = [(place + aside, float(rse[label])) for place, label in enumerate(rows) if label in rse]
         inside = [(y, x) for y, x in found if x <= _HIGHEST]
         beyond = [y for y, x in found if not x <= _HIGHEST]  # NaN as well
-        ax.plot([max(x, _LOWEST) for _, x in inside], [y for y, _ in inside], "o", color=colour, markersize=4.5, zorder=3)
+        x, y = [max(x, _LOWEST) for _, x in inside], [y for y, _ in inside]
+        ax.plot(x, y, shape, color=colour, markersize=4.5, zorder=3)
         ax.plot([_HIGHEST] * len(beyond), beyond, ">", color=colour, markersize=5.5, zorder=3, clip_on=False)
     ax.set_yticks(range(len(rows)), list(rows))
     ax.set_ylim(len(rows) - 0.4, -0.6)

@@ -1,6 +1,6 @@
-"""The censored normal likelihood against SciPy's normal distribution, and by hand."""
+"""The censored likelihood against SciPy's distributions, against quadrature, and by hand."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +8,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import quad
 from scipy.stats import norm
+from scipy.stats import t as student
 
-from cellkinetics.models.censoring import normal_curvature, normal_nll
+from cellkinetics.models.censoring import (
+    normal_curvature,
+    normal_nll,
+    student_curvature,
+    student_log_cdf,
+    student_nll,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -57,3 +65,78 @@ def test_curvature_is_the_second_derivative_in_the_prediction(flag: int) -> None
         curvature = normal_curvature(jnp.asarray(2.0), jnp.asarray(f), jnp.asarray(0.6), jnp.asarray(flag))
         assert float(curvature) == pytest.approx(float(second(f)), rel=1e-6, abs=1e-9)
         assert float(curvature) >= 0
+
+
+INTERVALS = [(-31.0, -30.0), (-8.0, -7.999), (-2.0, 3.0), (-0.1, 0.1), (0.0, 40.0), (7.0, 9.0), (25.0, 25.5)]
+
+
+def log_mass(log_density: Callable[[float], float], low: float, high: float) -> float:
+    """ln of the integral of a density, by quadrature of the density over its greatest value in the interval."""
+    top = max(log_density(low), log_density(high), log_density(min(max(0.0, low), high)))
+    inside = [point for point in (low + 0.05, high - 0.05, 0.0) if low < point < high]
+    area, _ = quad(lambda z: np.exp(log_density(z) - top), low, high, points=inside, epsabs=0, epsrel=1e-11, limit=200)
+    return float(top + np.log(area))
+
+
+@pytest.mark.parametrize("ends", INTERVALS)
+def test_interval_is_the_mass_between_its_ends_in_either_tail(ends: tuple[float, float]) -> None:
+    low, high = (jnp.asarray(2.0 + 0.5 * end) for end in ends)
+    f, sd, flag = jnp.asarray(2.0), jnp.asarray(0.5), jnp.asarray(1)
+    assert float(normal_nll(high, f, sd, flag, low)) == pytest.approx(-log_mass(norm.logpdf, *ends), rel=1e-9)
+    ours = float(student_nll(high, f, sd, flag, 4.0, low))
+    assert ours == pytest.approx(-log_mass(lambda z: float(student.logpdf(z, 4)), *ends), rel=1e-9)
+
+
+def test_interval_without_a_lower_end_is_a_sample_below_the_limit() -> None:
+    y, f, sd, flag = (jnp.asarray(number) for number in (3.0, 2.0, 0.7, 1))
+    for none in (jnp.asarray(-jnp.inf), jnp.asarray(jnp.nan)):
+        assert float(normal_nll(y, f, sd, flag, none)) == float(normal_nll(y, f, sd, flag))
+        slope = jax.grad(lambda f, low=none: normal_nll(y, f, sd, flag, low))(f)
+        assert float(slope) == pytest.approx(float(jax.grad(lambda f: normal_nll(y, f, sd, flag))(f)), rel=1e-14)
+
+
+@pytest.mark.parametrize("ends", INTERVALS)
+def test_curvature_of_an_interval_is_the_second_derivative(ends: tuple[float, float]) -> None:
+    low, high = (jnp.asarray(2.0 + 0.5 * end) for end in ends)
+    sd, flag, f = jnp.asarray(0.5), jnp.asarray(1), jnp.asarray(2.0)
+    curvature = float(normal_curvature(high, f, sd, flag, low))
+    # Var of a uniform over the interval is left where it is narrow: the difference to 1 is known to fewer digits.
+    second = float(jax.grad(jax.grad(lambda f: normal_nll(high, f, sd, flag, low)))(f))
+    assert curvature == pytest.approx(second, rel=1e-4, abs=1e-5)
+    assert 0 <= curvature <= 1 / 0.25
+    t = float(student_curvature(high, f, sd, flag, 4.0, low))
+    exact = float(jax.grad(jax.grad(lambda f: student_nll(high, f, sd, flag, 4.0, low)))(f))
+    assert t >= 0
+    assert t >= exact - 1e-4
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.floats(-300, 300), st.sampled_from([1.0, 4.0, 30.0]))
+def test_student_agrees_with_scipy(z: float, df: float) -> None:
+    with jax.enable_x64(True):
+        y, f, sd = jnp.asarray(1.0 + 0.5 * z), jnp.asarray(1.0), jnp.asarray(0.5)
+        expected = {0: -student.logpdf(z, df) + np.log(0.5), 1: -student.logcdf(z, df), -1: -student.logsf(z, df)}
+        for flag, nll in expected.items():
+            assert float(student_nll(y, f, sd, jnp.asarray(flag), df)) == pytest.approx(nll, rel=1e-8, abs=1e-11)
+
+
+@pytest.mark.parametrize("z", [-1000.0, -3.0, -2.0, -1e-9, 0.0, 1.0, 2.0, 40.0])
+def test_derivatives_of_the_student_distribution_function(z: float) -> None:
+    log_cdf = student_log_cdf(4.0)
+    first = student.pdf(z, 4) / student.cdf(z, 4)
+    # (ln P)'' = p'/P - (p/P)^2, with p' = -5 z/(4 + z^2) p
+    second = -first * (5 * z / (4 + z**2) + first)
+    assert float(jax.grad(log_cdf)(z)) == pytest.approx(first, rel=1e-10)
+    assert float(jax.grad(jax.grad(log_cdf))(z)) == pytest.approx(second, rel=1e-8)
+
+
+@pytest.mark.parametrize("flag", [0, 1, -1])
+def test_student_curvature_is_never_negative_and_exact_at_the_limit(flag: int) -> None:
+    args = (jnp.asarray(0.6), jnp.asarray(flag), 4.0)
+    for f in (-60.0, -3.0, 1.0, 2.0, 2.5, 6.0, 80.0):
+        curvature = float(student_curvature(jnp.asarray(2.0), jnp.asarray(f), *args))
+        second = float(jax.grad(jax.grad(lambda f: student_nll(jnp.asarray(2.0), f, *args)))(f))
+        assert curvature >= 0
+        assert curvature >= second - 1e-12
+        if flag and f == 2.0:
+            assert curvature == pytest.approx(second, rel=1e-8)

@@ -81,6 +81,7 @@ def assemble(
         censored=numbers.censored,
         lloq=numbers.lloq,
         uloq=numbers.uloq,
+        lower=numbers.lower,
     )
     samples = everything.pick(sampled & (check.out < 0))
     resolved = resolve_duplicates(samples, duplicates)
@@ -325,6 +326,7 @@ def _padded(samples: Samples, n: int, line: IntArray) -> dict[str, NDArray[Any]]
         "censored": pad(samples.censored, 0),
         "lloq": pad(samples.lloq, np.nan),
         "uloq": pad(samples.uloq, np.nan),
+        "lower": pad(samples.lower, np.nan),
         "nominal_time": pad(samples.nominal_time, np.nan),
         "row": pad(line[samples.row], -1),
         "mask": mask,

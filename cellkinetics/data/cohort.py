@@ -76,6 +76,7 @@ class Cohort(Drawable):
         covariates: name to array ``(n,)``, numbers (NaN missing) or text ("" missing).
         records: rows that were left out, or changed by a rule, each with its reason.
         dose: ``(n,)``, NaN where unknown. It is a covariate or an initial value, not an input rate.
+        lower: ``(n, m)``, of a sample below the LLOQ that is known to lie above this number, NaN elsewhere.
         specimen: what was sampled (blood, bone marrow), "" where it is not said.
         infusion_duration: ``(n,)``, in the unit of time, NaN where unknown.
         tau: dosing interval ``(n,)``, in the unit of time, NaN where unknown.
@@ -109,9 +110,12 @@ class Cohort(Drawable):
     specimen: tuple[str, ...] = ()
     infusion_duration: FloatArray = field(default_factory=lambda: np.empty(0))
     tau: FloatArray = field(default_factory=lambda: np.empty(0))
+    lower: FloatArray = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
         n = len(self.subject)
+        if self.lower.shape != self.time.shape:
+            object.__setattr__(self, "lower", np.full(self.time.shape, np.nan))
         if not self.specimen:
             object.__setattr__(self, "specimen", ("",) * n)
         for name in ("infusion_duration", "tau"):
@@ -123,7 +127,7 @@ class Cohort(Drawable):
             object.__setattr__(self, "value_unit", (DEFAULT_VALUE_UNIT,) * n)
         for array in (
             *(self.time, self.value, self.censored, self.lloq, self.uloq, self.nominal_time),
-            *(self.mask, self.row, self.dose, self.infusion_duration, self.tau),
+            *(self.mask, self.row, self.dose, self.infusion_duration, self.tau, self.lower),
         ):
             array.flags.writeable = False
         covariates = {name: _read_only(array) for name, array in self.covariates.items()}
@@ -143,6 +147,7 @@ class Cohort(Drawable):
         specimen: Sequence[str] | None = None,
         infusion_duration: Sequence[float] | None = None,
         tau: Sequence[float] | None = None,
+        lower: Sequence[Sequence[float]] | None = None,
     ) -> Cohort:
         """Build a cohort from ragged lists; a value of zero, or below the LLOQ, is below quantification.
 
@@ -158,6 +163,8 @@ class Cohort(Drawable):
             specimen: one label a patient.
             infusion_duration: one number a patient, in the unit of time; NaN where unknown.
             tau: dosing interval, likewise.
+            lower: same shape as ``time``, lower end of the interval in which a sample below the LLOQ lies; NaN
+                where there is none.
 
         Raises:
             DataError: if an argument has not one entry a patient, or not one a sample; if ``censored``
@@ -165,7 +172,10 @@ class Cohort(Drawable):
         """
         n = len(time)
         limit_for_all = isinstance(lloq, numbers.Real)
-        for name, rows in (("value", value), ("lloq", None if limit_for_all else lloq), ("censored", censored)):
+        for name, rows in (
+            *(("value", value), ("lloq", None if limit_for_all else lloq)),
+            *(("censored", censored), ("lower", lower)),
+        ):
             if rows is not None:
                 _check_shape(name, cast("Sequence[Sequence[float]]", rows), time)
         for name, labels in (
@@ -201,8 +211,9 @@ class Cohort(Drawable):
         row = np.where(mask, np.cumsum(mask).reshape(n, m) + 1, -1)
         # A missing time is sorted behind the others, and padding stands behind both.
         order = np.lexsort((times, ~mask))
-        times, values, limits, flags, row = (
-            np.take_along_axis(array, order, axis=1) for array in (times, values, limits, flags, row)
+        times, values, limits, flags, row, ends = (
+            np.take_along_axis(array, order, axis=1)
+            for array in (times, values, limits, flags, row, pad(lower or [[]] * n))
         )
         return cls(
             subject=tuple(subject) if subject is not None else tuple(str(i + 1) for i in range(n)),
@@ -222,6 +233,7 @@ class Cohort(Drawable):
             specimen=tuple(specimen) if specimen is not None else ("",) * n,
             infusion_duration=_lengths("infusion_duration", infusion_duration, n),
             tau=_lengths("tau", tau, n),
+            lower=ends,
         )
 
     def __len__(self) -> int:
@@ -288,6 +300,7 @@ class Cohort(Drawable):
             specimen=pick(self.specimen),
             infusion_duration=self.infusion_duration[index],
             tau=self.tau[index],
+            lower=self.lower[index],
         )
 
     @property

@@ -23,6 +23,7 @@ class Samples:
     censored: IntArray
     lloq: FloatArray
     uloq: FloatArray
+    lower: FloatArray
 
     def pick(self, index: IntArray | BoolArray) -> Samples:
         """Return some samples, in the order of ``index``."""
@@ -54,7 +55,8 @@ def resolve_duplicates(samples: Samples, rule: str) -> Resolved:
         max    greatest; a sample above the ULOQ is greater than any number, one below the LLOQ smaller
 
     Under ``mean`` and ``max`` the limits are the greatest LLOQ and the smallest ULOQ of the samples
-    that count, so that the numbers do not depend on the order of rows. ``error`` only sorts.
+    that count, so that the numbers do not depend on the order of rows; the lower end of an interval is
+    forgotten where several count. ``error`` only sorts.
     """
     precedence = np.zeros(len(samples.row), np.int64)
     if rule == "mean":
@@ -98,5 +100,6 @@ def resolve_duplicates(samples: Samples, rule: str) -> Resolved:
         lloq=over(np.fmax, ordered.lloq),
         uloq=over(np.fmin, ordered.uloq),
         nominal_time=over(np.fmin, ordered.nominal_time),
+        lower=np.where(number > 1, np.nan, first.lower),
     )
     return Resolved(merged, start, size, ordered)

@@ -46,7 +46,8 @@ _LIMIT = re.compile(r"(<|>|≤|≥)\s*=?\s*(.*)")
 class Quantified:
     """The numbers of all rows, shape ``(rows,)``; ``value`` of a censored row is its limit, if the cell gave one.
 
-    ``lod`` is the limit of detection, which is never taken for an LLOQ.
+    ``lod`` is the limit of detection, which is never taken for an LLOQ; ``lower`` the lower end of the interval
+    that a sample below the LLOQ lies in.
     """
 
     value: FloatArray
@@ -54,6 +55,7 @@ class Quantified:
     lloq: FloatArray
     uloq: FloatArray
     lod: FloatArray
+    lower: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +173,7 @@ def quantify(
         "give the ULOQ in a column uloq, or write >ULOQ with its number",
         column,
     )
-    _note_intervals(columns.get("limit"), censored, check)
+    lower = _lower_ends(columns.get("limit"), censored, left, check)
     value = np.where((side != 0) & np.isnan(value), cells.limit, value)
     value = np.where((censored == RIGHT_CENSORED) & np.isnan(value), right, value)
     lod = _limits(columns.get("lod"), "LOD", check)
@@ -183,25 +185,42 @@ def quantify(
             "look whether the two columns are exchanged",
             columns.get("lod"),
         )
-    return Quantified(value=value, censored=censored.astype(np.int64), lloq=left, uloq=right, lod=lod)
+    return Quantified(value=value, censored=censored.astype(np.int64), lloq=left, uloq=right, lod=lod, lower=lower)
 
 
-def _note_intervals(column: Column | None, censored: IntArray, check: RowCheck) -> None:
-    """Note the samples that Monolix' LIMIT bounds on their other side too: they are read as bounded on one.
+def _lower_ends(column: Column | None, censored: IntArray, lloq: FloatArray, check: RowCheck) -> FloatArray:
+    """Return the lower end of the interval of each sample below the LLOQ, Monolix' LIMIT; NaN where there is none.
 
-    A LIMIT of zero below quantification adds nothing, since no value is negative.
+    What it says of others is noted: the upper end of a sample above the ULOQ, and an end not below the LLOQ.
     """
     if column is None:
-        return
-    nothing = column.missing | ((censored == LEFT_CENSORED) & (column.numbers == 0))
-    for side, word in ((LEFT_CENSORED, "below"), (RIGHT_CENSORED, "above")):
-        check.note(
-            (censored == side) & ~nothing,
-            "limit_not_used",
-            f"the other end of the interval, LIMIT {{cell}}, is not used; the sample is read as {word} its limit",
-            "no need to act if that is near enough",
-            column,
-        )
+        return np.full(len(censored), np.nan)
+    below = censored == LEFT_CENSORED
+    with np.errstate(invalid="ignore"):
+        taken = below & (column.numbers >= 0) & ~(column.numbers >= lloq)
+    check.note(
+        taken & (column.numbers > 0),
+        "interval_in_fits",
+        "the sample lies between LIMIT {cell} and its limit of quantification, which fits per patient use; "
+        "elsewhere it is below quantification",
+        "no need to act",
+        column,
+    )
+    check.note(
+        below & ~taken & ~column.missing,
+        "limit_not_used",
+        "LIMIT {cell} is no number below the limit of quantification and is not used",
+        "give the lower end of the interval, or leave the cell empty",
+        column,
+    )
+    check.note(
+        (censored == RIGHT_CENSORED) & ~column.missing,
+        "limit_not_used",
+        "the other end of the interval, LIMIT {cell}, is not used; the sample is read as above its limit",
+        "no need to act if that is near enough",
+        column,
+    )
+    return np.where(taken, column.numbers, np.nan)
 
 
 def _first_number(*choices: FloatArray) -> FloatArray:

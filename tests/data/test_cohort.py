@@ -97,3 +97,9 @@ def test_arrays_of_the_caller_stay_the_callers(cohort):
     replace(cohort, covariates={"AGE": age})
     ck.Cohort.from_arrays([[0.0]], [[1.0]], dose=dose)
     age[0], dose[0] = 60.0, 200.0
+
+
+def test_lower_ends_of_intervals_follow_their_samples_into_order() -> None:
+    cohort = ck.Cohort.from_arrays([[7.0, 3.0]], [[900.0, 0.0]], lloq=50.0, lower=[[np.nan, 5.0]])
+    np.testing.assert_equal(cohort.lower, [[5.0, np.nan]])
+    np.testing.assert_equal(ck.Cohort.from_arrays([[7.0]], [[900.0]]).lower, [[np.nan]])

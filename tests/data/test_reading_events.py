@@ -112,13 +112,21 @@ def test_monolix_flags_left_and_right_censoring(tmp_path):
     assert cohort.uloq[0, 2] == 100000.0
 
 
-def test_the_other_end_of_a_monolix_interval_is_noted_where_it_is_lost(tmp_path):
-    rows = "1,0,50,1,0\n1,3,50,1,10\n1,5,50,1,.\n1,7,900,0,.\n1,9,100000,-1,200000\n"
+def test_a_monolix_interval_below_quantification_keeps_its_lower_end(tmp_path):
+    rows = "1,9,50,1,10\n1,0,50,1,0\n1,5,50,1,.\n1,7,900,0,3\n"
+    cohort = read_text(tmp_path, f"ID,TIME,Y,CENS,LIMIT\n{rows}")
+    np.testing.assert_equal(cohort.lower, [[0.0, np.nan, np.nan, 10.0]])
+    assert cohort.lloq[0, [0, 1, 3]].tolist() == [50.0] * 3
+    assert [fault.row for fault in cohort.faults if fault.code == "interval_in_fits"] == [2]
+    np.testing.assert_equal(cohort.take([0]).lower, cohort.lower)
+
+
+def test_an_end_of_a_monolix_interval_that_is_not_used_is_noted(tmp_path):
+    rows = "1,3,50,1,60\n1,7,900,0,.\n1,8,50,1,x\n1,9,100000,-1,200000\n"
     cohort = read_text(tmp_path, f"ID,TIME,Y,CENS,LIMIT\n{rows}")
     noted = [fault for fault in cohort.faults if fault.code == "limit_not_used"]
-    assert [(fault.row, fault.effect, fault.column) for fault in noted] == [(3, "note", "LIMIT"), (6, "note", "LIMIT")]
-    assert "LIMIT 10, is not used; the sample is read as below" in noted[0].message
-    assert cohort.lloq[0].tolist()[:3] == [50.0] * 3
+    assert [(fault.row, fault.effect, fault.column) for fault in noted] == [(row, "note", "LIMIT") for row in (2, 4, 5)]
+    assert np.isnan(cohort.lower).all()
 
 
 def test_a_dialect_can_be_given(tmp_path):

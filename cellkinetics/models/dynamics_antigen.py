@@ -21,7 +21,8 @@
 
     dE/dt = rho * E * U - kE * E           dU/dt = g * U - d * E * U
 
-States are ln E, ln U (or ln b), and v = ln(C / E) as in `cellkinetics.models.dynamics_expansion`.
+States are ln E, z = ln(M/E + k * 1 day), or kEP for k, and ln U or ln b; why z, see
+`cellkinetics.models.dynamics_expansion`.
 
 Source: Chaudhury A, Zhu X, Chu L, et al. J Clin Pharmacol 2020;60(S1), doi:10.1002/jcph.1691.
 """
@@ -33,7 +34,7 @@ import jax.numpy as jnp
 
 from cellkinetics.models.base import Derived, Parameter
 from cellkinetics.models.dynamics import System, Values
-from cellkinetics.models.dynamics_expansion import log_ratio
+from cellkinetics.models.dynamics_expansion import log_all, log_memory, ratio_rate
 
 _CHAUDHURY = "Chaudhury A et al. 2020, doi:10.1002/jcph.1691"
 
@@ -54,7 +55,7 @@ _KEP = _rate("kep", 1e-7, 0.5, "rate at which expanding cells become persistent 
 
 
 def _car(values: Values, states: jax.Array) -> jax.Array:
-    return states[0] + states[1]
+    return log_all(states[0], states[1], values["kep"])
 
 
 def _expanding(values: Values, states: jax.Array) -> jax.Array:
@@ -62,7 +63,7 @@ def _expanding(values: Values, states: jax.Array) -> jax.Array:
 
 
 def _persistent(values: Values, states: jax.Array) -> jax.Array:
-    return states[0] + jnp.log(jnp.expm1(states[1]))
+    return log_memory(states[0], states[1], values["kep"])
 
 
 def _prey(values: Values, states: jax.Array) -> jax.Array:
@@ -73,14 +74,15 @@ def _prey(values: Values, states: jax.Array) -> jax.Array:
 
 
 def _antigen_start(values: Values) -> jax.Array:
-    return jnp.stack([jnp.log(values["c0"]), jnp.zeros_like(values["c0"]), jnp.log(values["antigen"])])
+    return jnp.log(jnp.stack([values["c0"], values["conversion"], values["antigen"]]))
 
 
 def _antigen(values: Values, states: jax.Array) -> jax.Array:
-    x, v, b = states
+    x, z, b = states
     growth = values["rho"] * jax.nn.sigmoid(b) - values["alpha"]
     kill = values["kill"] * jax.nn.sigmoid(x - jnp.log(values["e50"]))
-    return jnp.stack([growth, log_ratio(values["conversion"], -growth, values["beta"], v), values["growth"] - kill])
+    k = values["conversion"]
+    return jnp.stack([growth, ratio_rate(k, -growth, values["beta"], z, k), values["growth"] - kill])
 
 
 ANTIGEN = System(
@@ -100,8 +102,13 @@ ANTIGEN = System(
     start=_antigen_start,
     before=_antigen,
     after=None,
-    log_value=_car,
-    outputs={"car": _car, "effector": _expanding, "memory": _persistent, "antigen": _prey},
+    log_value=lambda values, states: log_all(states[0], states[1], values["conversion"]),
+    outputs={
+        "car": lambda values, states: log_all(states[0], states[1], values["conversion"]),
+        "effector": _expanding,
+        "memory": lambda values, states: log_memory(states[0], states[1], values["conversion"]),
+        "antigen": _prey,
+    },
     derived=(
         Derived("half_life_alpha", lambda th: jnp.log(2.0) / th[2], "time", "half-life of effectors without antigen"),
         Derived("half_life_beta", lambda th: jnp.log(2.0) / th[4], "time", "persistence half-life"),
@@ -114,16 +121,16 @@ ANTIGEN = System(
 
 
 def _contraction(values: Values, states: jax.Array) -> jax.Array:
-    """Return the rates of ln E and of v after the peak."""
+    """Return the rates of ln E and of z after the peak."""
     loss = values["ke"] + values["kep"]
-    return jnp.stack([-loss, log_ratio(values["kep"], loss, values["beta"], states[1])])
+    return jnp.stack([-loss, ratio_rate(values["kep"], loss, values["beta"], states[1], values["kep"])])
 
 
 FIRST_ORDER = System(
     name="chaudhury-first-order",
     title="expanding and persistent cells, first-order expansion (Chaudhury 2020)",
     parameters=(_C0, _rate("rho", 0.05, 5.0, "growth rate until the peak"), _TMAX, _KE, _KEP, _BETA),
-    start=lambda values: jnp.stack([jnp.log(values["c0"]), jnp.zeros_like(values["c0"])]),
+    start=lambda values: jnp.log(jnp.stack([values["c0"], values["kep"]])),
     before=lambda values, states: jnp.stack([values["rho"], jnp.zeros_like(states[1])]),
     after=_contraction,
     log_value=_car,
@@ -149,8 +156,8 @@ def _share(half: jax.Array, x: jax.Array, u: jax.Array, of: jax.Array) -> jax.Ar
 
 
 def _ec50_before(values: Values, states: jax.Array) -> jax.Array:
-    x, v, u = states
-    return jnp.stack([values["rho"] * _share(values["ec50_rho"], x, u, u), jnp.zeros_like(v), _tumour(values, x, u)])
+    x, z, u = states
+    return jnp.stack([values["rho"] * _share(values["ec50_rho"], x, u, u), jnp.zeros_like(z), _tumour(values, x, u)])
 
 
 def _ec50_after(values: Values, states: jax.Array) -> jax.Array:
@@ -176,7 +183,7 @@ EC50 = System(
         _rate("d", 1e-3, 5.0, "largest rate of killing"),
         _level("ec50_d", "cells at which killing is half of its largest rate"),
     ),
-    start=lambda values: jnp.stack([jnp.log(values["c0"]), jnp.zeros_like(values["c0"]), jnp.log(values["u0"])]),
+    start=lambda values: jnp.log(jnp.stack([values["c0"], values["kep"], values["u0"]])),
     before=_ec50_before,
     after=_ec50_after,
     log_value=_car,

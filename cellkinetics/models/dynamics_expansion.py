@@ -14,9 +14,8 @@ The growth rate rho follows from the peak, its day and the fold expansion, as in
     saturable     rho = [ln(foldx) + (Cmax - Cmax/foldx) / Km] / T
     logistic      rho = [ln(foldx) + ln((1 - q/foldx) / (1 - q))] / T,   q = Cmax / K
 
-so that Cmax is the peak in each of them. States are ln E and v = ln(C / E), which is 0 until T; after it
-
-    dv/dt = k * exp(-v) + (alpha - beta) * (1 - exp(-v))
+so that Cmax is the peak in each of them. States are ln E and z = ln(M/E + F). However small F is, M keeps its
+digits so: with ln(C/E), which starts at 0, the error of a step would grow with exp((alpha - beta) t).
 
 Sources: first order, Stein AM et al. 2019, doi:10.1002/psp4.12388; saturable growth is named for ide-cel by
 Wu F et al. 2025, doi:10.1007/s40262-025-01531-2; the forms here, and their parameters, are our own.
@@ -38,12 +37,22 @@ _KM = Parameter("km", "log", "value", 1e-3, 1e9, "value at which the growth rate
 _FILLED = Parameter("filled", "logit", "none", 1e-6, 0.9999, "peak as a fraction of the carrying capacity")
 
 
-def log_ratio(conversion: jax.Array, loss: jax.Array, beta: jax.Array, v: jax.Array) -> jax.Array:
-    """Return dv/dt of v = ln(C/E) where effectors are lost at ``loss`` and become memory at ``conversion``.
+def ratio_rate(conversion: jax.Array, loss: jax.Array, beta: jax.Array, z: jax.Array, floor: jax.Array) -> jax.Array:
+    """Return dz/dt of z = ln(M/E + floor) where effectors are lost at ``loss`` and become memory at ``conversion``.
 
-    k * exp(-v) + (loss - beta) * (1 - exp(-v))
+    (loss - beta) + (k - (loss - beta) * floor) * exp(-z)
     """
-    return conversion * jnp.exp(-v) - (loss - beta) * jnp.expm1(-v)
+    return (loss - beta) + (conversion - (loss - beta) * floor) * jnp.exp(-z)
+
+
+def log_all(x: jax.Array, z: jax.Array, floor: jax.Array) -> jax.Array:
+    """Return ln(E + M) from ln E and z; ``floor`` below 1."""
+    return x + jnp.logaddexp(jnp.log1p(-floor), z)
+
+
+def log_memory(x: jax.Array, z: jax.Array, floor: jax.Array) -> jax.Array:
+    """Return ln M from ln E and z: minus infinity where there is none."""
+    return x + z + jnp.log(jnp.maximum(-jnp.expm1(jnp.log(floor) - z), 0.0))
 
 
 def _rho_first_order(values: Values) -> jax.Array:
@@ -73,7 +82,7 @@ def _system(
     names = [parameter.name for parameter in parameters]
 
     def start(values: Values) -> jax.Array:
-        return jnp.stack([jnp.log(values["cmax"]) - jnp.log(values["foldx"]), jnp.zeros_like(values["cmax"])])
+        return jnp.stack([jnp.log(values["cmax"]) - jnp.log(values["foldx"]), jnp.log(values["fb"])])
 
     def before(values: Values, states: jax.Array) -> jax.Array:
         return jnp.stack([rho(values) * shape(values, states[0]), jnp.zeros_like(states[1])])
@@ -81,7 +90,7 @@ def _system(
     def after(values: Values, states: jax.Array) -> jax.Array:
         alpha, beta = values["alpha"], values["beta"]
         conversion = values["fb"] * (alpha - beta)
-        return jnp.stack([-alpha, log_ratio(conversion, alpha, beta, states[1])])
+        return jnp.stack([-alpha, ratio_rate(conversion, alpha, beta, states[1], values["fb"])])
 
     def named(theta: jax.Array) -> Values:
         return dict(zip(names, theta, strict=True))
@@ -94,10 +103,9 @@ def _system(
         Derived("half_life_beta", lambda th: jnp.log(2.0) / named(th)["beta"], "time", "persistence half-life"),
     )
     outputs = {
-        "car": lambda values, states: states[0] + states[1],
+        "car": lambda values, states: log_all(states[0], states[1], values["fb"]),
         "effector": lambda values, states: states[0],
-        # Memory cells begin at T: their ln is minus infinity before it.
-        "memory": lambda values, states: states[0] + jnp.log(jnp.expm1(states[1])),
+        "memory": lambda values, states: log_memory(states[0], states[1], values["fb"]),
     }
     return System(
         name=name,

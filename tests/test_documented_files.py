@@ -12,6 +12,8 @@ from cellkinetics.models.published import library
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "files.md").read_text(encoding="utf-8")
 
+KNOWN = ("beta", "omega_beta", "fb", "omega_fb", "foldx", "omega_foldx")
+
 
 @pytest.fixture(scope="module")
 def trial() -> ck.Cohort:
@@ -62,6 +64,20 @@ def test_columns_of_individual_fits_are_documented(trial: ck.Cohort) -> None:
         name for name in rows if name not in {"cmax", "tmax", "foldx", "alpha", "fb", "beta", "sigma"}
     ]
     assert documented("individual_curves.csv") == list(fits.curves.columns)
+
+
+def test_columns_of_schedules_are_documented() -> None:
+    compared = ck.compare_schedules({"few": [7, 14, 28]}, lloq=50, patients=8)
+    found = ck.search_schedule(2, [7, 14, 28], lloq=50, fixed=KNOWN, starts=1, best=1, patients=8)
+    tables = {
+        "schedules.csv": compared.table,
+        "schedule_parameters.csv": compared.parameters,
+        "schedule_days.csv": compared.days,
+        "schedule_search.csv": found.table,
+        "schedule_path.csv": found.steps,
+    }
+    for name, table in tables.items():
+        assert documented(name) == list(table.columns)
 
 
 def test_columns_of_a_population_fit_are_documented() -> None:

@@ -13,6 +13,8 @@ import numpy as np
 from cellkinetics.data.cohort import Cohort, FloatArray
 from cellkinetics.drawing import Drawable
 from cellkinetics.errors import FitError
+from cellkinetics.models.decline import decline_lines
+from cellkinetics.models.phases import Phases
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +55,7 @@ class IndividualFit:
         at_bound: parameters that ended at one of them.
         view: makes `lmfit` and `minimizer`; None when nothing was fitted.
         curve_time, curve: days and predicted values from the first to the last sample.
+        phases: of a model of the expansion family, else None.
     """
 
     subject: str
@@ -70,6 +73,21 @@ class IndividualFit:
     curve_time: FloatArray = field(default_factory=lambda: np.empty(0))
     curve: FloatArray = field(default_factory=lambda: np.empty(0))
     specimen: str = ""
+    phases: Phases | None = None
+
+    @property
+    def decline(self) -> dict[str, FloatArray]:
+        """Contraction and persistence as exponentials over ``curve_time``, those whose parameters the samples identify.
+
+        See `cellkinetics.models.decline.decline_lines`.
+        """
+        if self.phases is None or not len(self.theta):
+            return {}
+        names = [row.parameter for row in self.rows[: len(self.theta)]]
+        lines = decline_lines(self.phases, dict(zip(names, self.theta, strict=True)), self.curve_time)
+        needed = {"contraction": {"alpha"}, "persistence": {"fb", "beta"}}
+        unknown = {row.parameter for row in self.rows if row.estimate is None}
+        return {name: line for name, line in lines.items() if not needed[name] & unknown}
 
     @property
     def lmfit(self) -> Any:
@@ -205,24 +223,26 @@ class IndividualFits(Drawable):
 
     @cached_property
     def curves(self) -> pd.DataFrame:
-        """Predicted values ``subject, analyte, occasion, specimen, model, time, predicted`` over a fine grid."""
+        """Predicted values over a fine grid: the file ``individual_curves.csv``.
+
+        Columns ``subject, analyte, occasion, specimen, model, time, predicted, contraction, persistence``; the
+        last two are the phases of the decline, see `IndividualFit.decline`.
+        """
         import pandas as pd
 
-        parts = [
-            pd.DataFrame(
-                {
-                    **dict(zip(_KEY, _place(f), strict=True)),
-                    "model": f.model,
-                    "time": f.curve_time,
-                    "predicted": f.curve,
-                }
-            )
-            for f in self.fits
-            if len(f.curve)
-        ]
-        if parts:
-            return pd.concat(parts, ignore_index=True)
-        return pd.DataFrame(columns=[*_KEY, "model", "time", "predicted"])
+        text, lines = [*_KEY, "model"], ["contraction", "persistence"]
+        drawn = [f for f in self.fits if len(f.curve)]
+        if not drawn:
+            return pd.DataFrame(columns=[*text, "time", "predicted", *lines])
+        lengths = [len(f.curve) for f in drawn]
+        columns = {name: np.repeat(np.array([getattr(f, name) for f in drawn], object), lengths) for name in text}
+        columns |= {"time": np.concatenate([f.curve_time for f in drawn])}
+        columns |= {"predicted": np.concatenate([f.curve for f in drawn])}
+        parts = [f.decline for f in drawn]
+        for name in lines:
+            absent = [np.full(length, np.nan) for length in lengths]
+            columns[name] = np.concatenate([part.get(name, none) for part, none in zip(parts, absent, strict=True)])
+        return pd.DataFrame(columns)
 
     def to_dict(self) -> dict[str, object]:
         """Return all fits as plain values."""

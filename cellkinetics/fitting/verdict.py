@@ -162,6 +162,7 @@ def judge(
         view=search.lmfit,
         curve_time=drawn.time,
         curve=drawn.curve,
+        phases=model.phases,
     )
 
 
@@ -291,7 +292,7 @@ def _far_from_observed(cmax: float, highest: float) -> list[Why]:
     """Return the remark on a Cmax that no sample came near."""
     if 1.0 / CMAX_FACTOR <= cmax / highest <= CMAX_FACTOR:
         return []
-    sentence = f"the fitted Cmax, {cmax:.4g}, is far from the highest quantified sample, {highest:.4g}; look at the fit"
+    sentence = f"cmax, {cmax:.4g}, is far from the highest quantified sample, {highest:.4g}; look at the fit"
     return [Why("cmax_far_from_observed", sentence)]
 
 

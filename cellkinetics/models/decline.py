@@ -10,10 +10,15 @@ Source: Stein AM et al. 2019, doi:10.1002/psp4.12388, Methods.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cellkinetics.models.phases import Phases
 
 _STEPS = 60
 
@@ -40,6 +45,35 @@ def log_fall(fall: Fall, after: jax.Array) -> jax.Array:
     if not lines:
         return jnp.zeros_like(after)
     return lines[0] if len(lines) == 1 else jnp.logaddexp(lines[0], lines[1])
+
+
+def decline_lines(phases: Phases, values: Mapping[str, float], time: ArrayLike) -> dict[str, NDArray[np.float64]]:
+    """Return each phase of the decline as an exponential of its own, by its name; NaN before the peak.
+
+        contraction:  Cmax * (1 - F) * exp(-alpha * (t - T))
+        persistence:  Cmax * F * exp(-beta * (t - T))
+
+    Their sum is the curve after the peak. Cmax is the peak without comedication.
+
+    Args:
+        phases: of the model.
+        values: its parameters on the natural scale.
+        time: days, ``(m,)``; each line has this shape.
+
+    Example:
+        >>> values = {"cmax": 100.0, "tmax": 10.0, "alpha": 0.2, "fb": 0.1, "beta": 0.01}
+        >>> {name: line.tolist() for name, line in decline_lines(Phases(), values, [0.0, 10.0]).items()}
+        {'contraction': [nan, 90.0], 'persistence': [nan, 10.0]}
+    """
+    days = np.asarray(time, dtype=float)
+    after = np.where(days < values["tmax"], np.nan, days - values["tmax"])
+    slow = values["fb"] if phases.contraction and phases.persistence else float(phases.persistence)
+    lines = {}
+    if phases.contraction:
+        lines["contraction"] = values["cmax"] * (1.0 - slow) * np.exp(-values["alpha"] * after)
+    if phases.persistence:
+        lines["persistence"] = values["cmax"] * slow * np.exp(-values["beta"] * after)
+    return lines
 
 
 def fall_area(fall: Fall, start: jax.Array, end: jax.Array) -> jax.Array:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.optimize import brentq
+from scipy.special import chdtr, chdtri, stdtrit
 
 from cellkinetics.data.cohort import FloatArray
 
@@ -90,6 +92,55 @@ def aicc(minus2ll: float, n: int, k: int) -> float:
         (38.57142857142857, inf)
     """
     return minus2ll + 2.0 * k + 2.0 * k * (k + 1) / (n - k - 1) if n > k + 1 else float("inf")
+
+
+def rise_of_profile(n: int, k: int, *, sigma_known: bool = False) -> float:
+    """Return how far the profile of -2LL rises at the ends of a 95 % interval of a parameter of the curve.
+
+        n * ln(1 + t^2 / (n - k))   sigma estimated;   z^2 = 3.84   sigma known
+
+    with t the 97.5 % point of Student's distribution with n - k degrees of freedom. With sigma at its
+    maximum, -2LL = n ln RSS + const, and RSS(v)/RSS = 1 + F/(n - k) with F(1, n - k): exact for a curve that
+    is linear in its parameters and samples that are all quantified. It tends to the 3.84 of chi-squared,
+    from which 9 degrees of freedom are far: there it is 6.8.
+
+    Args:
+        n: number of quantified samples.
+        k: number of searched parameters without sigma; the rise is infinite unless n > k.
+        sigma_known: whether sigma is held.
+
+    Source: Bates DM, Watts DG. Nonlinear Regression Analysis and Its Applications. Wiley 1988, section 6.1.
+
+    Example:
+        >>> round(rise_of_profile(15, 6), 2), round(rise_of_profile(10**6, 6), 2), rise_of_profile(6, 6)
+        (6.75, 3.84, inf)
+    """
+    if sigma_known:
+        return float(chdtri(1, 0.05))
+    return float(n * np.log1p(stdtrit(n - k, 0.975) ** 2 / (n - k))) if n > k else float("inf")
+
+
+@cache
+def rise_of_sigma(n: int, k: int) -> float:
+    """Return how far the profile of -2LL in sigma rises at the ends of its 95 % interval.
+
+        n (r - 1 - ln r),   r = RSS / (n sigma^2),   n r ~ chi-squared(n - k)
+
+    The rise q is the one with P(n (r - 1 - ln r) <= q) = 95 %, exact where `rise_of_profile` is.
+
+    Example:
+        >>> round(rise_of_sigma(10**5, 6), 2), rise_of_sigma(15, 6) > 10
+        (3.84, True)
+    """
+    if n <= k:
+        return float("inf")
+
+    def missed(q: float) -> float:
+        sides = [brentq(lambda r: r - 1.0 - np.log(r) - q / n, *ends) for ends in ((1e-300, 1.0), (1.0, 50.0 + 2 * q))]
+        low, high = (float(chdtr(n - k, n * r)) for r in sides)
+        return high - low - 0.95
+
+    return float(brentq(missed, 1e-3, 600.0 * n if n < 10 else 20.0 * n))
 
 
 class Interval(NamedTuple):

@@ -38,6 +38,28 @@ class Estimate:
     status: FitStatus = "ok"
     reason: str = ""
     reason_code: str = ""
+    profile_low: float | None = None
+    profile_high: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LikelihoodProfile:
+    """The profile of -2LL in one parameter of one patient.
+
+    Attributes:
+        value: natural scale, in rising order.
+        delta: rise of -2LL above its least value, the other parameters at their best.
+        rise: that at the ends of the 95 % interval (see `cellkinetics.fitting.precision.rise_of_profile`).
+        low, high: the ends; None where -2LL never rises so far before the bound.
+    """
+
+    parameter: str
+    unit: str
+    value: FloatArray
+    delta: FloatArray
+    rise: float
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +77,7 @@ class IndividualFit:
         at_bound: parameters that ended at one of them.
         view: makes `lmfit` and `minimizer`; None when nothing was fitted.
         curve_time, curve: days and predicted values from the first to the last sample.
+        profiles: likelihood profiles by parameter, where they were asked for.
         phases: of a model of the expansion family, else None.
     """
 
@@ -73,6 +96,7 @@ class IndividualFit:
     curve_time: FloatArray = field(default_factory=lambda: np.empty(0))
     curve: FloatArray = field(default_factory=lambda: np.empty(0))
     specimen: str = ""
+    profiles: Mapping[str, LikelihoodProfile] = field(default_factory=dict, repr=False)
     phases: Phases | None = None
 
     @property
@@ -88,6 +112,18 @@ class IndividualFit:
         needed = {"contraction": {"alpha"}, "persistence": {"fb", "beta"}}
         unknown = {row.parameter for row in self.rows if row.estimate is None}
         return {name: line for name, line in lines.items() if not needed[name] & unknown}
+
+    def profile(self, parameter: str) -> LikelihoodProfile:
+        """Return the likelihood profile of a parameter that was searched.
+
+        Raises:
+            FitError: if there is none, saying why.
+        """
+        if not self.profiles:
+            raise FitError(f"there are no likelihood profiles of {self.subject}; fit with intervals='profile'")
+        if parameter not in self.profiles:
+            raise FitError(f"{parameter!r} of {self.subject} has no likelihood profile; {', '.join(self.profiles)} do")
+        return self.profiles[parameter]
 
     @property
     def lmfit(self) -> Any:
@@ -149,6 +185,8 @@ _COLUMNS = (
     "rse_percent",
     "ci_low",
     "ci_high",
+    "profile_low",
+    "profile_high",
     "unit",
     "status",
     "reason",
@@ -218,8 +256,25 @@ class IndividualFits(Drawable):
             for row in f.rows
         ]
         table = pd.DataFrame.from_records(records, columns=list(_COLUMNS))
-        numbers = ["estimate", "se", "rse_percent", "ci_low", "ci_high"]
+        numbers = ["estimate", "se", "rse_percent", "ci_low", "ci_high", "profile_low", "profile_high"]
         return table.astype(dict.fromkeys(numbers, float))
+
+    @cached_property
+    def profiles(self) -> pd.DataFrame:
+        """Likelihood profiles ``subject, analyte, occasion, specimen, model, parameter, value, delta, rise``.
+
+        One row a point: ``delta`` is how far -2LL rises there, ``rise`` how far at the ends of the interval.
+        Without rows unless the fit was asked for ``intervals="profile"``.
+        """
+        import pandas as pd
+
+        records = [
+            (*_place(f), f.model, one.parameter, value, delta, one.rise)
+            for f in self.fits
+            for one in f.profiles.values()
+            for value, delta in zip(one.value, one.delta, strict=True)
+        ]
+        return pd.DataFrame.from_records(records, columns=[*_KEY, "model", "parameter", "value", "delta", "rise"])
 
     @cached_property
     def curves(self) -> pd.DataFrame:

@@ -44,7 +44,8 @@ class Patient:
 
     Attributes:
         number: its row in the arrays of samples.
-        plan: how it is searched.
+        plan: how it is searched, and what is reported of it.
+        whole: the plan with every phase, from before one may have been switched off.
         n: number of samples that enter.
         sigma: values of the residual's parameters that are held; None to estimate them.
         ends: number of the interval of Tmax to the best end there.
@@ -53,6 +54,10 @@ class Patient:
 
     number: int
     plan: Plan
+    whole: Plan = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.whole = self.plan
     n: int
     sigma: tuple[float, ...] | None = None
     ends: dict[int, End] = field(default_factory=dict)
@@ -81,7 +86,7 @@ def search(
     waiting = {id(patient): list(range(*patient.plan.central)) for patient in patients}
     while any(waiting.values()):
         asked = [(patient, number) for patient in patients for number in waiting[id(patient)]]
-        _explore(objective, asked, minimise)
+        explore(objective, asked, minimise)
         for patient in patients:
             waiting[id(patient)] = _outward(patient) if waiting[id(patient)] else []
         if progress is not None:
@@ -93,14 +98,15 @@ def search(
     _try_one_phase(objective, [patient for patient in found if patient.plan.simpler], minimise)
 
 
-def _explore(objective: Objective, asked: Sequence[tuple[Patient, int]], minimise: Minimise) -> None:
+def explore(objective: Objective, asked: Sequence[tuple[Patient, int]], minimise: Minimise) -> None:
+    """Search intervals of Tmax, each given by its patient and number, and note the best end of each."""
     parts, owners = [], []
     for patient, number in asked:
-        for start in patient.plan.segments[number].starts:
-            values = {**patient.plan.held, **start.values, **patient.plan.held}
+        plan = patient.whole
+        for start in plan.segments[number].starts:
             lower, upper = box(objective, patient, start.limits)
-            x = _point(objective, patient, values)
-            parts.append(_row(objective, patient, x, lower, upper, patient.plan.held))
+            x = _point(objective, patient, {**start.values, **plan.held})
+            parts.append(row(objective, patient, x, lower, upper, plan.held))
             owners.append((patient, number))
     if not parts:
         return
@@ -162,14 +168,14 @@ def _from_best(
     parts = []
     for k, (patient, x) in enumerate(zip(patients, starts, strict=True)):
         end = _best(patient)
-        parts.append(_row(objective, patient, x, end.lower, end.upper, patient.plan.held if held is None else held[k]))
+        parts.append(row(objective, patient, x, end.lower, end.upper, patient.plan.held if held is None else held[k]))
     return minimise(join(parts))
 
 
 def best_row(objective: Objective, patient: Patient) -> Rows:
     """Return the row that stands where a patient's best search ended."""
     end = _best(patient)
-    return _row(objective, patient, end.x, end.lower, end.upper, patient.plan.held)
+    return row(objective, patient, end.x, end.lower, end.upper, patient.plan.held)
 
 
 def _best(patient: Patient) -> End:
@@ -177,10 +183,11 @@ def _best(patient: Patient) -> End:
     return patient.best
 
 
-def _row(
+def row(
     objective: Objective,
     patient: Patient,
     x: FloatArray,
+    """Return one row of a search."""
     lower: FloatArray,
     upper: FloatArray,
     held: Mapping[str, float],

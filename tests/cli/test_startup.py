@@ -38,7 +38,7 @@ def test_help_imports_nothing_that_computes(tmp_path: Path) -> None:
     assert not loaded & {"numpy", "pandas", "scipy", "pydantic", *HEAVY}
 
 
-@pytest.mark.parametrize("command", ["nca", "pool", "run", "demo", "report", "models"])
+@pytest.mark.parametrize("command", ["nca", "pool", "run", "demo", "report", "models", "schedule"])
 def test_help_of_a_command_imports_nothing_that_computes(command: str, tmp_path: Path) -> None:
     loaded = modules_after(command, "--help", cwd=tmp_path)
     assert not loaded & {"numpy", "pandas", "scipy", *HEAVY}

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from cellkinetics.data.cohort import FloatArray
 from cellkinetics.drawing import Drawable
 from cellkinetics.errors import SettingsError
 from cellkinetics.fitting.design.comparison import ScheduleComparison, compare_schedules
-from cellkinetics.fitting.design.fisher import add_samples, expected_information
+from cellkinetics.fitting.design.criterion import Score
 from cellkinetics.fitting.design.information import days_text
-from cellkinetics.fitting.design.patients import (
-    Days,
-    checked_count,
-    checked_days,
-    checked_limit,
-    days_of,
-    draw_effects,
-)
+from cellkinetics.fitting.design.patients import checked_count, checked_limit
 from cellkinetics.fitting.design.population import Assumed, AssumedPopulation, assume
+from cellkinetics.fitting.design.space import Index, Space
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +27,6 @@ GAIN = 1e-9
 SWEEPS = 50
 """Most sweeps over the samples from one start; a search ends after a handful."""
 Progress = Callable[[int, int], None]
-Index = tuple[int, ...]
 
 
 class Swap(NamedTuple):
@@ -224,9 +214,9 @@ def search_schedule(
         checked_count(best, "best"),
         checked_count(patients, "patients"),
     )
-    space = _Space.of(admissible, fixed_days, checked_count(n_samples, "n_samples"), min_gap)
+    space = Space.of(admissible, fixed_days, checked_count(n_samples, "n_samples"), min_gap)
     limit = checked_limit(lloq)
-    score = _Score.of(assumed, space.days, limit, labels, wanted or labels, criterion, patients, seed)
+    score = Score.of(assumed, space.days, limit, labels, wanted or labels, criterion, patients, seed)
     rng = np.random.default_rng((seed, 2))
     path: list[Swap] = []
     ends: dict[Index, tuple[float, int]] = {}
@@ -260,142 +250,7 @@ def search_schedule(
     return ScheduleSearch(found, tuple(path), criterion, wanted or labels, space.days, comparison, status, seed)
 
 
-@dataclass(frozen=True)
-class _Space:
-    """The schedules that are allowed: places among ``days``, some of them kept, with a least gap."""
-
-    days: tuple[float, ...]
-    kept: Index
-    n: int
-    gap: float
-
-    @classmethod
-    def of(cls, admissible: Iterable[float], fixed_days: Iterable[float], n: int, gap: float) -> _Space:
-        fixed = tuple(float(day) for day in fixed_days)
-        days = checked_days({*(float(day) for day in admissible), *fixed}, "admissible")
-        if not 0 <= gap < np.inf:
-            raise SettingsError(f"min_gap is {gap}; give a number of days of at least 0")
-        if n < len(fixed) + 1:
-            raise SettingsError(f"n_samples is {n} and {len(fixed)} days are fixed: there is nothing to search")
-        space = cls(days, tuple(days.index(day) for day in checked_days(fixed, "fixed_days")) if fixed else (), n, gap)
-        if any(b - a < gap for a, b in zip(sorted(fixed), sorted(fixed)[1:], strict=False)):
-            raise SettingsError(f"fixed_days stand closer together than min_gap, {gap:g} days")
-        most = len(space._packed())
-        if most < n:
-            raise SettingsError(
-                f"the admissible days hold {most} samples with a gap of {gap:g} days, not {n}; allow more days or a "
-                "smaller gap"
-            )
-        return space
-
-    def on(self, index: Iterable[int]) -> tuple[float, ...]:
-        return tuple(self.days[i] for i in sorted(index))
-
-    def fits(self, i: int, others: Iterable[int]) -> bool:
-        return all(i != k and abs(self.days[i] - self.days[k]) >= self.gap for k in others)
-
-    def _packed(self) -> list[int]:
-        """Return as many days as fit: from the left, which packs a line best."""
-        chosen = list(self.kept)
-        for i in range(len(self.days)):
-            if self.fits(i, chosen):
-                chosen.append(i)
-        return chosen
-
-    def spread(self) -> Index:
-        """Return a schedule spread evenly over the admissible days, as far as the rules allow."""
-        targets = np.quantile(self.days, np.linspace(0.0, 1.0, self.n - len(self.kept) + 2)[1:-1])
-        return self._fill(sorted(range(len(self.days)), key=lambda i: 0), targets.tolist())
-
-    def random(self, rng: np.random.Generator) -> Index:
-        """Return a schedule at random."""
-        return self._fill(rng.permutation(len(self.days)).tolist(), [])
-
-    def _fill(self, order: Sequence[int], targets: Sequence[float]) -> Index:
-        chosen = list(self.kept)
-        for target in targets:
-            near = [i for i in order if self.fits(i, chosen)]
-            if near and len(chosen) < self.n:
-                chosen.append(min(near, key=lambda i: abs(self.days[i] - target)))
-        for i in order:
-            if len(chosen) < self.n and self.fits(i, chosen):
-                chosen.append(i)
-        if len(chosen) < self.n:  # a wide gap can lock days out; the densest packing always fits
-            chosen = self._packed()[: self.n] if len(self.kept) == 0 else self._packed()
-            chosen = [*self.kept, *[i for i in chosen if i not in self.kept]][: self.n]
-        return tuple(sorted(chosen))
-
-
-class _Score:
-    """The criterion of schedules, many at a time: rows of places among the days."""
-
-    def __init__(
-        self, drawn: Days, omega: jax.Array, keep: FloatArray, wanted: FloatArray, scale: FloatArray, criterion: str
-    ) -> None:
-        self._drawn, self._omega = drawn, omega
-        self._keep, self._wanted, self._scale, self._criterion = keep, wanted, scale, criterion
-
-    @classmethod
-    def of(
-        cls,
-        population: AssumedPopulation,
-        days: tuple[float, ...],
-        lloq: float | None,
-        labels: tuple[str, ...],
-        wanted: tuple[str, ...],
-        criterion: str,
-        patients: int,
-        seed: int,
-    ) -> _Score:
-        drawn = days_of(population, draw_effects(population, patients, seed), days, lloq)
-        names = population.model.names
-        every = [*names, *(f"omega_{name}" for name in names), "sigma"]
-        keep = np.array([every.index(label) for label in labels])
-        place = np.array([labels.index(label) for label in wanted])
-        scale = np.array([_relative_scale(population, label) for label in labels])
-        with jax.enable_x64(True):
-            return cls(drawn, jnp.asarray(population.omega), keep, place, scale, criterion)
-
-    def __call__(self, rows: Sequence[Index]) -> FloatArray:
-        """Return the criterion of each row; -inf where quantities are left open."""
-        with jax.enable_x64(True):
-            information = np.asarray(_informations(self._drawn, self._omega, jnp.asarray(np.array(rows))))
-        information = information[:, self._keep[:, None], self._keep]
-        size = np.sqrt(np.einsum("kii->ki", information))
-        told = (size > 0).all(axis=1)
-        size = np.where(size > 0, size, 1.0)
-        values, vectors = np.linalg.eigh(information / (size[:, :, None] * size[:, None, :]))
-        sound = told & (values[:, 0] > 1e-9 * values[:, -1])
-        values = np.where(sound[:, None], values, 1.0)
-        out = np.full(len(rows), -np.inf)
-        q = len(self._wanted)
-        if self._criterion == "d" and q == len(self._keep):
-            out[sound] = (np.log(values).sum(axis=1) + 2 * np.log(size).sum(axis=1))[sound] / q
-            return out
-        covariance = np.einsum("kiv,kv,kjv->kij", vectors, 1 / values, vectors) / (size[:, :, None] * size[:, None, :])
-        part = covariance[:, self._wanted[:, None], self._wanted]
-        if self._criterion == "d":
-            out[sound] = -np.linalg.slogdet(part)[1][sound] / q
-        else:
-            variance = np.einsum("kii->ki", part) * self._scale[self._wanted] ** 2
-            out[sound] = -0.5 * np.log(variance.mean(axis=1))[sound]
-        return out
-
-
-def _relative_scale(population: AssumedPopulation, label: str) -> float:
-    """Return what turns an SE on the working scale into one relative to the value."""
-    if label.startswith("omega_") or label == "sigma":
-        return 1.0
-    transform, value = population.model[label].transform, population.value(label)
-    return {"log": 1.0, "logit": 1.0 - value}.get(transform, 1.0 / abs(value) if value else 1.0)
-
-
-@jax.jit
-def _informations(drawn: Days, omega: jax.Array, rows: jax.Array) -> jax.Array:
-    return jax.lax.map(lambda row: expected_information(add_samples(drawn.on(row)), omega), rows, batch_size=16)
-
-
-def _exchange(space: _Space, score: _Score, chosen: Index, start: int, path: list[Swap]) -> tuple[float, Index]:
+def _exchange(space: Space, score: Score, chosen: Index, start: int, path: list[Swap]) -> tuple[float, Index]:
     """Move one sample at a time to its best day until no move helps; return the value and the schedule."""
     value = float(score(_padded([chosen], len(space.days)))[0])
     path.append(Swap(start, 0, None, None, space.on(chosen), value))

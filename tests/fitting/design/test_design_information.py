@@ -272,3 +272,14 @@ def test_a_result_prints_as_a_table() -> None:
     text = repr(schedule_information([7, 14, 28], "stein2019", lloq=50, patients=16))
     assert "days 7, 14, 28, 30 patients of stein2019" in text
     assert len(text.splitlines()) == 3 + 13
+
+
+def test_every_library_entry_is_a_population_or_says_what_was_not_published() -> None:
+    for name, entry in ck.models.library.items():
+        try:
+            found = assume(entry)
+        except ModelError as error:
+            assert name in str(error) or "extra" in str(error)  # noqa: PT017  (either outcome is right)
+        else:
+            assert found.name == name
+            assert found.random

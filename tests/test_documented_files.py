@@ -64,6 +64,7 @@ def test_columns_of_individual_fits_are_documented(trial: ck.Cohort) -> None:
         name for name in rows if name not in {"cmax", "tmax", "foldx", "alpha", "fb", "beta", "sigma"}
     ]
     assert documented("individual_curves.csv") == list(fits.curves.columns)
+    assert documented("individual_profiles.csv") == list(fits.profiles.columns)
 
 
 def test_columns_of_schedules_are_documented() -> None:

@@ -20,7 +20,9 @@ _FLAT = 1e-6
 # A direction flatter than this is taken as this flat: an SE of 1000, far beyond WEAK_SE.
 
 
-def covariance(hessian: FloatArray, free: NDArray[np.bool_], n: int, k: int) -> FloatArray:
+def covariance(
+    hessian: FloatArray, free: NDArray[np.bool_], n: int, k: int, at_bound: NDArray[np.bool_] | None = None
+) -> FloatArray:
     """Return the covariance of ``x``: the inverse of half the Hessian of -2LL over the free elements.
 
         cov = 2 * H^-1 * n / (n - k)
@@ -28,7 +30,9 @@ def covariance(hessian: FloatArray, free: NDArray[np.bool_], n: int, k: int) -> 
     The last factor is that of least squares: the maximum likelihood sigma is too small by its root, which
     matters with as few samples as one patient has.
 
-    A parameter at a bound is free in this sense: taken as known it would make the others too sure.
+    A parameter at a bound is free in this sense: taken as known it would make the others too sure. But where
+    -2LL still falls beyond the bound, and is curved the wrong way there, it has no minimum to be expanded
+    around, and the bound holds.
 
     Rows and columns that are not free are 0. A direction in which the likelihood is flat, or curved
     the wrong way, gets a very large variance, so that every parameter in it is seen to be undetermined
@@ -39,9 +43,13 @@ def covariance(hessian: FloatArray, free: NDArray[np.bool_], n: int, k: int) -> 
         free: elements that were searched and are not at a kink, shape ``(q,)``.
         n: number of quantified samples.
         k: number of searched parameters without sigma; the factor is left out unless n > k.
+        at_bound: elements that ended at a bound, shape ``(q,)``.
     """
     out = np.zeros_like(hessian)
     index = np.flatnonzero(free)
+    if at_bound is not None and at_bound.any() and len(index):
+        inside = np.linalg.eigvalsh(hessian[np.ix_(index, index)])
+        index = np.flatnonzero(free & ~at_bound) if inside[0] < -_FLAT * inside[-1] else index
     if len(index):
         block = 0.5 * hessian[np.ix_(index, index)]
         values, vectors = np.linalg.eigh(0.5 * (block + block.T))

@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import log_ndtr
 
 from cellkinetics.data.cohort import BoolArray, FloatArray
 from cellkinetics.fitting.batch import Ends, Minimise, Rows
@@ -92,7 +91,12 @@ class LmfitView:
 
     lmfit minimises the weighted residuals at the sigma that was found, which ends where the likelihood does:
 
-        (y - f)/sd   of a quantified sample,   sqrt(-2 ln Phi(+-(y - f)/sd))   of one beyond its limit
+        (y - f)/sd                             of a quantified sample, under a normal residual
+        sqrt((df + 1) ln(1 + ((y - f)/s)^2/df))  with the sign of y - f, under Student's t
+        sqrt(-2 ln P)                          of a sample beyond its limit, or in an interval
+        L^T (phi - m),  L L^T = P              of a prior
+
+    with sd that of the optimum, where it changes with f.
 
     Attributes:
         objective: the likelihood.
@@ -101,6 +105,7 @@ class LmfitView:
         lower, upper, free: the box of the search.
         covariance: of ``x``, as our tables have it.
         stuck: elements at a bound or a kink, which have no standard error.
+        prior: of ``phi``; zeros for none.
     """
 
     objective: Objective
@@ -111,6 +116,7 @@ class LmfitView:
     free: BoolArray
     covariance: FloatArray
     stuck: BoolArray
+    prior: Prior
 
     @property
     def model(self) -> Model:
@@ -139,17 +145,22 @@ class LmfitView:
     def _residuals(self, params: Any) -> FloatArray:
         p = len(self.model.parameters)
         x = np.array([params[label].value for label in _labels(self.objective)])
+        data, residual = self.data, self.objective.residual
         with jax.enable_x64(True):
-            f, sd = self._prediction(x[:p], np.exp(x[p:]))
-        mask, censored = np.asarray(self.data.mask), np.asarray(self.data.censored)
-        z = (np.asarray(self.data.y) - f) / sd
-        beyond = np.sqrt(np.maximum(-2.0 * log_ndtr(np.where(censored < 0, -z, z)), 0.0))
-        return np.where(censored == 0, z, beyond)[mask]
+            f, sd = self._prediction(x[:p]), residual.sd(self._prediction(self.x[:p]), jnp.exp(jnp.asarray(self.x[p:])))
+            nll = residual.nll_of_spread(*(jnp.asarray(a) for a in (data.y, f, data.censored, sd, data.lower)))
+        z = (np.asarray(data.y) - np.asarray(f)) / np.asarray(sd)
+        if residual.kind == "student":
+            z = np.sign(z) * np.sqrt((residual.df + 1.0) * np.log1p(z**2 / residual.df))
+        beyond = np.sqrt(np.maximum(2.0 * np.asarray(nll), 0.0))
+        ours = np.where(np.asarray(data.censored) == 0, z, beyond)[np.asarray(data.mask)]
+        values, vectors = np.linalg.eigh(self.prior.precision)
+        of_prior = np.sqrt(np.maximum(values, 0.0)) * ((x[:p] - self.prior.mean) @ vectors)
+        return np.concatenate([ours, of_prior[values > 0]])
 
-    def _prediction(self, phi: FloatArray, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:
-        model, residual = self.model, self.objective.residual
-        f = residual.prediction(model.log_curve(model.to_natural(jnp.asarray(phi)), self.data.time))
-        return np.asarray(f), np.asarray(residual.sd(f, jnp.asarray(sigma)))
+    def _prediction(self, phi: FloatArray) -> jax.Array:
+        model = self.model
+        return self.objective.residual.prediction(model.log_curve(model.to_natural(jnp.asarray(phi)), self.data.time))
 
     def _tell(self, result: Any) -> None:
         """Give lmfit's result our values, standard errors and statistics, so that its reports print them."""
@@ -167,9 +178,7 @@ class LmfitView:
         result.covar = self.covariance[np.ix_(varied, varied)]
         result.errorbars = bool(known)
         with jax.enable_x64(True):
-            value, _ = self.objective.value_and_gradient(
-                jnp.asarray(self.x), self.data, Prior(jnp.zeros(p), jnp.zeros((p, p)))
-            )
+            value, _ = self.objective.value_and_gradient(jnp.asarray(self.x), self.data, self.prior)
             theta = np.asarray(self.model.to_natural(jnp.asarray(self.x[:p])))
         count = int(self.free.sum())
         result.aic = float(value) + 2.0 * count

@@ -27,15 +27,17 @@ _DAMPING = (1e-9, 1e12)
 
 
 class Data(NamedTuple):
-    """Samples padded to ``(m,)``, or ``(n, m)`` of many patients; ``y`` on the residual's scale.
+    """Samples padded to ``(m,)``, or ``(n, m)`` of many patients; ``y`` and ``lower`` on the residual's scale.
 
-    Arrays of numpy where they are kept, of JAX where they are computed with.
+    ``lower`` is the lower end of the interval of a sample below the LLOQ, -inf where there is none. Arrays of
+    numpy where they are kept, of JAX where they are computed with.
     """
 
     time: Any
     y: Any
     censored: Any
     mask: Any
+    lower: Any
 
 
 class Prior(NamedTuple):
@@ -103,7 +105,7 @@ def objective(model: Model, residual: Residual) -> Objective:
         return residual.prediction(model.log_curve(model.to_natural(phi), time))
 
     def minus2ll(x: jax.Array, data: Data, prior: Prior) -> jax.Array:
-        nll = residual.nll(data.y, prediction(x[:p], data.time), data.censored, jnp.exp(x[p:]))
+        nll = residual.nll(data.y, prediction(x[:p], data.time), data.censored, jnp.exp(x[p:]), data.lower)
         off = x[:p] - prior.mean
         return 2.0 * jnp.where(data.mask, nll, 0.0).sum() + off @ prior.precision @ off
 
@@ -113,14 +115,14 @@ def objective(model: Model, residual: Residual) -> Objective:
         jacobian = jax.vmap(forward)(jnp.eye(p))  # (p, m)
 
         def nll(f: jax.Array, log_sigma: jax.Array) -> jax.Array:
-            return residual.nll(data.y, f, data.censored, jnp.exp(log_sigma))
+            return residual.nll(data.y, f, data.censored, jnp.exp(log_sigma), data.lower)
 
         def masked(values: jax.Array, other: float) -> jax.Array:
             return jnp.where(data.mask, values, other)
 
         value, back = jax.vjp(lambda f, s: masked(nll(f, s), 0.0).sum(), f, x[p:])
         by_f, by_sigma = back(jnp.ones_like(value))
-        weight = masked(residual.curvature(data.y, f, data.censored, jnp.exp(x[p:])), 0.0)
+        weight = masked(residual.curvature(data.y, f, data.censored, jnp.exp(x[p:]), data.lower), 0.0)
         by_sigma_twice = jax.hessian(lambda s: masked(nll(f, s), 0.0).sum())(x[p:])
         quantified = jnp.sum(data.mask & (data.censored == 0))
         off = x[:p] - prior.mean

@@ -35,12 +35,14 @@ class Observations:
     Attributes:
         used: True where the sample enters.
         y: the value, or the limit where the sample is censored.
+        lower: lower end of the interval of a sample below the LLOQ; NaN where there is none.
         code: why a sample is left out (a key of `REASONS`), "" where it enters or is padding.
         n_lost: samples of each profile that reading left out because of a fault, shape ``(n,)``.
     """
 
     used: BoolArray
     y: FloatArray
+    lower: FloatArray
     code: NDArray[np.str_]
     n_lost: IntArray
 
@@ -56,7 +58,8 @@ class Observations:
 def observations(cohort: Cohort) -> Observations:
     """Choose the samples of a cohort that enter a likelihood on the log scale.
 
-    A sample below the LLOQ enters as its LLOQ, left-censored; one above the ULOQ as its ULOQ. Left out
+    A sample below the LLOQ enters as its LLOQ, left-censored, or censored to an interval where its lower end is
+    known; one above the ULOQ as its ULOQ. Left out
     are censored samples without their limit, quantified values that are not positive, whatever was taken
     at a negative time, and BLQ samples at time 0: they are taken before infusion, where a model of the
     infused cells says nothing.
@@ -84,7 +87,9 @@ def observations(cohort: Cohort) -> Observations:
         ["", "before_infusion", "", "blq_without_lloq", "alq_without_uloq", "not_positive"],
         default="",
     )
-    return Observations(used=cohort.mask & (code == ""), y=y, code=code, n_lost=cohort.n_lost)
+    with np.errstate(invalid="ignore"):
+        lower = np.where((flag == LEFT_CENSORED) & (cohort.lower < y), cohort.lower, np.nan)
+    return Observations(used=cohort.mask & (code == ""), y=y, lower=lower, code=code, n_lost=cohort.n_lost)
 
 
 def require_days(cohort: Cohort) -> None:

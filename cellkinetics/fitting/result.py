@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 
     from cellkinetics.fitting.lmfit_fit import LmfitView
 
-FitStatus = Literal["ok", "not_identifiable", "failed"]
+FitStatus = Literal["ok", "prior", "not_identifiable", "failed"]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """One row of a fit: a parameter, a derived quantity or a statistic; None where it cannot be had."""
+    """One row of a fit: a parameter, a derived quantity or a statistic; None where it cannot be had.
+
+    ``sd_ratio`` is the posterior SD over the prior's on the log or logit scale, of a fit with a prior: 1 where the
+    samples said nothing, 0 where they said all.
+    """
 
     parameter: str
     unit: str
@@ -40,6 +44,7 @@ class Estimate:
     reason_code: str = ""
     profile_low: float | None = None
     profile_high: float | None = None
+    sd_ratio: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +72,8 @@ class IndividualFit:
     """The fit of one profile.
 
     Attributes:
-        status: ``ok``, ``not_identifiable`` (some parameter cannot be had) or ``failed``.
+        status: ``ok``, ``prior`` (some parameter says what the prior says), ``not_identifiable`` (some parameter
+            cannot be had) or ``failed``.
         reason: what is missing and what to do about it; "" when all is well.
         rows: parameters, derived quantities and statistics, in that order.
         theta: the parameters behind the curve, natural scale, in the model's order, including those that
@@ -187,6 +193,7 @@ _COLUMNS = (
     "ci_high",
     "profile_low",
     "profile_high",
+    "sd_ratio",
     "unit",
     "status",
     "reason",
@@ -211,6 +218,7 @@ class IndividualFits(Drawable):
     parameters: tuple[str, ...]
     seed: int
     cohort: Cohort = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.fits)
@@ -241,9 +249,11 @@ class IndividualFits(Drawable):
                 f", {count['not_identifiable']} with some that their samples cannot determine "
                 "(the column reason says why; a population fit can borrow them from the others)"
             )
+        if count["prior"]:
+            text += f", {count['prior']} with some that say what the prior says (status prior)"
         if count["failed"]:
             text += f", {count['failed']} failed (the column reason says why)"
-        return text
+        return "; ".join([text, *self.notes])
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -256,7 +266,7 @@ class IndividualFits(Drawable):
             for row in f.rows
         ]
         table = pd.DataFrame.from_records(records, columns=list(_COLUMNS))
-        numbers = ["estimate", "se", "rse_percent", "ci_low", "ci_high", "profile_low", "profile_high"]
+        numbers = ["estimate", "se", "rse_percent", "ci_low", "ci_high", "profile_low", "profile_high", "sd_ratio"]
         return table.astype(dict.fromkeys(numbers, float))
 
     @cached_property

@@ -18,10 +18,6 @@ from cellkinetics.fitting.objective import Objective
 from cellkinetics.fitting.precision import aicc
 from cellkinetics.fitting.start import Plan, faster_phase_first
 
-SIGMA_BOUNDS = (0.05, 3.0)
-"""Bounds of the residual SD on ln C. A likelihood of one patient has no maximum as sigma goes to 0 when
-there are as many parameters as samples, hence the floor."""
-SIGMA_START = 0.4
 NO_GAIN = 1.0
 """If two phases of decline lower -2LL by less than this, the curve with one phase is the fit."""
 
@@ -45,23 +41,23 @@ class Patient:
     Attributes:
         number: its row in the arrays of samples.
         plan: how it is searched, and what is reported of it.
-        whole: the plan with every phase, from before one may have been switched off.
         n: number of samples that enter.
         sigma: values of the residual's parameters that are held; None to estimate them.
         ends: number of the interval of Tmax to the best end there.
         best: the best end of all.
+        whole: the plan with every phase, from before one may have been switched off.
     """
 
     number: int
     plan: Plan
-    whole: Plan = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.whole = self.plan
     n: int
     sigma: tuple[float, ...] | None = None
     ends: dict[int, End] = field(default_factory=dict)
     best: End | None = None
+    whole: Plan = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.whole = self.plan
 
     @property
     def place(self) -> int:
@@ -187,11 +183,11 @@ def row(
     objective: Objective,
     patient: Patient,
     x: FloatArray,
-    """Return one row of a search."""
     lower: FloatArray,
     upper: FloatArray,
     held: Mapping[str, float],
 ) -> Rows:
+    """Return one row of a search."""
     free = np.array([name not in held for name in objective.model.names])
     free = np.append(free, np.full(objective.size - len(free), patient.sigma is None))
     return Rows(np.array([patient.number]), x[None], lower[None], upper[None], free[None])
@@ -209,7 +205,7 @@ def box(
     sides = []
     for side in (0, 1):
         sides.append(_transformed(objective, {name: pair[side] for name, pair in bounds.items()}))
-        sides[side][len(objective.model.names) :] = np.log(SIGMA_BOUNDS[side])
+        sides[side][len(objective.model.names) :] = np.log([span[2 * side] for span in patient.plan.spread])
         if not np.isfinite(sides[side]).all():
             raise FloatingPointError("a bound of the search is no number")
     return sides[0], sides[1]
@@ -217,7 +213,8 @@ def box(
 
 def _point(objective: Objective, patient: Patient, values: Mapping[str, float]) -> FloatArray:
     x = _transformed(objective, values)
-    x[len(objective.model.names) :] = np.log(SIGMA_START if patient.sigma is None else patient.sigma)
+    first = [span[1] for span in patient.plan.spread]
+    x[len(objective.model.names) :] = np.log(first if patient.sigma is None else patient.sigma)
     return x
 
 

@@ -13,6 +13,7 @@ from cellkinetics.errors import ModelError
 from cellkinetics.models.base import Model
 from cellkinetics.models.phases import Phases
 from cellkinetics.models.published import STEIN_2019
+from cellkinetics.models.residual import Residual
 
 CMAX_FACTOR = 5.0
 """Cmax is searched between the highest observation divided and multiplied by this."""
@@ -25,6 +26,9 @@ CONTRACTION_SAMPLES = 2
 """Quantifiable samples after the peak that contraction needs."""
 PERSISTENCE_SAMPLES = 4
 """Quantifiable samples after the peak that two phases of decline need."""
+SIGMA = (0.05, 0.4, 3.0)
+"""Lowest, first and highest value of the residual SD on ln C, or relative to C. A likelihood of one patient has
+no maximum as sigma goes to 0 when there are as many parameters as samples, hence the floor."""
 DEFAULT = STEIN_2019.typical
 """Where the samples say nothing these typical values draw the curve."""
 DEFAULT_RISE = {"foldx": DEFAULT["foldx"], "tlag": 3.27, "t0": 1.0, "delta": 0.5}
@@ -76,6 +80,7 @@ class Plan:
         simpler: values that switch a phase off, tried after the search; if AICc prefers them, the phase's
             parameters are not reported.
         may_vanish: rates that the samples may not tell from 0; their intervals reach down on the natural scale.
+        spread: lowest, first and highest value of each parameter of the residual.
     """
 
     segments: tuple[Segment, ...]
@@ -85,6 +90,7 @@ class Plan:
     unidentified: Mapping[str, Why] = field(default_factory=dict)
     simpler: Mapping[str, float] = field(default_factory=dict)
     may_vanish: tuple[str, ...] = ()
+    spread: tuple[tuple[float, float, float], ...] = (SIGMA,)
 
     def simplified(self) -> Plan:
         """Return the plan with the phase switched off."""
@@ -134,6 +140,21 @@ def plan_fit(
         )
     bounds = {p.name: (p.lower, p.upper) for p in model.parameters}
     return Plan((Segment(None, tuple(Start(start) for start in starts)),), (0, 1), bounds)
+
+
+def spread_of(residual: Residual, y: FloatArray) -> tuple[tuple[float, float, float], ...]:
+    """Return lowest, first and highest value of each parameter of the residual, for samples ``y`` (m,).
+
+    One in the unit of the value goes from a hundredth of the lowest sample or limit to the highest.
+
+    Example:
+        >>> from cellkinetics.models.residual import get_residual
+        >>> spread_of(get_residual("natural-combined"), np.array([50.0, 900.0]))
+        ((0.5, 25.0, 900.0), (0.05, 0.4, 3.0))
+    """
+    low, high = float(y.min(initial=np.inf)), float(y.max(initial=0.0))
+    own = (0.01 * low, 0.5 * low, high) if 0 < low <= high else SIGMA
+    return tuple(own if unit == "value" else SIGMA for unit in residual.units)
 
 
 def _plan_expansion(

@@ -10,8 +10,11 @@ import numpy as np
 from cellkinetics.data.cohort import BoolArray, FloatArray, Profile
 from cellkinetics.fitting.derived import Derivation
 from cellkinetics.fitting.lmfit_fit import LmfitView
+from cellkinetics.fitting.objective import Objective
 from cellkinetics.fitting.precision import WEAK_SE, interval, reach_down
-from cellkinetics.fitting.result import Estimate, FitStatus, IndividualFit
+from cellkinetics.fitting.profile import Profiled
+from cellkinetics.fitting.result import Estimate, FitStatus, IndividualFit, LikelihoodProfile
+from cellkinetics.fitting.start import CMAX_FACTOR as SEARCHED_CMAX_FACTOR
 from cellkinetics.fitting.start import Plan, Why
 from cellkinetics.models.base import Model
 from cellkinetics.units import unit_label
@@ -24,7 +27,8 @@ FOLLOW_UP = 0.5
 """Half-lives from the peak to the last quantified sample that a rate of persistence needs."""
 CMAX_FACTOR = 2.0
 """A Cmax further from the highest quantified sample than this factor, either way, gets a remark."""
-_PASSED_ON = {"flat_likelihood", "one_phase", "short_follow_up"}  # reasons that the covariance carries along
+# Reasons that the covariance carries along.
+_PASSED_ON = {"flat_likelihood", "flat_profile", "one_phase", "short_follow_up"}
 _TMAX_HELD = Why("tmax_held", "given a peak on the day of the highest sample")
 _AREA_END = {"auc_0_28": 28.0}
 
@@ -45,6 +49,7 @@ class Search:
         last_quantified: day of the last quantified one.
         highest: the highest quantified value; None where a sample above the ULOQ may be higher.
         lmfit: makes lmfit's own result.
+        profiled: intervals by profile likelihood; None where they were not asked for.
     """
 
     names: tuple[str, ...]
@@ -59,6 +64,7 @@ class Search:
     last_quantified: float
     highest: float | None
     lmfit: LmfitView
+    profiled: Profiled | None = None
 
     @property
     def aic(self) -> float:
@@ -110,18 +116,19 @@ def judge(
             f"the search ended where -2LL still has a slope of {search.slope:.2g}; give starts=, or leave the "
             "patient to a population fit"
         )
-        return failed_fit(profile, model, units, counts, left_out, "not_converged", sentence)
+        return failed_fit(profile, search.lmfit.objective, units, counts, left_out, "not_converged", sentence)
     p = len(model.parameters)
-    values = (*drawn.theta, float(np.exp(search.x[p])))
+    values = (*drawn.theta, *np.exp(search.x[p:]).tolist())
+    kinds = [*(parameter.unit for parameter in model.parameters), *search.lmfit.objective.residual.units]
     se = np.sqrt(np.diag(search.covariance))
     n_quantified = counts[0] - counts[1]
 
     df = max(n_quantified - int(search.searched[:p].sum()), 1)
-    why = _unidentified(plan, search, values, se, n_quantified)
+    why = _unidentified(plan, search, values, se, n_quantified, int(search.searched[:p].sum()))
     rows = []
     for k, name in enumerate(search.names):
         transform = model.parameters[k].transform if k < p else "log"
-        unit = _unit(model.parameters[k].unit if k < p else "none", units)
+        unit = _unit(kinds[k], units)
         if name in why:
             rows.append(_unknown(name, unit, why[name]))
         elif search.at_kink[k]:
@@ -129,17 +136,19 @@ def judge(
             rows.append(Estimate(name, unit, float(values[k]), reason=note.sentence, reason_code=note.code))
         else:
             spread = interval(transform, float(values[k]), float(se[k]), df)
-            remarks = [_TMAX_HELD] if "tmax" in plan.held and name != "sigma" else []
+            remarks = [_TMAX_HELD] if "tmax" in plan.held and k < p else []
             if name == "cmax" and search.highest is not None:
-                remarks += _far_from_observed(float(values[k]), search.highest)
+                remarks += far_from_observed(float(values[k]), search.highest)
             if name in plan.may_vanish:
                 spread = reach_down(spread, float(values[k]), float(se[k]), 1.0, df)
                 if spread.ci_low == 0.0:
                     remarks = [Why("may_be_zero", "the samples do not tell this rate from 0, a plateau")]
             rows.append(_remarked(Estimate(name, unit, float(values[k]), *spread), remarks))
-    sigma_row = rows.pop()
+    if search.profiled is not None:
+        rows = [_with_profile(row, model, search.profiled, why.get(row.parameter)) for row in rows]
+    rows, of_residual = rows[:p], rows[p:]
     rows += _derived_rows(model, units, plan, search, quantities, why, df, last_day=float(days[-1]))
-    rows += [sigma_row, *_statistics(search, counts, left_out)]
+    rows += [*of_residual, *_statistics(search, counts, left_out)]
 
     unknown = [name for name in search.names if name in why]
     reason = ""
@@ -156,19 +165,20 @@ def judge(
         reason=reason,
         rows=tuple(rows),
         theta=drawn.theta,
-        sigma=float(values[-1]),
+        sigma=values[p] if len(values) == p + 1 else float("nan"),
         bounds=dict(plan.bounds),
         at_bound=tuple(name for name, hit in zip(search.names, search.at_bound, strict=True) if hit),
         view=search.lmfit,
         curve_time=drawn.time,
         curve=drawn.curve,
         phases=model.phases,
+        profiles={} if search.profiled is None else _drawn_profiles(model, units, search.profiled),
     )
 
 
 def failed_fit(
     profile: Profile,
-    model: Model,
+    objective: Objective,
     units: tuple[str, str],
     counts: tuple[int, int],
     left_out: str,
@@ -176,10 +186,11 @@ def failed_fit(
     sentence: str,
 ) -> IndividualFit:
     """Return the rows of a profile that was not fitted: every value empty, with the reason."""
-    n_samples, n_blq = counts
+    (n_samples, n_blq), model, residual = counts, objective.model, objective.residual
     names = [(parameter.name, parameter.unit) for parameter in model.parameters]
     names += [(quantity.name, quantity.unit) for quantity in model.derived]
-    names += [(name, "none") for name in ("sigma", "minus2ll", "aic", "bic")]
+    names += [*zip(residual.names, residual.units, strict=True)]
+    names += [(name, "none") for name in ("minus2ll", "aic", "bic")]
     rows = [
         Estimate(name, _unit(kind, units), status="failed", reason=sentence, reason_code=code) for name, kind in names
     ]
@@ -197,16 +208,17 @@ def failed_fit(
 
 
 def _unidentified(
-    plan: Plan, search: Search, values: tuple[float, ...], se: FloatArray, n_quantified: int
+    plan: Plan, search: Search, values: tuple[float, ...], se: FloatArray, n_quantified: int, n_searched: int
 ) -> dict[str, Why]:
     """Return every parameter that cannot be had, the most telling reason first."""
     why = dict(plan.unidentified)
-    n_searched = int(search.searched[:-1].sum())
     for k, name in enumerate(search.names):
         if name in why:
             continue
         if search.at_bound[k]:
-            why[name] = Why("at_bound", f"{name} ended at a bound of its search, {values[k]:.3g}")
+            why[name] = Why(
+                "at_bound", f"{name} ended at a bound of its search, {values[k]:.3g}{_bound_of(name, search)}"
+            )
         elif n_quantified <= n_searched:
             why[name] = Why(
                 "no_degrees_of_freedom",
@@ -214,7 +226,11 @@ def _unidentified(
                 "the curve runs through all of them and no residual is left to judge it by",
             )
         elif not se[k] <= WEAK_SE:  # NaN as well
-            why[name] = Why("flat_likelihood", f"the likelihood hardly changes with {name}")
+            why[name] = Why(
+                "flat_likelihood",
+                f"the likelihood hardly changes with {name}: by its curvature, a standard error of more than "
+                f"{WEAK_SE:g} on the log or logit scale",
+            )
         elif name in plan.may_vanish:
             half_lives = _follow_up(search, values, k)
             if half_lives < FOLLOW_UP:
@@ -223,7 +239,21 @@ def _unidentified(
                     f"the last quantified sample is {half_lives:.2g} half-lives of {name} after the peak, "
                     f"which needs {FOLLOW_UP:g}",
                 )
+    for name in () if search.profiled is None else search.profiled.flat:
+        flat = Why("flat_profile", f"the profile of -2LL in {name} has no end on either side")
+        if name not in why:
+            why[name] = flat
+        elif why[name].code in _PASSED_ON:
+            why[name] = Why(f"{why[name].code};{flat.code}", f"{why[name].sentence}; {flat.sentence}")
     return why
+
+
+def _bound_of(name: str, search: Search) -> str:
+    """Say what the bound of Cmax is: the only one that comes from the samples alone."""
+    if name != "cmax" or search.highest is None:
+        return ""
+    factor, highest = SEARCHED_CMAX_FACTOR, search.highest
+    return f": Cmax is searched within a factor of {factor:g} of the highest quantified sample, {highest:.4g}"
 
 
 def _follow_up(search: Search, values: tuple[float, ...], k: int) -> float:
@@ -284,11 +314,68 @@ def _derived_rows(
                 sentence = f"the samples do not tell {rate} from 0, where {quantity.name} has no upper end"
                 rows.append(_unknown(quantity.name, unit, Why("may_be_zero", sentence)))
             else:
-                rows.append(_remarked(Estimate(quantity.name, unit, number, *spread), remarks))
+                row = _remarked(Estimate(quantity.name, unit, number, *spread), remarks)
+                rows.append(_with_power_of_profile(row, search, gradient))
     return rows
 
 
-def _far_from_observed(cmax: float, highest: float) -> list[Why]:
+def _with_power_of_profile(row: Estimate, search: Search, gradient: FloatArray) -> Estimate:
+    """Return a half-life's row with the ends of its rate's profile; a quantity of several parameters has none."""
+    (felt,) = np.nonzero(gradient)
+    if search.profiled is None or len(felt) != 1 or abs(abs(gradient[felt[0]]) - 1.0) > 1e-9:
+        return row
+    k, power = felt[0], float(gradient[felt[0]])
+    name = search.names[k]
+    if name not in search.profiled.low or row.estimate is None:
+        return row
+    ends = [search.profiled.low[name], search.profiled.high[name]][:: 1 if power > 0 else -1]
+    low, high = (None if np.isnan(end) else row.estimate * float(np.exp(power * (end - search.x[k]))) for end in ends)
+    return replace(row, profile_low=low, profile_high=high)
+
+
+def _with_profile(row: Estimate, model: Model, profiled: Profiled, why: Why | None) -> Estimate:
+    """Return the row of a parameter with the ends of its profile, and a remark where one is open."""
+    name = row.parameter
+    if name not in profiled.low or not (why is None or _is_passed_on(why)):
+        return row
+    low, high = (
+        None if np.isnan(end) else natural_value(model, name, end) for end in (profiled.low[name], profiled.high[name])
+    )
+    row = replace(row, profile_low=low, profile_high=high)
+    open_ = [word for word, end in (("lower", low), ("upper", high)) if end is None]
+    if why is not None or len(open_) != 1:
+        return row
+    remark = Why(f"profile_no_{open_[0]}_end", f"the profile of -2LL has no {open_[0]} end within the bounds")
+    return _remarked(row, [*_remarks(row), remark])
+
+
+def _drawn_profiles(model: Model, units: tuple[str, str], profiled: Profiled) -> dict[str, LikelihoodProfile]:
+    """Return the profiles on the natural scale."""
+    out = {}
+    for name in profiled.value:
+        kind = model[name].unit if name in model.names else "none"
+        value, low, high = (
+            np.array([natural_value(model, name, end) for end in values])
+            for values in (profiled.value[name], [profiled.low[name]], [profiled.high[name]])
+        )
+        out[name] = LikelihoodProfile(
+            parameter=name,
+            unit=_unit(kind, units),
+            value=value,
+            delta=profiled.delta[name],
+            rise=profiled.rise[name],
+            low=None if np.isnan(low[0]) else float(low[0]),
+            high=None if np.isnan(high[0]) else float(high[0]),
+        )
+    return out
+
+
+def natural_value(model: Model, name: str, value: float) -> float:
+    """Return a parameter of the model or of the residual on the natural scale."""
+    return model[name].natural(value) if name in model.names else float(np.exp(value))
+
+
+def far_from_observed(cmax: float, highest: float) -> list[Why]:
     """Return the remark on a Cmax that no sample came near."""
     if 1.0 / CMAX_FACTOR <= cmax / highest <= CMAX_FACTOR:
         return []
@@ -316,9 +403,17 @@ def _remarked(row: Estimate, remarks: list[Why]) -> Estimate:
     )
 
 
+def _remarks(row: Estimate) -> list[Why]:
+    return [Why(row.reason_code, row.reason)] if row.reason_code else []
+
+
 def _is_blamed(search: Search, why: Why, k: int) -> bool:
     """Say whether a derived quantity must do without parameter ``k``; else its own SE carries the doubt."""
-    return why.code not in _PASSED_ON or not search.searched[k]
+    return not _is_passed_on(why) or not search.searched[k]
+
+
+def _is_passed_on(why: Why) -> bool:
+    return _PASSED_ON.issuperset(why.code.split(";"))
 
 
 def _statistics(search: Search, counts: tuple[int, int], left_out: str) -> list[Estimate]:

@@ -1,0 +1,304 @@
+"""One patient's fit with a population as prior: where to search, and what samples and prior say together.
+
+    minimise  -2LL(phi, sigma) + (phi - m)^T Omega^-1 (phi - m)
+
+The mode is the empirical Bayes estimate of a population fit. Its covariance is Laplace's: the inverse of half
+the Hessian. The posterior SD over the prior SD says how much came from the samples: 1 is nothing, 0 all.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cellkinetics.data.cohort import LEFT_CENSORED, NOT_CENSORED, BoolArray, FloatArray, IntArray, Profile
+from cellkinetics.fitting.derived import Derivation
+from cellkinetics.fitting.lmfit_fit import LmfitView
+from cellkinetics.fitting.precision import WEAK_SE, interval
+from cellkinetics.fitting.prior import ModelPrior
+from cellkinetics.fitting.result import Estimate, IndividualFit
+from cellkinetics.fitting.start import CMAX_FACTOR, DEFAULT, DEFAULT_RISE, Plan, Segment, Start, Why, plan_fit
+from cellkinetics.fitting.verdict import STEEP, Drawn, failed_fit, far_from_observed
+from cellkinetics.models.base import Model
+from cellkinetics.units import unit_label
+
+SAYS_THE_PRIOR = 0.9
+"""Posterior SD over prior SD above which an estimate has status ``prior``: the samples moved it by little."""
+UNUSUAL = 3.0
+"""Prior SDs from the typical value beyond which an estimate gets a remark."""
+REACH = 3.0
+"""Prior SDs of Tmax to either side of its typical value that are searched in any case."""
+_FEWEST = 2  # quantified samples that a start from the profile itself needs
+
+
+def plan_posterior(
+    model: Model,
+    prior: ModelPrior,
+    time: FloatArray,
+    y: FloatArray,
+    censored: IntArray,
+    *,
+    starts: Sequence[Mapping[str, float]] = (),
+) -> Plan:
+    """Plan a search in which nothing is held: whatever the samples leave open, the prior decides.
+
+    Tmax may lie in every sampling interval, before the first sample and after the last one too. Searches start
+    at the typical values, at those with the patient's own level, and, where there are samples enough, at the
+    profile's slopes. Bounds are the model's, but for a Cmax that the prior is silent about: it stays within a factor
+    of `CMAX_FACTOR` of the highest sample.
+    """
+    bounds = {p.name: (p.lower, p.upper) for p in model.parameters}
+    seen = censored != LEFT_CENSORED
+    middle = {**DEFAULT_RISE, **DEFAULT, **prior.typical}
+    typical = {p.name: middle.get(p.name, float(np.sqrt(p.lower * p.upper))) for p in model.parameters}
+    centres = [typical]
+    if "cmax" in model.names and seen.any():
+        highest = float(y[seen].max())
+        centres.append({**typical, "cmax": highest})
+        if "cmax" not in prior.typical:
+            bounds["cmax"] = (highest / CMAX_FACTOR, highest * CMAX_FACTOR)
+            centres = centres[1:]
+    own = _from_profile(model, time, y, censored) if seen.sum() >= _FEWEST else []
+    if "tmax" not in model.names:
+        return Plan((Segment(None, tuple(Start(values) for values in (*centres, *own, *starts))),), (0, 1), bounds)
+    intervals = _intervals(np.unique(time), *bounds["tmax"])
+    k = model.names.index("tmax")
+    reach = REACH * float(prior.sd[k]) if prior.known[k] else np.inf
+    near = [typical["tmax"] * float(np.exp(side * reach)) for side in (-1, 1)]
+    if seen.any():
+        day = float(time[seen][np.argmax(y[seen])])
+        near = [min(near[0], day), max(near[1], day)]
+    within = [number for number, (low, high) in enumerate(intervals) if high >= near[0] and low <= near[1]]
+    segments = []
+    for low, high in intervals:
+        inside = float(np.clip(typical["tmax"], low + 0.05 * (high - low), high - 0.05 * (high - low)))
+        mine = [values for values in (*own, *starts) if low <= values["tmax"] <= high]
+        first = [{**values, "tmax": inside} for values in centres]
+        segments.append(Segment((low, high), tuple(Start(v, {"tmax": (low, high)}) for v in (*first, *mine))))
+    return Plan(tuple(segments), (within[0], within[-1] + 1), bounds)
+
+
+def _intervals(times: FloatArray, low: float, high: float) -> list[tuple[float, float]]:
+    edges = [low, *times[(times > low) & (times < high)].tolist(), high]
+    return list(itertools.pairwise(edges))
+
+
+def _from_profile(model: Model, time: FloatArray, y: FloatArray, censored: IntArray) -> list[dict[str, float]]:
+    """Return the starts that a fit without prior would take."""
+    if model.phases is None:
+        return []
+    plan = plan_fit(model, time, y, censored)
+    return [dict(start.values) for segment in plan.segments for start in segment.starts]
+
+
+@dataclass(frozen=True, eq=False)
+class Mode:
+    """Where the search for one patient's mode ended; arrays are ``(q,)`` over ``names``.
+
+    Attributes:
+        names: the model's parameters, then the residual's.
+        x: the mode on the transformed scale.
+        value: -2LL plus the prior's term.
+        penalty: the prior's term.
+        slope: largest absolute derivative over the parameters inside their bounds.
+        estimated: False where a parameter of the residual is held at the population's.
+        at_bound: True where a parameter ended at a bound.
+        at_kink: True for a Tmax that ended at a sampling time.
+        covariance: ``(q, q)``, 0 for what is held.
+        highest: the highest quantified value, or None.
+        view: makes lmfit's own result.
+    """
+
+    names: tuple[str, ...]
+    x: FloatArray
+    value: float
+    penalty: float
+    slope: float
+    estimated: BoolArray
+    at_bound: BoolArray
+    at_kink: BoolArray
+    covariance: FloatArray
+    highest: float | None
+    view: LmfitView
+
+
+def laplace(exact: FloatArray, approximate: FloatArray, free: BoolArray, *, smooth: bool) -> FloatArray:
+    """Return the covariance of the mode: the inverse of half the Hessian over the free elements, 0 elsewhere.
+
+    At a kink, and where the exact Hessian is not positive definite, the Gauss-Newton one stands in, which is
+    never below the prior's: the SD then errs on the large side.
+
+    Args:
+        exact: Hessian of the objective, ``(q, q)``.
+        approximate: that of Gauss and Newton.
+        free: elements that were searched, ``(q,)``.
+        smooth: False at a kink.
+    """
+    out, index = np.zeros_like(exact), np.flatnonzero(free)
+    block = 0.5 * exact[np.ix_(index, index)]
+    if not smooth or np.linalg.eigvalsh(block)[0] <= 0:
+        block = 0.5 * approximate[np.ix_(index, index)]
+    # A parameter that neither samples nor prior say anything about: an SD of 1000.
+    values, vectors = np.linalg.eigh(block)
+    out[np.ix_(index, index)] = (vectors / np.maximum(values, 1e-6)) @ vectors.T
+    return out
+
+
+def judge_posterior(
+    profile: Profile,
+    model: Model,
+    prior: ModelPrior,
+    units: tuple[str, str],
+    counts: tuple[int, int],
+    left_out: str,
+    plan: Plan,
+    mode: Mode,
+    quantities: Derivation,
+    drawn: Drawn,
+) -> IndividualFit:
+    """Turn a mode into rows with statuses; arguments as in `cellkinetics.fitting.verdict.judge`.
+
+    Every parameter gets an estimate, but one that the prior is silent about and the samples do not identify.
+    """
+    objective = mode.view.objective
+    if not np.isfinite(mode.value) or mode.slope > STEEP:
+        sentence = f"the search ended where the posterior still has a slope of {mode.slope:.2g}; give starts="
+        return failed_fit(profile, objective, units, counts, left_out, "not_converged", sentence)
+    p = len(model.parameters)
+    values = (*drawn.theta, *np.exp(mode.x[p:]).tolist())
+    kinds = [*(parameter.unit for parameter in model.parameters), *objective.residual.units]
+    se = np.sqrt(np.diag(mode.covariance))
+    rows = []
+    for k, name in enumerate(mode.names):
+        unit = unit_label(kinds[k], time=units[0], value=units[1])
+        estimate = float(values[k])
+        if not mode.estimated[k]:
+            rows.append(_held(name, unit, estimate))
+        elif (k >= p or not prior.known[k]) and not se[k] <= WEAK_SE:
+            where = "the prior is silent about it, and " if k < p else ""
+            sentence = f"{where}the samples hardly change the likelihood with {name}"
+            row = Estimate(name, unit, status="not_identifiable", reason=sentence, reason_code="flat_likelihood")
+            rows.append(row)
+        else:
+            transform = model.parameters[k].transform if k < p else "log"
+            row = Estimate(name, unit, estimate, *interval(transform, estimate, float(se[k])))
+            sd = float(prior.sd[k]) if k < p else float("nan")
+            rows.append(_weighed(row, float(se[k]), sd, _remarks(mode, prior, k, estimate)))
+    of_residual = rows[p:]
+    rows = rows[:p] + _derived(model, prior, units, mode, quantities, rows) + of_residual
+    minus2ll = mode.value - mode.penalty
+    statistic = "a statistic of the fit: it has no standard error"
+    numbers = {"minus2ll": minus2ll, "minus2lp": mode.value, "n_samples": float(counts[0]), "n_blq": float(counts[1])}
+    for name, number in numbers.items():
+        reason = f"{statistic}; {left_out}" if left_out and name == "n_samples" else statistic
+        rows.append(Estimate(name, "", number, reason=reason, reason_code="statistic"))
+    unknown = [row for row in rows[:p] if row.status == "not_identifiable"]
+    of_prior = [row.parameter for row in rows[:p] if row.status == "prior"]
+    return IndividualFit(
+        subject=profile.subject,
+        analyte=profile.analyte,
+        occasion=profile.occasion,
+        specimen=profile.specimen,
+        model=model.name,
+        status="not_identifiable" if unknown else "prior" if of_prior else "ok",
+        reason="; ".join([*_few(profile, counts), *(row.reason for row in unknown), *_said(of_prior)]),
+        rows=tuple(rows),
+        theta=drawn.theta,
+        sigma=values[p] if len(values) == p + 1 else float("nan"),
+        bounds=dict(plan.bounds),
+        at_bound=tuple(name for name, hit in zip(mode.names, mode.at_bound, strict=True) if hit),
+        view=mode.view,
+        curve_time=drawn.time,
+        curve=drawn.curve,
+        phases=model.phases,
+    )
+
+
+def _held(name: str, unit: str, value: float) -> Estimate:
+    sentence = "held at the population's residual SD: no standard error"
+    return Estimate(name, unit, value, reason=sentence, reason_code="held_at_population")
+
+
+def _weighed(row: Estimate, se: float, sd: float, remarks: Sequence[Why]) -> Estimate:
+    """Return the row with its SD over the prior's, and status ``prior`` where that is near 1."""
+    notes = list(remarks)
+    if np.isnan(sd):
+        ratio = None
+    else:
+        ratio = se / sd
+        if ratio > SAYS_THE_PRIOR:
+            sentence = f"says what the prior says: posterior SD {100 * ratio:.0f} % of the prior's"
+            notes.insert(0, Why("says_the_prior", sentence))
+            row = replace(row, status="prior")
+    return replace(
+        row,
+        sd_ratio=ratio,
+        reason="; ".join(note.sentence for note in notes),
+        reason_code=";".join(note.code for note in notes),
+    )
+
+
+def _remarks(mode: Mode, prior: ModelPrior, k: int, estimate: float) -> list[Why]:
+    name, notes = mode.names[k], []
+    if mode.at_bound[k]:
+        notes.append(Why("at_bound", f"{name} ended at a bound of its search, {estimate:.3g}"))
+    if mode.at_kink[k]:
+        sentence = "ends at a sampling day, where the posterior has a kink: the SD errs on the large side"
+        notes.append(Why("at_sampling_time", sentence))
+    if name == "cmax" and mode.highest is not None:
+        notes += far_from_observed(estimate, mode.highest)
+    if k < len(prior.mean) and prior.known[k]:
+        away = (mode.x[k] - prior.mean[k]) / prior.sd[k]
+        if abs(away) > UNUSUAL:
+            side = "above" if away > 0 else "below"
+            sentence = f"{abs(away):.1f} SDs {side} the population's typical value: is the prior of such patients?"
+            notes.append(Why("unlike_population", sentence))
+    return notes
+
+
+def _derived(
+    model: Model,
+    prior: ModelPrior,
+    units: tuple[str, str],
+    mode: Mode,
+    quantities: Derivation,
+    rows: Sequence[Estimate],
+) -> list[Estimate]:
+    p, out = len(model.parameters), []
+    unknown = {row.parameter for row in rows if row.estimate is None}
+    covariance = np.where(np.isnan(prior.covariance), 0.0, prior.covariance)
+    for quantity, log_value, gradient in zip(model.derived, *quantities, strict=True):
+        unit = unit_label(quantity.unit, time=units[0], value=units[1])
+        felt = np.abs(gradient) > 0.0
+        blamed = [name for k, name in enumerate(mode.names) if felt[k] and name in unknown]
+        if blamed or not np.isfinite(log_value):
+            sentence = f"depends on {', '.join(blamed)}" if blamed else "is no finite number at these parameters"
+            code = "flat_likelihood" if blamed else "numerical"
+            row = Estimate(quantity.name, unit, status="not_identifiable", reason=sentence, reason_code=code)
+            out.append(row)
+            continue
+        se = float(np.sqrt(max(gradient @ mode.covariance @ gradient, 0.0)))
+        estimate = float(np.exp(log_value))
+        row = Estimate(quantity.name, unit, estimate, *interval("log", estimate, se))
+        of_prior = gradient[:p]
+        known = not (felt[:p] & ~prior.known).any()
+        sd = float(np.sqrt(of_prior @ covariance @ of_prior)) if known else float("nan")
+        out.append(_weighed(row, se, sd, []))
+    return out
+
+
+def _few(profile: Profile, counts: tuple[int, int]) -> list[str]:
+    """Say that there is little to go by, for a fit that without a prior would not be made."""
+    quantified = counts[0] - counts[1]
+    if quantified >= _FEWEST or not counts[0]:
+        return []
+    what = "no quantified sample" if quantified == 0 else "one quantified sample"
+    below = int((profile.censored != NOT_CENSORED).sum())
+    return [f"{what} and {below} censored: the estimates are mostly the prior's"]
+
+
+def _said(names: Sequence[str]) -> list[str]:
+    return [f"the samples say little of {', '.join(names)}: the prior does"] if names else []

@@ -8,7 +8,7 @@ or none), and what of them is measured. `dynamic_model` makes a `Model` of it th
   closed forms ln C is right to 1e-9 and better.
 * A change point is the end of one solution and the start of the next, never a jump inside a step.
 * Derivatives are those of the solution as computed, carried forward through the steps; reverse mode uses the
-  same matrix, so both agree to the last digits.
+  same matrix, so both agree to the last digits. Second and higher ones are had in the same way.
 * Before infusion ln C is continued by its slope at infusion.
 
 Needs the extra ``ode``: ``pip install "cellkinetics[ode]"``.
@@ -19,10 +19,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 from numpy.typing import NDArray
 
 from cellkinetics.errors import ModelError
@@ -108,33 +110,20 @@ def dynamic_model(system: System) -> Model:
     relative to the area from infusion on. An infinite end is refused.
     """
 
-    def solved(theta: jax.Array, time: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        states, late = _solve(system, theta, time)
+    def solved(theta: jax.Array, time: jax.Array) -> jax.Array:
+        states, _ = _solve(system, theta, time)
         values = system.values(theta)
         first = system.start(values)
         # Before infusion: the slope at infusion goes on.
         slope = _slope(system, values, first, jnp.zeros((), bool))
         value = jax.vmap(lambda y: system.log_value(values, y))(states)
-        return value + jnp.minimum(time, 0.0) * slope, states, late
+        return value + jnp.minimum(time, 0.0) * slope
 
-    @jax.custom_jvp
-    def log_curve(theta: jax.Array, time: jax.Array) -> jax.Array:
-        return solved(theta, time)[0]
+    def in_time(theta: jax.Array, time: jax.Array) -> jax.Array:
+        states, late = _solve(system, theta, time)
+        return jax.vmap(lambda y, side: _slope(system, system.values(theta), y, side))(states, late)
 
-    @log_curve.defjvp
-    def _(primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        # A loop of adaptive length has no transpose, but a product with its whole Jacobian has one.
-        theta, time = primals
-
-        def twice(th: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-            value, states, late = solved(th, time)
-            return value, (value, states, late)
-
-        jacobian, (value, states, late) = jax.jacfwd(twice, has_aux=True)(theta)
-        in_time = jax.vmap(lambda y, side: _slope(system, system.values(theta), y, side))(states, late)
-        return value, jacobian @ tangents[0] + in_time * tangents[1]
-
-    curve = jax.jit(log_curve)
+    curve = jax.jit(_differentiable(solved, in_time))
 
     @jax.jit
     def area(theta: jax.Array, start: jax.Array, end: jax.Array) -> jax.Array:
@@ -165,6 +154,49 @@ def dynamic_model(system: System) -> Model:
         derived=(*system.derived, month),
         source=system.source,
     )
+
+
+def _differentiable(
+    function: Callable[[jax.Array, jax.Array], Any], in_time: Callable[[jax.Array, jax.Array], jax.Array] | None
+) -> Callable[[jax.Array, jax.Array], Any]:
+    """Return a function of ``theta`` and time that can be differentiated forward, in reverse, and again.
+
+    A loop of adaptive length has no transpose, but a product with its whole Jacobian has one. That Jacobian is
+    carried forward through the loop, and is such a function itself.
+    """
+
+    @jax.custom_jvp
+    def smooth(theta: jax.Array, time: jax.Array) -> Any:
+        return function(theta, time)
+
+    def rule(primals: tuple[jax.Array, jax.Array], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
+        theta, time = primals
+        by_theta, by_time = tangents
+        value, jacobian = _differentiable(_with_jacobian(function), None)(theta, time)
+        step = jnp.zeros_like(theta) if isinstance(by_theta, SymbolicZero) else by_theta
+        change = jax.tree.map(lambda slopes: slopes @ step, jacobian)
+        if not isinstance(by_time, SymbolicZero):
+            if in_time is None:
+                raise ModelError("differential equations: derivatives in parameters and time at once are not available")
+            change = change + in_time(theta, time) * by_time
+        return value, change
+
+    smooth.defjvp(rule, symbolic_zeros=True)
+    return smooth
+
+
+def _with_jacobian(
+    function: Callable[[jax.Array, jax.Array], Any],
+) -> Callable[[jax.Array, jax.Array], tuple[Any, Any]]:
+    def both(theta: jax.Array, time: jax.Array) -> tuple[Any, Any]:
+        def twice(point: jax.Array) -> tuple[Any, Any]:
+            value = function(point, time)
+            return value, value
+
+        jacobian, value = jax.jacfwd(twice, has_aux=True)(theta)
+        return value, jacobian
+
+    return both
 
 
 def _slope(system: System, values: Values, states: jax.Array, late: jax.Array) -> jax.Array:

@@ -64,6 +64,13 @@ def test_derivatives_of_the_solution_are_those_of_the_closed_form_of_second_orde
         inside = jax.hessian(lambda phi: (curve(ECP.to_natural(phi), time) ** 2).sum())
         return np.asarray(jax.jit(inside)(ECP.to_transformed(theta)))
 
+    def of_jacobian(curve: Callable) -> np.ndarray:
+        # A gradient of the derivatives, as FOCEI takes it.
+        squares = jax.grad(lambda phi: (jax.jacfwd(lambda x: curve(ECP.to_natural(x), time))(phi) ** 2).sum())
+        return np.asarray(jax.jit(squares)(ECP.to_transformed(theta)))
+
+    exact = of_jacobian(ECP.log_curve)
+    np.testing.assert_allclose(of_jacobian(model.log_curve), exact, rtol=1e-6, atol=1e-6 * np.abs(exact).max())
     exact = curvature(ECP.log_curve)
     np.testing.assert_allclose(curvature(model.log_curve), exact, rtol=1e-6, atol=1e-6 * np.abs(exact).max())
 

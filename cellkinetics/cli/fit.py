@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from cellkinetics.data.cohort import Cohort
 
 FILES = ("individual.csv", "individual_curves.csv")
+PROFILES = "individual_profiles.csv"
+PLANNED = (*FILES, PROFILES)  # the last not always, so that no old one stays beside new results
 
 
 def fit(
@@ -21,6 +23,7 @@ def fit(
     data: o.Data,
     out: o.Out = o.DEFAULT_OUT,
     model: o.ModelName = "ecp",
+    intervals: o.FitIntervals = "wald",
     seed: o.FitSeed = 0,
     dialect: o.Dialect = "auto",
     mapping: o.Map = None,
@@ -40,12 +43,14 @@ def fit(
     from cellkinetics.cli.reading import read_input, reading_options, tell_files
     from cellkinetics.cli.session import Session
 
-    with Session("fit", ctx.params, data=data, out=out, planned=FILES, force=force, quiet=quiet, seed=seed) as session:
+    with Session(
+        "fit", ctx.params, data=data, out=out, planned=PLANNED, force=force, quiet=quiet, seed=seed
+    ) as session:
         check_model(model)
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
         cohort = read_input(session, data, given)
         with session.stage("fit"):
-            write_fits(session, cohort, model, seed)
+            write_fits(session, cohort, model, seed, intervals)
         tell_files(session)
 
 
@@ -60,12 +65,14 @@ def check_model(model: str, fixed: Mapping[str, float] | None = None) -> None:
     get_model(model).check_values(fixed or {})
 
 
-def write_fits(session: Session, cohort: Cohort, model: str, seed: int) -> None:
+def write_fits(session: Session, cohort: Cohort, model: str, seed: int, intervals: str = "wald") -> None:
     """Fit every profile, write the tables, and show how many fits can be used."""
     from cellkinetics.fitting.individual import fit as fit_each
 
     with session.screen.progress("Individual fits") as progress:
-        fits = fit_each(cohort, model=model, seed=seed, progress=progress)
+        fits = fit_each(cohort, model=model, intervals=intervals, seed=seed, progress=progress)
     session.folder.write_table("individual.csv", fits.table)
     session.folder.write_table("individual_curves.csv", fits.curves)
+    if intervals == "profile":
+        session.folder.write_table(PROFILES, fits.profiles)
     session.screen.say(f"fit: {fits.status}")

@@ -328,6 +328,15 @@ Analyte = Annotated[
     typer.Option(help="Analyte of the population fit, where the data hold several.", rich_help_panel=ANALYSIS),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.", rich_help_panel=ANALYSIS)]
+FitIntervals = Annotated[
+    str,
+    typer.Option(
+        "--intervals",
+        help="Intervals of each patient's parameters: wald (from the curvature), or profile (those of the profile "
+        "likelihood too, and individual_profiles.csv).",
+        rich_help_panel=ANALYSIS,
+    ),
+]
 FitSeed = Annotated[
     int,
     typer.Option(

@@ -86,7 +86,7 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
     from cellkinetics.cli.report import REPORT, build_report, clear_figures, tell_report
     from cellkinetics.cli.session import Session
 
-    planned = (*nca.PLANNED, *fit.FILES, *pool.FILES, REPORT)
+    planned = (*nca.PLANNED, *fit.PLANNED, *pool.FILES, REPORT)
     with Session(
         command,
         given,

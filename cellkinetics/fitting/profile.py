@@ -89,7 +89,11 @@ def _rises(objective: Objective, patient: Patient, data: Data) -> FloatArray:
 def _branches(
     objective: Objective, patients: Sequence[Patient], data: Data, prior: Prior, rises: Mapping[int, FloatArray]
 ) -> _Branches:
-    """Return every sampling interval whose least -2LL is within the widest rise, with its minimum."""
+    """Return every sampling interval whose least -2LL is within the widest rise, with its minimum.
+
+    What is searched here besides is forgotten again: Wald intervals are the same with profiles and without.
+    """
+    searched = [dict(patient.ends) for patient in patients]
     minimise = together(objective, data, prior)
     asked = _beside(patients, rises)
     while asked:
@@ -102,6 +106,8 @@ def _branches(
             interval = patient.whole.segments[number].interval
             lower, upper = box(objective, patient, {} if interval is None else {"tmax": interval})
             parts.append(row(objective, patient, np.clip(x, lower, upper), lower, upper, patient.whole.held))
+    for patient, ends_before in zip(patients, searched, strict=True):
+        patient.ends = ends_before
     rows = join(parts)
     ends = advance(objective, rows, data, prior, _INNER)
     x = np.array([faster_phase_first(objective.model, one) for one in ends.x])

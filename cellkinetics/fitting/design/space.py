@@ -38,14 +38,20 @@ class Space:
 
     @classmethod
     def of(cls, admissible: Iterable[float], fixed_days: Iterable[float], n: int, gap: float) -> Space:
-        fixed = tuple(float(day) for day in fixed_days)
-        days = checked_days({*(float(day) for day in admissible), *fixed}, "admissible")
+        """Return the space of the options of a search.
+
+        Raises:
+            SettingsError: for options out of their range, or days that cannot hold that many samples.
+        """
+        given = tuple(fixed_days)
+        fixed = checked_days(given, "fixed_days") if given else ()
+        days = checked_days({*checked_days(admissible, "admissible"), *fixed}, "admissible")
         if not 0 <= gap < np.inf:
             raise SettingsError(f"min_gap is {gap}; give a number of days of at least 0")
         if n < len(fixed) + 1:
             raise SettingsError(f"n_samples is {n} and {len(fixed)} days are fixed: there is nothing to search")
-        space = cls(days, tuple(days.index(day) for day in checked_days(fixed, "fixed_days")) if fixed else (), n, gap)
-        if any(b - a < gap for a, b in pairwise(sorted(fixed))):
+        space = cls(days, tuple(days.index(day) for day in fixed), n, gap)
+        if any(b - a < gap for a, b in pairwise(fixed)):
             raise SettingsError(f"fixed_days stand closer together than min_gap, {gap:g} days")
         most = len(space._packed())
         if most < n:

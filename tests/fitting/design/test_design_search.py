@@ -111,6 +111,8 @@ def test_a_comparison_is_plain_values_and_prints(compared: ScheduleComparison) -
     [
         (lambda: compare_schedules({}), "at least one schedule"),
         (lambda: compare_schedules({"a": [7]}, reference="b"), "the schedules are a"),
+        (lambda: search_schedule(3, ["a", 2]), "admissible must be a list of days"),
+        (lambda: search_schedule(3, [1, 2], fixed_days=[2, 2]), "fixed_days must be a list of different days"),
         (lambda: search_schedule(3, [1, 2]), "hold 2 samples"),
         (lambda: search_schedule(3, range(10), min_gap=6), "hold 2 samples with a gap of 6 days"),
         (lambda: search_schedule(2, range(10), fixed_days=[3, 4]), "nothing to search"),

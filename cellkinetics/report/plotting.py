@@ -21,7 +21,14 @@ from cellkinetics.report.figures.areas import Areas, area_figure, area_grid
 from cellkinetics.report.figures.overview import overview_figure
 from cellkinetics.report.figures.parameters import parameter_figure
 from cellkinetics.report.figures.persistence import persistence_figure, swimmer_figure
-from cellkinetics.report.figures.profiles import KEY, Key, Profiles, profile_figure, profile_grid
+from cellkinetics.report.figures.profiles import (
+    KEY,
+    Key,
+    Profiles,
+    change_points,
+    profile_figure,
+    profile_grid,
+)
 from cellkinetics.report.figures.schedule import schedule_figure
 from cellkinetics.report.figures.terminal import TerminalLines, terminal_figure, terminal_grid
 from cellkinetics.report.figures.times import times_figure
@@ -217,14 +224,7 @@ def _profiles(result: Plottable, cohort: Cohort) -> Profiles:
         samples=sample_table(cohort), time_unit=cohort.time_unit, value_unit=unit_text(cohort.value_unit[0])
     )
     if isinstance(result, IndividualFits):
-        return replace(profiles, curves=result.curves, breaks=_breaks(result.table))
+        return replace(profiles, curves=result.curves, breaks=change_points(result.table))
     if isinstance(result, PopulationFit):
         return replace(profiles, population=result.curves)
     return profiles
-
-
-def _breaks(table: pd.DataFrame) -> dict[Key, float]:
-    rows = table[(table["parameter"] == "tmax") & table["estimate"].notna()]
-    return {
-        (str(s), str(a), str(o), str(m)): float(t) for s, a, o, m, t in rows[[*KEY, "estimate"]].itertuples(index=False)
-    }

@@ -20,7 +20,7 @@ COHORT = Cohort.from_arrays(
     subject=["P01", "P02"],
     group=["low", "high"],
 )
-PROFILES = Profiles(sample_table(COHORT), value_unit="copies/µg", breaks={("P01", "", "", ""): 8.5})
+PROFILES = Profiles(sample_table(COHORT), value_unit="copies/µg", breaks={("P01", "", "", ""): {"tmax": 8.5}})
 
 
 def lines(figure, marker: str = "None", linestyle: str | None = None) -> list:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -83,9 +84,23 @@ def _draw_boxes(
     logarithmic: bool,
     random: np.random.Generator,
 ) -> None:
-    kept = [one[np.isfinite(one) & ((one > 0) | (not logarithmic))] for one in values]
+    kept = drawable(values, logarithmic)
+    value_axis(ax, kept, logarithmic)
+    for place, (one, colour) in enumerate(zip(kept, colours, strict=True)):
+        draw_box(ax, place, one, colour)
+        draw_points(ax, place, one[:: -(-len(one) // MOST_POINTS) or 1], colour, random)
+    ax.set_xlim(-0.6, len(kept) - 0.4)
+
+
+def drawable(values: Sequence[np.ndarray], logarithmic: bool) -> list[np.ndarray]:
+    """Return the values of each group that an axis can show."""
+    return [one[np.isfinite(one) & ((one > 0) | (not logarithmic))] for one in values]
+
+
+def value_axis(ax: Axes, values: Sequence[np.ndarray], logarithmic: bool) -> None:
+    """Give axes of boxes their look, and a value axis that holds all values."""
     if logarithmic:
-        low, high = log_limits(np.concatenate(kept)) if kept else (0.1, 10.0)
+        low, high = log_limits(np.concatenate(values)) if values else (0.1, 10.0)
         ax.set_yscale("log")
         ax.set_ylim(low, high)
         log_axis(ax.yaxis, low, high)
@@ -94,20 +109,47 @@ def _draw_boxes(
         ax.yaxis.set_major_formatter(FuncFormatter(plain))
     dress(ax)
     ax.grid(visible=False, axis="x")
-    for place, (one, colour) in enumerate(zip(kept, colours, strict=True)):
-        if len(one) > 2:
-            ax.boxplot(
-                [one],
-                positions=[place],
-                widths=0.55,
-                showfliers=False,
-                manage_ticks=False,
-                boxprops={"color": colour, "linewidth": 1.0},
-                whiskerprops={"color": colour, "linewidth": 1.0},
-                capprops={"color": colour, "linewidth": 1.0},
-                medianprops={"color": INK, "linewidth": 1.4},
-            )
-        shown = one[:: -(-len(one) // MOST_POINTS) or 1]
-        aside = random.uniform(-0.16, 0.16, len(shown)) if len(shown) > 1 else np.zeros(len(shown))
-        ax.plot(place + aside, shown, "o", color=colour, markersize=3, alpha=0.7, zorder=3)
-    ax.set_xlim(-0.6, len(kept) - 0.4)
+
+
+def draw_box(ax: Axes, place: float, values: np.ndarray, colour: str, *, width: float = 0.55) -> None:
+    """Draw the box of one group; fewer than three values have none."""
+    if len(values) < 3:
+        return
+    look: dict[str, Any] = {"color": colour, "linewidth": 1.0}
+    ax.boxplot(
+        [values],
+        positions=[place],
+        widths=width,
+        showfliers=False,
+        manage_ticks=False,
+        boxprops=look,
+        whiskerprops=look,
+        capprops=look,
+        medianprops={"color": INK, "linewidth": 1.4},
+    )
+
+
+def draw_points(
+    ax: Axes,
+    place: float,
+    values: np.ndarray,
+    colour: str,
+    random: np.random.Generator,
+    *,
+    reach: float = 0.16,
+    hollow: bool = False,
+    faint: bool = False,
+) -> None:
+    """Draw a point for each value, moved sideways by chance so that few hide each other."""
+    aside = random.uniform(-reach, reach, len(values)) if len(values) > 1 else np.zeros(len(values))
+    face = "none" if hollow else colour
+    ax.plot(
+        place + aside,
+        values,
+        "o",
+        color=colour,
+        markerfacecolor=face,
+        markersize=3,
+        alpha=0.35 if faint else 0.7,
+        zorder=3,
+    )

@@ -1,4 +1,4 @@
-"""Individual profiles: samples, fits, limit of quantification and the break at the fitted peak, a panel each."""
+"""Individual profiles: samples, limit of quantification, fits with their change points and phases, a panel each."""
 
 from __future__ import annotations
 
@@ -35,6 +35,12 @@ Key = tuple[str, str, str, str]
 KEY = ("subject", "analyte", "occasion", "specimen")
 
 COLUMNS, ROWS = 3, 4
+CHANGE_POINTS = ("t0", "tlag", "tmax")
+"""Parameters of a model that are days on which its curve has a corner."""
+PHASES = {"contraction": "#1a9c74", "persistence": "#8a63d2"}
+"""Columns of ``individual_curves.csv`` that are a phase of the decline each, and their colours."""
+_DOTTED = (0, (1, 2))
+_DASHED = (0, (4, 1.6))
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +49,10 @@ class Profiles:
 
     Attributes:
         samples: rows as in ``samples.csv``, of one analyte and specimen.
-        curves: rows as in ``individual_curves.csv`` (`KEY`, ``time, predicted``).
+        curves: rows as in ``individual_curves.csv`` (`KEY`, ``time, predicted``, and the `PHASES` where it has them).
         population: rows as in ``population_curves.csv``; a column ``typical`` is drawn where it is there.
-        breaks: profile to the time of its fitted peak, where growth ends.
+        breaks: profile to the change points of its fit, each a parameter and its day; see `change_points`.
+        outliers: samples (`KEY`, ``time``) that stand far from the individual fit.
         notes: profile to a short remark that stands in the panel (why there is no fit, say).
         time_unit, value_unit: labels of the axes.
     """
@@ -53,7 +60,8 @@ class Profiles:
     samples: pd.DataFrame
     curves: pd.DataFrame | None = None
     population: pd.DataFrame | None = None
-    breaks: Mapping[Key, float] = field(default_factory=dict)
+    breaks: Mapping[Key, Mapping[str, float]] = field(default_factory=dict)
+    outliers: pd.DataFrame | None = None
     notes: Mapping[Key, str] = field(default_factory=dict)
     time_unit: str = "day"
     value_unit: str = ""
@@ -73,17 +81,28 @@ class Profiles:
         table = getattr(self, source)
         return None if table is None else table.iloc[self._places[source].get(key, [])]
 
+    def outliers_of(self, key: Key) -> pd.DataFrame:
+        """Return the samples of one profile that stand far from its fit."""
+        rows = self.samples_of(key)
+        if self.outliers is None:
+            return rows.iloc[:0]
+        days = self.outliers["time"].iloc[self._places["outliers"].get(key, [])]
+        return rows[rows["time"].isin(days) & (rows["status"] != "excluded")]
+
     @cached_property
     def _places(self) -> dict[str, Any]:
         """Row numbers of each profile in each table: looking a key up must not cost a pass over all rows."""
-        tables = {"samples": self.samples, "curves": self.curves, "population": self.population}
+        tables = {name: getattr(self, name) for name in ("samples", "curves", "population", "outliers")}
         return {name: table.groupby([*KEY], sort=False).indices for name, table in tables.items() if table is not None}
 
     @cached_property
     def value_limits(self) -> tuple[float, float]:
-        """Limits of the value axis that hold every sample and LLOQ, the same for all panels."""
+        """Limits of the value axis that hold every sample, LLOQ and fitted peak, the same for all panels."""
         samples = self.samples
         low, high = log_limits(np.concatenate([samples["value"].to_numpy(float), samples["lloq"].to_numpy(float)]))
+        if self.curves is not None and len(self.curves):
+            # A peak far beyond all samples is seen to leave the panel; it must not flatten the others.
+            high = max(high, min(1.5 * float(np.nanmax(self.curves["predicted"], initial=0.0)), 10.0 * high))
         return low, high
 
     @cached_property
@@ -98,8 +117,10 @@ def profile_figure(profiles: Profiles, key: Key, *, width: float = 3.1, height: 
     """Return one patient's panel.
 
     Filled circles are quantified samples, open triangles samples below quantification at their LLOQ
-    (at the foot of the axis where no LLOQ is known), crosses excluded samples. The dashed line is the
-    LLOQ, the dotted line the fitted peak. The value axis is logarithmic.
+    (at the foot of the axis where no LLOQ is known), crosses excluded samples, circles around a sample mark
+    one far from the fit. The dashed line is the LLOQ; dotted lines are the change points of the fit, with
+    their names; thin lines are contraction and persistence, whose sum is the fitted decline. The value
+    axis is logarithmic.
 
     Args:
         profiles: samples and curves of the analyte.
@@ -157,13 +178,15 @@ def draw_profile(ax: Axes, profiles: Profiles, key: Key, *, labels: bool = True)
 
     rows = profiles.samples_of(key)
     draw_limit(ax, rows)
-    population = profiles.curve_of("population", key)
+    population, fitted = profiles.curve_of("population", key), profiles.curve_of("curves", key)
     _draw_curve(ax, population, "typical", MUTED, "-", 0.9)
-    _draw_curve(ax, population, "predicted", POPULATION, (0, (4, 1.6)), 1.3)
-    _draw_curve(ax, profiles.curve_of("curves", key), "predicted", FIT, "-", 1.5)
-    if key in profiles.breaks and first <= profiles.breaks[key] <= last:
-        ax.axvline(profiles.breaks[key], color=FIT, linewidth=0.9, linestyle=(0, (1, 2)))
+    _draw_curve(ax, population, "predicted", POPULATION, _DASHED, 1.3)
+    for phase, colour in PHASES.items():
+        _draw_curve(ax, fitted, phase, colour, "-", 0.9)
+    _draw_curve(ax, fitted, "predicted", FIT, "-", 1.5)
+    _draw_breaks(ax, {name: day for name, day in profiles.breaks.get(key, {}).items() if first <= day <= last})
     draw_samples(ax, rows, low)
+    _draw_outliers(ax, profiles.outliers_of(key))
     if key in profiles.notes:
         ax.text(0.98, 0.97, profiles.notes[key], transform=ax.transAxes, ha="right", va="top", fontsize=8, color=MUTED)
     if labels:
@@ -181,17 +204,33 @@ def legend_handles(profiles: Profiles) -> list[Line2D]:
         handles.append(Line2D([], [], color=MUTED, marker="x", linestyle="", markersize=4.5, label="excluded"))
     if samples["lloq"].notna().any():
         handles.append(Line2D([], [], color=LIMIT, linestyle=(0, (4, 2)), linewidth=0.9, label="LLOQ"))
+    if profiles.outliers is not None and len(profiles.outliers):
+        handles.append(_ring("far from the fit"))
     if profiles.curves is not None:
         handles.append(Line2D([], [], color=FIT, linewidth=1.5, label="individual fit"))
-    if profiles.breaks:
-        handles.append(Line2D([], [], color=FIT, linewidth=0.9, linestyle=(0, (1, 2)), label="break at fitted tmax"))
+        for phase, colour in PHASES.items():
+            if phase in profiles.curves and profiles.curves[phase].notna().any():
+                handles.append(Line2D([], [], color=colour, linewidth=0.9, label=phase))
+    if any(profiles.breaks.values()):
+        handles.append(Line2D([], [], color=FIT, linewidth=0.9, linestyle=_DOTTED, label="change point of the fit"))
     if profiles.population is not None:
         handles.append(
-            Line2D([], [], color=POPULATION, linewidth=1.3, linestyle=(0, (4, 1.6)), label="population fit, patient")
+            Line2D([], [], color=POPULATION, linewidth=1.3, linestyle=_DASHED, label="population fit, patient")
         )
         if "typical" in profiles.population:
             handles.append(Line2D([], [], color=MUTED, linewidth=0.9, label="population fit, typical"))
     return handles
+
+
+def change_points(table: pd.DataFrame | None) -> dict[Key, dict[str, float]]:
+    """Return the change points of each profile's fit, among the rows of ``individual.csv``, in order of time."""
+    if table is None:
+        return {}
+    rows = table[table["parameter"].isin(CHANGE_POINTS) & table["estimate"].notna()].sort_values("estimate")
+    found: dict[Key, dict[str, float]] = {}
+    for s, a, o, m, name, day in rows[[*KEY, "parameter", "estimate"]].itertuples(index=False):
+        found.setdefault((str(s), str(a), str(o), str(m)), {})[str(name)] = float(day)
+    return found
 
 
 def panel_title(profiles: Profiles, key: Key) -> str:
@@ -232,13 +271,41 @@ def _draw_curve(ax: Axes, table: pd.DataFrame | None, column: str, colour: str, 
         return
     rows = table.sort_values("time")
     values = rows[column].to_numpy(float)
+    seen = values > ax.get_ylim()[0] / 10.0
+    if not seen.any():
+        return
     ax.plot(
         rows["time"].to_numpy(float),
-        np.where(values > 0, values, np.nan),
+        np.where(seen, values, np.nan),
         color=colour,
         linestyle=dashes,
         linewidth=width,
     )
+
+
+def _draw_breaks(ax: Axes, breaks: Mapping[str, float]) -> None:
+    """Draw change points with their names, where a profile leaves room: below its peak, above what precedes growth."""
+    look: dict[str, Any] = {"rotation": 90, "va": "center", "fontsize": 6.5, "color": FIT}
+    for name, day in breaks.items():
+        ax.axvline(day, color=FIT, linewidth=0.9, linestyle=_DOTTED)
+        side, height = ("left", 0.24) if name == "tmax" else ("right", 0.6)
+        ax.text(day, height, name, transform=ax.get_xaxis_transform(), ha=side, **look)
+
+
+def _draw_outliers(ax: Axes, rows: pd.DataFrame) -> None:
+    if len(rows):
+        height = rows["value"].where(rows["censored"] == 0, rows["lloq"])
+        ring = _ring("")
+        ax.plot(
+            rows["time"],
+            height,
+            "o",
+            markersize=ring.get_markersize(),
+            markerfacecolor="none",
+            markeredgecolor=LIMIT,
+            markeredgewidth=1.1,
+            zorder=4,
+        )
 
 
 def draw_samples(ax: Axes, rows: pd.DataFrame, floor: float) -> None:
@@ -263,6 +330,11 @@ def draw_samples(ax: Axes, rows: pd.DataFrame, floor: float) -> None:
     # Marks that may stick out of the axes have no bounds where there are none of them: the layout would collapse.
     triangles.set_in_layout(False)
     ax.plot(rows["time"][excluded], rows["value"][excluded], "x", color=MUTED, markersize=4.2, zorder=3)
+
+
+def _ring(label: str) -> Line2D:
+    look: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": LIMIT, "markeredgewidth": 1.1}
+    return Line2D([], [], marker="o", linestyle="", markersize=8, label=label, **look)
 
 
 def _open_triangle(label: str) -> Line2D:

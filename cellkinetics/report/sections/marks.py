@@ -10,7 +10,7 @@ from cellkinetics.report.figures.style import SURFACE, themed
 
 _DASHES = {
     "LLOQ": "5 3",
-    "break at fitted tmax": "1.5 3",
+    "change point of the fit": "1.5 3",
     "population fit, patient": "6 2.5",
     "extrapolated": "5 3",
     "break that it straddles": "1.5 3",
@@ -35,8 +35,9 @@ def _mark(handle: Artist) -> str:
 def _marker(handle: Line2D) -> str:
     marker, colour, edge = handle.get_marker(), _colour(handle.get_color()), _colour(handle.get_markeredgecolor())
     if marker == "o":
-        if handle.get_markerfacecolor() == SURFACE:
-            return f'<circle cx="14" cy="7" r="3.4" fill="none" stroke="{edge}" stroke-width="1.3"/>'
+        if handle.get_markerfacecolor() in (SURFACE, "none"):
+            radius = 5.2 if handle.get_markersize() > 6 else 3.4
+            return f'<circle cx="14" cy="7" r="{radius}" fill="none" stroke="{edge}" stroke-width="1.3"/>'
         return f'<circle cx="14" cy="7" r="{3.6 if handle.get_markersize() > 3 else 2.2}" fill="{colour}"/>'
     if marker == "v":
         return f'<path d="M9.5 3.5h9L14 11.5z" fill="none" stroke="{edge}" stroke-width="1.3"/>'
@@ -49,7 +50,8 @@ def _marker(handle: Line2D) -> str:
 
 def _line(handle: Line2D) -> str:
     dash = _DASHES.get(str(handle.get_label()), "none")
-    return f'<path d="M0 7H28" stroke="{_colour(handle.get_color())}" stroke-width="1.8" stroke-dasharray="{dash}"/>'
+    stroke, width = _colour(handle.get_color()), 1.8 if handle.get_linewidth() > 1 else 1.0
+    return f'<path d="M0 7H28" stroke="{stroke}" stroke-width="{width}" stroke-dasharray="{dash}"/>'
 
 
 def _area(handle: Patch) -> str:

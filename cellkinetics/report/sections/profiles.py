@@ -8,13 +8,28 @@ from cellkinetics.data.cohort import series_name
 from cellkinetics.printing import unit_text
 from cellkinetics.report.blocks import Block, Heading, Panels, Picture, Section, Text
 from cellkinetics.report.figures.overview import overview_figure
-from cellkinetics.report.figures.profiles import KEY, Key, Profiles, legend_handles, panel_title, profile_figure
+from cellkinetics.report.figures.profiles import (
+    KEY,
+    PHASES,
+    Key,
+    Profiles,
+    change_points,
+    legend_handles,
+    panel_title,
+    profile_figure,
+)
 from cellkinetics.report.figures.style import svg_text
 from cellkinetics.report.results import Results
 from cellkinetics.report.sections.marks import legend_marks
+from cellkinetics.report.tables import listed
 
 MOST_PANELS = 240
 """Profiles of one analyte and specimen that the page draws; a page with more cannot be read."""
+_CORNERS = {
+    "t0": "the nadir, where the distribution phase ends",
+    "tlag": "where expansion begins",
+    "tmax": "the fitted peak, where expansion ends and the decline begins",
+}
 
 
 def profiles_by_series(results: Results) -> dict[str, Profiles]:
@@ -22,7 +37,7 @@ def profiles_by_series(results: Results) -> dict[str, Profiles]:
     samples = results["samples"]
     if samples is None:
         return {}
-    breaks, notes = _breaks_and_notes(results["individual"])
+    breaks, notes = change_points(results["individual"]), _notes(results["individual"])
     found = {}
     for (analyte, specimen), part in samples.groupby(["analyte", "specimen"], sort=False):
         series = series_name(str(analyte), str(specimen))
@@ -77,8 +92,16 @@ def profiles_section(results: Results) -> Section | None:
 
 def _caption(profiles: Profiles) -> str:
     parts = ["A panel for each patient, all with the same axes. Open triangles: below quantification, at the LLOQ."]
-    if profiles.breaks:
-        parts.append("Dotted line: the fitted peak (tmax of the model), where expansion ends and contraction begins.")
+    names = {name for breaks in profiles.breaks.values() for name in breaks}
+    if names:
+        told = listed([f"{name} ({what})" for name, what in _CORNERS.items() if name in names])
+        parts.append(f"Dotted lines, named, are change points of the fit: {told}.")
+    phases = [] if profiles.curves is None else [name for name in PHASES if name in profiles.curves]
+    if phases:
+        parts.append(
+            f"Thin lines: {listed(phases)}, whose sum is the fitted decline; a phase that the samples do not "
+            "identify has none."
+        )
     return " ".join(parts)
 
 
@@ -93,16 +116,8 @@ def _of(table: pd.DataFrame | None, analyte: str, specimen: str) -> pd.DataFrame
     return part if len(part) else None
 
 
-def _breaks_and_notes(individual: pd.DataFrame | None) -> tuple[dict[Key, float], dict[Key, str]]:
-    breaks: dict[Key, float] = {}
-    notes: dict[Key, str] = {}
+def _notes(individual: pd.DataFrame | None) -> dict[Key, str]:
     if individual is None:
-        return breaks, notes
-    for (subject, analyte, occasion, specimen), rows in individual.groupby([*KEY], sort=False):
-        key = (str(subject), str(analyte), str(occasion), str(specimen))
-        peak = rows.loc[(rows["parameter"] == "tmax") & rows["estimate"].notna(), "estimate"]
-        if len(peak):
-            breaks[key] = float(peak.iloc[0])
-        if (rows["status"] == "failed").any():
-            notes[key] = "no individual fit"
-    return breaks, notes
+        return {}
+    failed = individual.loc[individual["status"] == "failed", [*KEY]].drop_duplicates()
+    return {(str(s), str(a), str(o), str(m)): "no individual fit" for s, a, o, m in failed.itertuples(index=False)}

@@ -26,13 +26,13 @@ def derive(model: Model, x: FloatArray) -> list[Derivation]:
     """Return the derived quantities at every row of ``x`` (n, q), which begins with the transformed parameters."""
     if not model.derived:
         return [Derivation(np.empty(0), np.empty((0, x.shape[1]))) for _ in x]
-    log_value, slope = _in_chunks(_log_derived(model), x)
+    log_value, slope = in_chunks(_log_derived(model), x)
     return [Derivation(*pair) for pair in zip(log_value, slope, strict=True)]
 
 
 def curves(model: Model, theta: FloatArray, time: FloatArray) -> FloatArray:
     """Return C on the natural scale: ``theta`` (n, p) and ``time`` (n, m) give (n, m)."""
-    (log_value,) = _in_chunks(_log_curve(model), theta, time)
+    (log_value,) = in_chunks(_log_curve(model), theta, time)
     with np.errstate(over="ignore"):
         return np.exp(log_value)
 
@@ -53,7 +53,7 @@ def _log_curve(model: Model) -> Callable[..., tuple[jax.Array, ...]]:
     return jax.jit(jax.vmap(lambda theta, time: (model.log_curve(theta, time),)))
 
 
-def _in_chunks(function: Callable[..., tuple[jax.Array, ...]], *arrays: FloatArray) -> list[FloatArray]:
+def in_chunks(function: Callable[..., tuple[jax.Array, ...]], *arrays: FloatArray) -> list[FloatArray]:
     """Call a compiled function on `CHUNK` rows at a time, so that it is compiled for one shape."""
     n, parts = len(arrays[0]), []
     for start in range(0, n, CHUNK):

@@ -36,6 +36,7 @@ from cellkinetics.fitting.prior import PopulationPrior, prior_of
 from cellkinetics.fitting.profile import Profiled, profile
 from cellkinetics.fitting.result import IndividualFit, IndividualFits
 from cellkinetics.fitting.search import End, Patient, Progress, best_row, box, search
+from cellkinetics.fitting.selection import select
 from cellkinetics.fitting.start import Plan, faster_phase_first, plan_fit, spread_of
 from cellkinetics.fitting.verdict import Drawn, Search, failed_fit, judge
 from cellkinetics.models.base import Model
@@ -51,13 +52,12 @@ _SIZES = 16  # padded length of a profile, doubled until it fits: few shapes, fe
 _KINK = 1e-3  # distance from a sampling time, in days, that counts as at it
 _AT_BOUND = 1e-4  # the same for a bound, as a fraction of the searched range on the transformed scale
 _CHANGE_POINTS = ("tmax", "tlag", "t0")
-_A_PRIOR_HELPS = " (a prior allows it)"
 
 
 def fit(
     cohort: Cohort,
     *,
-    model: str | Model = "ecp",
+    model: str | Model | Sequence[str | Model] = "ecp",
     method: Method = "batch",
     intervals: Intervals = "wald",
     residual: str | Residual = LOG_CONSTANT,
@@ -81,7 +81,8 @@ def fit(
 
     Args:
         cohort: n profiles; a profile that cannot be fitted is rows with status ``failed`` and the reason.
-        model: name of a model (see `list_models`), or a `Model`.
+        model: name of a model (see `list_models`), or a `Model`; or several, of which each patient's fit is by the
+            one with the least AICc, and ``ranking`` holds them all (see `cellkinetics.fitting.selection`).
         method: ``batch`` searches all patients together; ``lmfit`` each one by lmfit, which ends at the same
             optimum and takes a hundred times as long.
         intervals: ``wald`` from the curvature alone; ``profile`` computes those of the profile likelihood
@@ -124,6 +125,14 @@ def fit(
         >>> round(fits["P01"]["tmax"].estimate, 2)
         9.3
     """
+    if not isinstance(model, (str, Model)):
+        return _by_each(
+            cohort,
+            list(model),
+            progress,
+            {"method": method, "intervals": intervals, "residual": residual, "seed": seed},
+            refused={"prior": prior, "flat": flat, "estimate_sigma": estimate_sigma or None, "starts": starts},
+        )
     chosen = get_model(model)
     given = _checked_starts(chosen, starts)
     if method not in _MINIMISERS:
@@ -144,6 +153,35 @@ def fit(
             notes = population.notes(cohort, fitting.samples)
         fits = fitting.run(method, intervals, progress)
     return IndividualFits(fits, chosen.name, chosen.names, seed, cohort, notes=notes)
+
+
+def _by_each(
+    cohort: Cohort,
+    models: Sequence[str | Model],
+    progress: Progress | None,
+    options: Mapping[str, Any],
+    refused: Mapping[str, Any],
+) -> IndividualFits:
+    """Fit by each of several models and let each patient's AICc choose."""
+    chosen = list(dict.fromkeys(get_model(one) for one in models))
+    if not chosen:
+        raise SettingsError("give at least one model")
+    if len(chosen) == 1:
+        return fit(cohort, model=chosen[0], progress=progress, **options, **refused)
+    for name, value in refused.items():
+        if value is not None and len(value if isinstance(value, (Mapping, tuple, list)) else [value]):
+            raise SettingsError(
+                f"{name} cannot be given with several models: AICc compares likelihoods; take one model"
+            )
+    results = []
+    for k, one in enumerate(chosen):
+
+        def told(done: int, total: int, k: int = k) -> None:
+            if progress is not None:
+                progress(k * total + done, len(chosen) * total)
+
+        results.append(fit(cohort, model=one, progress=told, **options))
+    return select(results)
 
 
 def _checked_starts(
@@ -218,9 +256,9 @@ class _Fitting:
         """Return why so few samples cannot be fitted; None where they can."""
         del n
         if quantified == 0:
-            return "no_quantified_sample", f"no quantified sample; there is nothing to fit{_A_PRIOR_HELPS}"
+            return "no_quantified_sample", "no quantified sample; without a prior there is nothing to fit"
         if quantified == 1:
-            return "one_quantified_sample", f"one quantified sample; a curve needs at least two{_A_PRIOR_HELPS}"
+            return "one_quantified_sample", "one quantified sample; a curve needs at least two, or a prior"
         return None
 
     def plan(self, time: FloatArray, y: FloatArray, censored: IntArray) -> Plan:

@@ -214,6 +214,9 @@ def judge_posterior(
         curve_time=drawn.time,
         curve=drawn.curve,
         phases=model.phases,
+        n_searched=int(mode.estimated.sum()),
+        n_effective=sum(1.0 - min(row.sd_ratio or 0.0, 1.0) ** 2 for row in rows[:p]),
+        held=tuple(name for name, own in zip(mode.names, mode.estimated, strict=True) if not own),
     )
 
 

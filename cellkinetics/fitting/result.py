@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cellkinetics.fitting.lmfit_fit import LmfitView
+    from cellkinetics.fitting.selection import Ranked
 
 FitStatus = Literal["ok", "prior", "not_identifiable", "failed"]
 
@@ -85,6 +86,10 @@ class IndividualFit:
         curve_time, curve: days and predicted values from the first to the last sample.
         profiles: likelihood profiles by parameter, where they were asked for.
         phases: of a model of the expansion family, else None.
+        n_searched: number of searched parameters, those of the residual among them.
+        n_effective: of those of the curve, how many the samples decided: with a prior, the sum of
+            1 - (posterior SD / prior SD)^2.
+        held: parameters that were not searched.
     """
 
     subject: str
@@ -104,6 +109,9 @@ class IndividualFit:
     specimen: str = ""
     profiles: Mapping[str, LikelihoodProfile] = field(default_factory=dict, repr=False)
     phases: Phases | None = None
+    n_searched: int = 0
+    n_effective: float = 0.0
+    held: tuple[str, ...] = ()
 
     @property
     def decline(self) -> dict[str, FloatArray]:
@@ -219,6 +227,7 @@ class IndividualFits(Drawable):
     seed: int
     cohort: Cohort = field(repr=False)
     notes: tuple[str, ...] = ()
+    ranked: tuple[Ranked, ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.fits)
@@ -309,6 +318,38 @@ class IndividualFits(Drawable):
             columns[name] = np.concatenate([part.get(name, none) for part, none in zip(parts, absent, strict=True)])
         return pd.DataFrame(columns)
 
+    @cached_property
+    def ranking(self) -> pd.DataFrame:
+        """One row a profile and model, best first: the file ``individual_models.csv``.
+
+        Without rows unless several models were asked for; see `cellkinetics.fitting.selection`.
+        """
+        import pandas as pd
+
+        names = ["minus2ll", "k", "n", "aicc", "delta", "weight", "chosen", "reason_code", "reason"]
+        table = pd.DataFrame.from_records([vars(one) for one in self.ranked], columns=[*_KEY, "model", *names])
+        return table.astype({**dict.fromkeys(["minus2ll", "aicc", "delta", "weight"], float), "k": "Int64"})
+
+    @cached_property
+    def residuals(self) -> pd.DataFrame:
+        """One row a sample, with outliers marked: the file ``individual_residuals.csv``.
+
+        See `cellkinetics.fitting.residuals`.
+        """
+        from cellkinetics.fitting.residuals import residual_table
+
+        return residual_table(self)
+
+    @cached_property
+    def beside_nca(self) -> pd.DataFrame:
+        """Cmax, Tmax and areas beside the noncompartmental ones: the file ``individual_nca.csv``.
+
+        See `cellkinetics.fitting.beside_nca`.
+        """
+        from cellkinetics.fitting.beside_nca import beside_nca_table
+
+        return beside_nca_table(self)
+
     def to_dict(self) -> dict[str, object]:
         """Return all fits as plain values."""
         return {"model": self.model, "seed": self.seed, "status": self.status, "fits": [f.to_dict() for f in self.fits]}
@@ -319,5 +360,6 @@ class IndividualFits(Drawable):
         for fit in self.fits:
             shown = [fit.estimates.get(name) for name in self.parameters]
             cells = "".join(f"{'' if number is None else format(number, '.4g'):>12}" for number in shown)
-            lines.append(f"  {fit.subject:<12}{cells}  {fit.status}")
+            chosen = f", {fit.model}" if self.ranked else ""
+            lines.append(f"  {fit.subject:<12}{cells}  {fit.status}{chosen}")
         return "\n".join(lines)

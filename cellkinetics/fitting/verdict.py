@@ -172,6 +172,9 @@ def judge(
         curve_time=drawn.time,
         curve=drawn.curve,
         phases=model.phases,
+        n_searched=int(search.searched.sum()),
+        n_effective=float(search.searched[:p].sum()),
+        held=tuple(plan.held),
         profiles={} if search.profiled is None else _drawn_profiles(model, units, search.profiled),
     )
 

@@ -129,9 +129,10 @@ def test_lmfits_result_prints_our_standard_errors(rich: tuple[VirtualPatients, I
 def test_table_and_curves_have_the_columns_of_the_files(rich: tuple[VirtualPatients, IndividualFits]) -> None:
     _, fits = rich
     key = ["subject", "analyte", "occasion", "specimen", "model", "parameter"]
-    numbers = ["estimate", "se", "rse_percent", "ci_low", "ci_high"]
+    numbers = ["estimate", "se", "rse_percent", "ci_low", "ci_high", "profile_low", "profile_high", "sd_ratio"]
     assert list(fits.table) == [*key, *numbers, "unit", "status", "reason", "reason_code"]
-    assert list(fits.curves) == ["subject", "analyte", "occasion", "specimen", "model", "time", "predicted"]
+    lines = ["time", "predicted", "contraction", "persistence"]
+    assert list(fits.curves) == ["subject", "analyte", "occasion", "specimen", "model", *lines]
     one = fits.fits[0]
     assert one.curve_time[0] == pytest.approx(rich[0].samples["time"].iloc[0])
     assert one.curve.max() == pytest.approx(one.estimates["cmax"])  # the break at Tmax is a point of the grid
@@ -194,7 +195,7 @@ def test_profiles_that_cannot_be_fitted_are_rows_and_the_others_are_fitted() -> 
     # Exact values leave no residual: sigma is at its floor, and the only thing that cannot be had.
     assert [f.status for f in fits] == ["not_identifiable", "failed", "failed", "failed", "not_identifiable"]
     assert fits["good"].reason == "sigma not identifiable: sigma ended at a bound of its search, 0.05"
-    assert fits["all BLQ"].reason == "no quantified sample; there is nothing to fit"
+    assert fits["all BLQ"].reason == "no quantified sample; without a prior there is nothing to fit"
     assert fits["one value"]["cmax"].reason_code == "one_quantified_sample"
     assert fits["empty"].estimates["cmax"] is None
     assert fits["empty"].estimates["n_samples"] == 0

@@ -53,7 +53,8 @@ def test_likelihood_at_fixed_parameters_equals_scipy_with_padding_ignored() -> N
 
     with jax.enable_x64(True):
         x = np.append(np.asarray(ECP.to_transformed(jax.numpy.asarray(ECP.theta(theta)))), np.log(sd))
-        data = Data(*(jax.numpy.asarray(pad(a)) for a in (time, np.log(y), flag, np.ones(4, dtype=bool))))
+        arrays = (time, np.log(y), flag, np.ones(4, dtype=bool), np.full(4, -np.inf))
+        data = Data(*(jax.numpy.asarray(pad(a)) for a in arrays))
         run, nothing = objective(ECP, LOG_CONSTANT), Prior(np.zeros(6), np.zeros((6, 6)))
         value, gradient = run.value_and_gradient(x, data, nothing)
         assert float(value) == pytest.approx(expected, rel=1e-12)

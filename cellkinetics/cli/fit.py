@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import typer
 
 from cellkinetics.cli import options as o
+from cellkinetics.errors import SettingsError
 
 if TYPE_CHECKING:
     from cellkinetics.cli.session import Session
     from cellkinetics.data.cohort import Cohort
+    from cellkinetics.fitting.individual import Intervals
 
-FILES = ("individual.csv", "individual_curves.csv")
-PROFILES = "individual_profiles.csv"
-PLANNED = (*FILES, PROFILES)  # the last not always, so that no old one stays beside new results
+FILES = ("individual.csv", "individual_curves.csv", "individual_residuals.csv", "individual_nca.csv")
+PROFILES, MODELS = "individual_profiles.csv", "individual_models.csv"
+PLANNED = (*FILES, PROFILES, MODELS)  # the last two not always, so that no old one stays beside new results
 
 
 def fit(
     ctx: typer.Context,
     data: o.Data,
     out: o.Out = o.DEFAULT_OUT,
-    model: o.ModelName = "ecp",
+    model: o.FitModels = "ecp",
+    residual: o.Residual = "log-constant",
+    prior: o.Prior = None,
+    flat: o.Flat = None,
+    estimate_sigma: o.EstimateSigma = False,
     intervals: o.FitIntervals = "wald",
     seed: o.FitSeed = 0,
     dialect: o.Dialect = "auto",
@@ -36,9 +42,11 @@ def fit(
     force: o.Force = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Fit the model to each patient alone, samples below quantification as left-censored.
+    """Fit the model to each patient alone, or with a population as prior; samples below quantification as censored.
 
-    Example: cellkinetics fit trial.csv --model ecp --out results/trial
+    Example: cellkinetics fit trial.csv --model ecp,ecp-persistence --out results/trial
+
+    Example: cellkinetics fit trial.csv --prior stein2019 --flat cmax --out results/trial
     """
     from cellkinetics.cli.reading import read_input, reading_options, tell_files
     from cellkinetics.cli.session import Session
@@ -46,11 +54,19 @@ def fit(
     with Session(
         "fit", ctx.params, data=data, out=out, planned=PLANNED, force=force, quiet=quiet, seed=seed
     ) as session:
-        check_model(model)
+        options: FitOptions = {
+            "model": split(model),
+            "residual": residual,
+            "prior": prior,
+            "flat": split(flat or ""),
+            "estimate_sigma": estimate_sigma,
+            "intervals": checked_intervals(intervals),
+        }
+        check_options(options)
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
         cohort = read_input(session, data, given)
         with session.stage("fit"):
-            write_fits(session, cohort, model, seed, intervals)
+            write_fits(session, cohort, seed, options)
         tell_files(session)
 
 
@@ -65,14 +81,81 @@ def check_model(model: str, fixed: Mapping[str, float] | None = None) -> None:
     get_model(model).check_values(fixed or {})
 
 
-def write_fits(session: Session, cohort: Cohort, model: str, seed: int, intervals: str = "wald") -> None:
+class FitOptions(TypedDict, total=False):
+    """What `cellkinetics.fitting.individual.fit` takes beside cohort and seed."""
+
+    model: list[str]
+    residual: str
+    prior: str | None
+    flat: list[str]
+    estimate_sigma: bool
+    intervals: Intervals
+
+
+def split(names: str) -> list[str]:
+    """Return names that stand between commas.
+
+    Example:
+        >>> split("ecp, ecp+lag,")
+        ['ecp', 'ecp+lag']
+    """
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
+def check_options(options: FitOptions) -> None:
+    """Refuse what no data could make right, before anything is read.
+
+    Raises:
+        FitError: for a prior that cannot be one, or that says nothing of a parameter of the model.
+        ModelError: for an unknown model, prior or parameter.
+        SettingsError: for no model at all, an unknown residual, or options that do not go together.
+    """
+    from cellkinetics.fitting.prior import prior_of
+    from cellkinetics.models.registry import get_model
+    from cellkinetics.models.residual import get_residual
+
+    models = options["model"]
+    if not models:
+        raise SettingsError("--model is empty; give a model as listed by cellkinetics models")
+    for model in models:
+        check_model(model)
+    get_residual(options["residual"])
+    prior = prior_of(options["prior"], options["flat"])
+    if prior is None:
+        if options["estimate_sigma"]:
+            raise SettingsError("--estimate-sigma is for fits with --prior; without one the residual is estimated")
+    elif len(models) > 1:
+        raise SettingsError("--prior goes with one --model: AICc, which ranks several, compares likelihoods")
+    elif options["intervals"] == "profile":
+        raise SettingsError("--intervals profile takes no --prior: a posterior has Laplace's intervals")
+    else:
+        prior.on(get_model(models[0]))
+
+
+def checked_intervals(intervals: str) -> Intervals:
+    """Return which intervals are asked for, before anything is read.
+
+    Raises:
+        SettingsError: if there are none of that name.
+    """
+    if intervals == "wald":
+        return "wald"
+    if intervals == "profile":
+        return "profile"
+    raise SettingsError(f"--intervals {intervals} does not exist; take wald or profile")
+
+
+def write_fits(session: Session, cohort: Cohort, seed: int, options: FitOptions) -> None:
     """Fit every profile, write the tables, and show how many fits can be used."""
     from cellkinetics.fitting.individual import fit as fit_each
 
     with session.screen.progress("Individual fits") as progress:
-        fits = fit_each(cohort, model=model, intervals=intervals, seed=seed, progress=progress)
-    session.folder.write_table("individual.csv", fits.table)
-    session.folder.write_table("individual_curves.csv", fits.curves)
-    if intervals == "profile":
-        session.folder.write_table(PROFILES, fits.profiles)
+        fits = fit_each(cohort, seed=seed, progress=progress, **options)
+    tables = dict(zip(FILES, (fits.table, fits.curves, fits.residuals, fits.beside_nca), strict=True))
+    if options.get("intervals") == "profile":
+        tables[PROFILES] = fits.profiles
+    if len(options["model"]) > 1:
+        tables[MODELS] = fits.ranking
+    for name, table in tables.items():
+        session.folder.write_table(name, table)
     session.screen.say(f"fit: {fits.status}")

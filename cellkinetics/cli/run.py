@@ -130,7 +130,7 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
         with session.stage("nca", alone=False):
             nca.write_nca(session, cohort, rules, given["parameters"], grouping, asked, intervals=given["intervals"])
         with session.stage("fit", alone=False):
-            fit.write_fits(session, cohort, given["model"], given["seed"])
+            fit.write_fits(session, cohort, given["seed"], {"model": [given["model"]]})
         with session.stage("pool", alone=False):
             chosen = pool.one_series(cohort, given["analyte"], _specimen(cohort, given["specimen"]))
             pool.write_population(session, chosen, given["model"], given["method"], given["seed"], fixed)

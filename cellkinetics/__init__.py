@@ -16,6 +16,7 @@ _PUBLIC = {
     "DataError": "cellkinetics.errors",
     "NCAOptions": "cellkinetics.nca.options",
     "NCAResult": "cellkinetics.nca.result",
+    "PopulationPrior": "cellkinetics.fitting.prior",
     "Profile": "cellkinetics.data.cohort",
     "compare_schedules": "cellkinetics.fitting.design.comparison",
     "fit": "cellkinetics.fitting.individual",

@@ -65,6 +65,9 @@ def test_columns_of_individual_fits_are_documented(trial: ck.Cohort) -> None:
     ]
     assert documented("individual_curves.csv") == list(fits.curves.columns)
     assert documented("individual_profiles.csv") == list(fits.profiles.columns)
+    assert documented("individual_residuals.csv") == list(fits.residuals.columns)
+    assert documented("individual_nca.csv") == list(fits.beside_nca.columns)
+    assert documented("individual_models.csv") == list(fits.ranking.columns)
 
 
 def test_columns_of_schedules_are_documented() -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from cellkinetics.data.cohort import BoolArray, FloatArray, IntArray
@@ -16,6 +15,9 @@ CHUNK = 256
 """Rows that one compiled call carries: one shape for every cohort, small enough for the processor's cache."""
 _ROUNDS, _REFINEMENTS = 15, 5
 _FAR = 20.0  # above the best -2LL of a patient: such an end is of no account
+_SAME = 0.02  # on the transformed scale: two searches of one box so close are on their way to one end
+_HOPELESS = 100.0  # the same while the searches are on their way
+_SETTLED = 1  # rounds (of 8 steps) after which far and like searches are given up
 
 
 class Rows(NamedTuple):
@@ -62,8 +64,8 @@ def together(objective: Objective, data: Data, prior: Prior) -> Minimise:
     """Return a function that minimises -2LL from every row by itself, all rows at once.
 
     Damped Gauss-Newton steps inside the box, then Newton steps with the exact Hessian for the rows that are
-    not far above the best of their patient; rows that have ended leave the batch. ``data`` and ``prior`` are
-    those of all patients, ``(n, ...)``.
+    not far above the best of their patient; rows that have ended leave the batch, and so do those that have come
+    to where a better one of the same box is. ``data`` and ``prior`` are those of all patients, ``(n, ...)``.
     """
     samples, before = _host(data, prior)
 
@@ -73,10 +75,11 @@ def together(objective: Objective, data: Data, prior: Prior) -> Minimise:
         x = np.where(rows.free, inside, rows.start)
         ends = Ends.at(x)
         batch = _Batch(rows, samples, before, ends)
-        batch.run(objective.advance, np.arange(len(x)), _ROUNDS)
-        best = np.full(len(samples.mask), np.inf)
-        np.minimum.at(best, rows.patient, ends.value)
-        batch.run(objective.refine, np.flatnonzero(ends.value < best[rows.patient] + _FAR), _REFINEMENTS)
+        everyone = np.arange(len(x))
+        waiting = batch.run(objective.advance, everyone, _SETTLED)
+        alone = batch.alone(_HOPELESS)
+        batch.run(objective.advance, waiting[alone[waiting]], _ROUNDS - _SETTLED)
+        batch.run(objective.refine, everyone[alone & batch.alone(_FAR)], _REFINEMENTS)
         return ends
 
     return minimise
@@ -103,8 +106,23 @@ class _Batch:
     def __init__(self, rows: Rows, samples: Any, before: Any, ends: Ends) -> None:
         self.rows, self.samples, self.before, self.ends = rows, samples, before, ends
 
-    def run(self, move: Callable[..., State], waiting: IntArray, rounds: int) -> None:
-        """Move the waiting rows until each has ended, at most so many rounds."""
+    def alone(self, far: float) -> BoolArray:
+        """Say which rows are worth going on with: not far above their patient's best, and the best of their place."""
+        patient, value, x = self.rows.patient, self.ends.value, self.ends.x
+        best = np.full(len(self.samples.mask), np.inf)
+        np.minimum.at(best, patient, value)
+        # Rows of one box follow one another.
+        differ = (np.diff(self.rows.lower, axis=0) != 0).any(axis=1) | (np.diff(self.rows.upper, axis=0) != 0).any(
+            axis=1
+        )
+        box = np.concatenate([[0], np.cumsum(differ | (np.diff(patient) != 0))])
+        order = np.lexsort((value, box))
+        lead = order[np.searchsorted(box[order], box)]
+        like = (np.abs(x - x[lead]).max(axis=1) < _SAME) & (lead != np.arange(len(box)))
+        return (value < best[patient] + far) & ~like
+
+    def run(self, move: Callable[..., State], waiting: IntArray, rounds: int) -> IntArray:
+        """Move the waiting rows until each has ended, at most so many rounds; return those that have not."""
         damping = np.full(len(self.ends.x), 0.05)
         for _ in range(rounds):
             left = []
@@ -115,16 +133,17 @@ class _Batch:
                 damping[chunk] = np.asarray(state.damping)[: len(chunk)]
                 left.append(chunk[on_its_way])
             if not left:
-                return
+                break
             waiting = np.concatenate(left)
+        return waiting
 
     def move(self, move: Callable[..., State], chunk: IntArray, damping: FloatArray) -> State:
         """Move some rows, filled up to `CHUNK` with the last one, and note where they are."""
         index = np.append(chunk, np.repeat(chunk[-1:], CHUNK - len(chunk)))
         patient = self.rows.patient[index]
-        data = Data(*(jnp.asarray(array[patient]) for array in self.samples))
-        prior = Prior(*(jnp.asarray(array[patient]) for array in self.before))
-        box = Box(*(jnp.asarray(array[index]) for array in (self.rows.lower, self.rows.upper, self.rows.free)))
+        data = Data(*(None if array is None else array[patient] for array in self.samples))
+        prior = Prior(*(array[patient] for array in self.before))
+        box = Box(*(array[index] for array in (self.rows.lower, self.rows.upper, self.rows.free)))
         state = move(begin(self.ends.x[index], damping[index]), data, prior, box)
         for mine, theirs in zip(self.ends, (state.x, state.value, state.gradient, state.curvature), strict=True):
             mine[chunk] = np.asarray(theirs)[: len(chunk)]
@@ -132,5 +151,8 @@ class _Batch:
 
 
 def _host(data: Data, prior: Prior) -> tuple[Any, Any]:
-    """Return the arrays where rows are cheaply picked."""
-    return jax.tree.map(np.asarray, data), jax.tree.map(np.asarray, prior)
+    """Return the arrays where rows are cheaply picked, without the lower ends of intervals if there are none."""
+    samples: Data = jax.tree.map(np.asarray, data)
+    if samples.lower is not None and not np.isfinite(samples.lower).any():
+        samples = samples._replace(lower=None)
+    return samples, jax.tree.map(np.asarray, prior)

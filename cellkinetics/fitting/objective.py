@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -50,9 +50,9 @@ class Prior(NamedTuple):
 class Box(NamedTuple):
     """Where ``x`` may be: bounds and what is free, each ``(q,)``, or ``(rows, q)``."""
 
-    lower: jax.Array
-    upper: jax.Array
-    free: jax.Array
+    lower: Any
+    upper: Any
+    free: Any
 
 
 class State(NamedTuple):
@@ -61,12 +61,12 @@ class State(NamedTuple):
     One that begins (`begin`) has an infinite -2LL, and its first step only looks at where it stands.
     """
 
-    x: jax.Array
-    value: jax.Array
-    gradient: jax.Array
-    curvature: jax.Array
-    damping: jax.Array
-    ended: jax.Array
+    x: Any
+    value: Any
+    gradient: Any
+    curvature: Any
+    damping: Any
+    ended: Any
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ class Objective:
     advance: Callable[[State, Data, Prior, Box], State]
     refine: Callable[[State, Data, Prior, Box], State]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The elements of ``x``: the model's parameters, then the residual's."""
         return (*self.model.names, *self.residual.names)
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Number of elements of ``x``."""
         return len(self.names)
@@ -123,14 +123,18 @@ def objective(model: Model, residual: Residual) -> Objective:
         value, back = jax.vjp(lambda f, s: masked(nll(f, s), 0.0).sum(), f, x[p:])
         by_f, by_sigma = back(jnp.ones_like(value))
         weight = masked(residual.curvature(data.y, f, data.censored, jnp.exp(x[p:]), data.lower), 0.0)
-        by_sigma_twice = jax.hessian(lambda s: masked(nll(f, s), 0.0).sum())(x[p:])
         quantified = jnp.sum(data.mask & (data.censored == 0))
+        if len(residual.names) == 1:
+            # The sum of z^2 over quantified samples from the slope, which is that of 1 - z^2: no second derivative.
+            by_sigma_twice = jnp.array([2.0 * quantified]) - 2.0 * by_sigma
+        else:
+            by_sigma_twice = jnp.diag(jax.hessian(lambda s: masked(nll(f, s), 0.0).sum())(x[p:]))
         off = x[:p] - prior.mean
         gradient = jnp.concatenate([2.0 * jacobian @ by_f + 2.0 * prior.precision @ off, 2.0 * by_sigma])
         curvature = jnp.zeros((x.shape[0], x.shape[0]))
         curvature = curvature.at[:p, :p].set(2.0 * (jacobian * weight) @ jacobian.T + 2.0 * prior.precision)
         # At least that of a residual that is as large as it should be: far from it the exact one is wrong.
-        own = jnp.maximum(2.0 * jnp.diag(by_sigma_twice), 2.0 * quantified)
+        own = jnp.maximum(2.0 * by_sigma_twice, 2.0 * quantified)
         curvature = curvature.at[p:, p:].set(jnp.diag(own))
         return 2.0 * value + off @ prior.precision @ off, gradient, curvature
 
@@ -196,12 +200,12 @@ def begin(x: FloatArray, damping: FloatArray) -> State:
     """Return searches that begin at ``x`` (rows, q)."""
     rows, q = x.shape
     return State(
-        x=jnp.asarray(x),
-        value=jnp.full(rows, jnp.inf),
-        gradient=jnp.zeros((rows, q)),
-        curvature=jnp.zeros((rows, q, q)),
-        damping=jnp.asarray(damping),
-        ended=jnp.zeros(rows, bool),
+        x=x,
+        value=np.full(rows, np.inf),
+        gradient=np.zeros((rows, q)),
+        curvature=np.zeros((rows, q, q)),
+        damping=damping,
+        ended=np.zeros(rows, bool),
     )
 
 

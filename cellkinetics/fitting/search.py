@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import jax.numpy as jnp
 import numpy as np
 
-from cellkinetics.data.cohort import FloatArray
+from cellkinetics.data.cohort import BoolArray, FloatArray
 from cellkinetics.fitting.batch import Ends, Minimise, Rows, join
 from cellkinetics.fitting.objective import Objective
 from cellkinetics.fitting.precision import aicc
@@ -46,6 +46,7 @@ class Patient:
         ends: number of the interval of Tmax to the best end there.
         best: the best end of all.
         whole: the plan with every phase, from before one may have been switched off.
+        sides: the plan's bounds on the transformed scale, kept by `box`.
     """
 
     number: int
@@ -55,6 +56,7 @@ class Patient:
     ends: dict[int, End] = field(default_factory=dict)
     best: End | None = None
     whole: Plan = field(init=False)
+    sides: tuple[FloatArray, FloatArray] | None = None
 
     def __post_init__(self) -> None:
         self.whole = self.plan
@@ -96,17 +98,20 @@ def search(
 
 def explore(objective: Objective, asked: Sequence[tuple[Patient, int]], minimise: Minimise) -> None:
     """Search intervals of Tmax, each given by its patient and number, and note the best end of each."""
-    parts, owners = [], []
+    points, sides, frees, owners = [], [], [], []
     for patient, number in asked:
         plan = patient.whole
+        free = _free(objective, patient, plan.held)
         for start in plan.segments[number].starts:
-            lower, upper = box(objective, patient, start.limits)
-            x = _point(objective, patient, {**start.values, **plan.held})
-            parts.append(row(objective, patient, x, lower, upper, plan.held))
+            points.append(_point(objective, patient, {**start.values, **plan.held}))
+            sides.append(box(objective, patient, start.limits))
+            frees.append(free)
             owners.append((patient, number))
-    if not parts:
+    if not points:
         return
-    rows = join(parts)
+    lower, upper = (np.array(side) for side in zip(*sides, strict=True))
+    numbers = np.array([patient.number for patient, _ in owners])
+    rows = Rows(numbers, np.array(points), lower, upper, np.array(frees))
     ends = minimise(rows)
     for k, (patient, number) in enumerate(owners):
         if number not in patient.ends or ends.value[k] < patient.ends[number].value:
@@ -188,9 +193,13 @@ def row(
     held: Mapping[str, float],
 ) -> Rows:
     """Return one row of a search."""
-    free = np.array([name not in held for name in objective.model.names])
-    free = np.append(free, np.full(objective.size - len(free), patient.sigma is None))
+    free = _free(objective, patient, held)
     return Rows(np.array([patient.number]), x[None], lower[None], upper[None], free[None])
+
+
+def _free(objective: Objective, patient: Patient, held: Mapping[str, float]) -> BoolArray:
+    p = len(objective.model.names)
+    return np.array([name not in held if k < p else patient.sigma is None for k, name in enumerate(objective.names)])
 
 
 def box(
@@ -201,14 +210,21 @@ def box(
     Raises:
         FloatingPointError: if a bound is no finite number there.
     """
-    bounds = {**patient.plan.bounds, **limits}
-    sides = []
-    for side in (0, 1):
-        sides.append(_transformed(objective, {name: pair[side] for name, pair in bounds.items()}))
-        sides[side][len(objective.model.names) :] = np.log([span[2 * side] for span in patient.plan.spread])
-        if not np.isfinite(sides[side]).all():
-            raise FloatingPointError("a bound of the search is no number")
-    return sides[0], sides[1]
+    if patient.sides is None:
+        bounds = [
+            _transformed(objective, {name: pair[side] for name, pair in patient.plan.bounds.items()}) for side in (0, 1)
+        ]
+        for side in (0, 1):
+            bounds[side][len(objective.model.names) :] = np.log([span[2 * side] for span in patient.plan.spread])
+        patient.sides = bounds[0], bounds[1]
+    lower, upper = (side.copy() for side in patient.sides)
+    for name, (low, high) in limits.items():
+        parameter = objective.model[name]
+        k = objective.model.names.index(name)
+        lower[k], upper[k] = parameter.transformed(low), parameter.transformed(high)
+    if not (np.isfinite(lower).all() and np.isfinite(upper).all()):
+        raise FloatingPointError("a bound of the search is no number")
+    return lower, upper
 
 
 def _point(objective: Objective, patient: Patient, values: Mapping[str, float]) -> FloatArray:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import jax
@@ -45,10 +47,12 @@ class Parameter:
             >>> Parameter("fb", "logit", "none", 1e-7, 0.9999, "a fraction").transformed(0.5)
             0.0
         """
+        if self.transform == "identity":
+            return float(value)
+        if 0.0 < value < 1.0 or (self.transform == "log" and value >= 1.0):
+            return math.log(value) - (math.log1p(-value) if self.transform == "logit" else 0.0)
         with np.errstate(all="ignore"):
-            if self.transform == "log":
-                return float(np.log(value))
-            return float(np.log(value) - np.log1p(-value)) if self.transform == "logit" else float(value)
+            return float(np.log(value) if self.transform == "log" else np.log(value) - np.log1p(-value))
 
     def natural(self, value: float) -> float:
         """Return the value whose ``h`` is given, the inverse of `transformed`.
@@ -57,10 +61,14 @@ class Parameter:
             >>> Parameter("fb", "logit", "none", 1e-7, 0.9999, "a fraction").natural(0.0)
             0.5
         """
-        with np.errstate(over="ignore"):
-            if self.transform == "log":
-                return float(np.exp(value))
-            return float(1.0 / (1.0 + np.exp(-value))) if self.transform == "logit" else float(value)
+        if self.transform == "identity":
+            return float(value)
+        sign = 1.0 if self.transform == "log" else -1.0
+        try:
+            power = math.exp(sign * value)
+        except OverflowError:
+            power = math.inf
+        return power if self.transform == "log" else 1.0 / (1.0 + power)
 
 
 @dataclass(frozen=True)
@@ -106,7 +114,7 @@ class Model:
     source: str = ""
     phases: Phases | None = None
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Parameter names in the order of ``theta``."""
         return tuple(parameter.name for parameter in self.parameters)

@@ -256,7 +256,7 @@ def _bound_of(name: str, search: Search) -> str:
     if name != "cmax" or search.highest is None:
         return ""
     factor, highest = SEARCHED_CMAX_FACTOR, search.highest
-    return f": Cmax is searched within a factor of {factor:g} of the highest quantified sample, {highest:.4g}"
+    return f": it is searched within a factor of {factor:g} of the highest quantified sample, {highest:.4g}"
 
 
 def _follow_up(search: Search, values: tuple[float, ...], k: int) -> float:

@@ -14,8 +14,16 @@ if TYPE_CHECKING:
     from cellkinetics.cli.session import Session
     from cellkinetics.data.cohort import Cohort
     from cellkinetics.fitting.individual import Intervals
+    from cellkinetics.fitting.result import IndividualFits
 
-FILES = ("individual.csv", "individual_curves.csv", "individual_residuals.csv", "individual_nca.csv")
+FILES = (
+    "individual.csv",
+    "individual_identifiability.csv",
+    "individual_curves.csv",
+    "individual_residuals.csv",
+    "individual_nca.csv",
+)
+PLACE = ("subject", "analyte", "occasion", "specimen", "model")
 PROFILES, MODELS = "individual_profiles.csv", "individual_models.csv"
 PLANNED = (*FILES, PROFILES, MODELS)  # the last two not always, so that no old one stays beside new results
 
@@ -151,11 +159,27 @@ def write_fits(session: Session, cohort: Cohort, seed: int, options: FitOptions)
 
     with session.screen.progress("Individual fits") as progress:
         fits = fit_each(cohort, seed=seed, progress=progress, **options)
-    tables = dict(zip(FILES, (fits.table, fits.curves, fits.residuals, fits.beside_nca), strict=True))
+    written = (fits.table, fits.identifiability, fits.curves, fits.residuals, fits.beside_nca)
+    tables = dict(zip(FILES, written, strict=True))
     if options.get("intervals") == "profile":
         tables[PROFILES] = fits.profiles
     if len(options["model"]) > 1:
         tables[MODELS] = fits.ranking
     for name, table in tables.items():
         session.folder.write_table(name, table)
+    _show(session, fits)
     session.screen.say(f"fit: {fits.status}")
+
+
+def _show(session: Session, fits: IndividualFits) -> None:
+    """Show for how many patients each parameter is known, and its range among them."""
+    from cellkinetics.printing import number, unit_text
+
+    rows = []
+    for name in fits.identifiability.columns[len(PLACE) :]:
+        of_name = fits.table[fits.table["parameter"] == name]
+        known = of_name.loc[of_name["status"].eq("ok") & of_name["estimate"].notna(), "estimate"]
+        middle = f"{number(known.median())} [{number(known.min())}; {number(known.max())}]" if len(known) else "–"
+        units = [unit_text(unit) for unit in dict.fromkeys(of_name["unit"])]
+        rows.append([name, f"{len(known)} of {len(of_name)}", middle, units[0] if len(units) == 1 else ""])
+    session.screen.table("Individual fits", ["parameter", "identified in", "median [min; max]", "unit"], rows)

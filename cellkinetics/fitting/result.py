@@ -279,6 +279,18 @@ class IndividualFits(Drawable):
         return table.astype(dict.fromkeys(numbers, float))
 
     @cached_property
+    def identifiability(self) -> pd.DataFrame:
+        """One row a profile, one column a parameter: the file ``individual_identifiability.csv``.
+
+        A cell is ``ok``, ``prior``, or the code of the reason why there is no estimate; see
+        `cellkinetics.fitting.identifiability`.
+        """
+        from cellkinetics.fitting.identifiability import identifiability_table
+
+        of_residual = [name for name in dict.fromkeys(self.table["parameter"]) if name.startswith("sigma")]
+        return identifiability_table(self.table, [*self.parameters, *of_residual])
+
+    @cached_property
     def profiles(self) -> pd.DataFrame:
         """Likelihood profiles ``subject, analyte, occasion, specimen, model, parameter, value, delta, rise``.
 

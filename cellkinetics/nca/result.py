@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from cellkinetics.data.cohort import Cohort
+from cellkinetics.data.grouping import labels_of
 from cellkinetics.drawing import Drawable
-from cellkinetics.errors import SettingsError
 from cellkinetics.nca.column import Column, Key
 from cellkinetics.nca.intervals import interval_table
 from cellkinetics.nca.labels import label_table, turned
@@ -179,14 +179,7 @@ class NCAResult(Drawable):
         Raises:
             SettingsError: for a column that the cohort does not have.
         """
-        if name == "group":
-            return self.cohort.group
-        if name == "occasion":
-            return self.cohort.occasion
-        if name in self.cohort.covariates:
-            return self.cohort.covariates[name]
-        known = ["group", "occasion", *self.cohort.covariates]
-        raise SettingsError(f"no column {name!r} to group by; there are {', '.join(known)}")
+        return labels_of(self.cohort, name)
 
     def _losses(self, column: Column, index: Any) -> dict[str, object]:
         """Count the reasons and marks among the given profiles."""

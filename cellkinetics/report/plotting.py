@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from cellkinetics.data.cohort import Cohort
+from cellkinetics.data.grouping import labels_of
 from cellkinetics.data.samples import sample_table
 from cellkinetics.errors import SettingsError
 from cellkinetics.fitting.design.comparison import ScheduleComparison
@@ -18,6 +19,9 @@ from cellkinetics.fitting.result import IndividualFits
 from cellkinetics.nca.result import NCAResult
 from cellkinetics.printing import unit_text
 from cellkinetics.report.figures.areas import Areas, area_figure, area_grid
+from cellkinetics.report.figures.beside_nca import beside_nca_figure
+from cellkinetics.report.figures.fits import estimates_figure
+from cellkinetics.report.figures.likelihood import LikelihoodProfiles, likelihood_figure, likelihood_grid
 from cellkinetics.report.figures.overview import overview_figure
 from cellkinetics.report.figures.parameters import parameter_figure
 from cellkinetics.report.figures.persistence import persistence_figure, swimmer_figure
@@ -29,9 +33,11 @@ from cellkinetics.report.figures.profiles import (
     profile_figure,
     profile_grid,
 )
+from cellkinetics.report.figures.ranking import ranking_figure
 from cellkinetics.report.figures.schedule import schedule_figure
 from cellkinetics.report.figures.terminal import TerminalLines, terminal_figure, terminal_grid
 from cellkinetics.report.figures.times import times_figure
+from cellkinetics.report.sections.individual import linear_parameters, model_parameters
 from cellkinetics.report.sections.nca import box_parameters, box_titles
 
 if TYPE_CHECKING:
@@ -49,6 +55,7 @@ def plot(
     specimen: str | None = None,
     parameters: Sequence[str] | None = None,
     by: str | Sequence[str] | None = "group",
+    beside: IndividualFits | None = None,
 ) -> Figure:
     """Return a figure of a result, as a matplotlib `Figure` without pyplot.
 
@@ -56,18 +63,23 @@ def plot(
     kind                    shows
     ======================  ===========================================================================
     ``overview``            all profiles on a logarithmic axis, a panel a group
-    ``profiles``            a panel a patient: samples, LLOQ, and the curves and breaks of a fit
+    ``profiles``            a panel a patient: samples, LLOQ, and of a fit its curve, change points and phases
     ``times``               actual less nominal time of each sample
     ``boxes``               NCA: parameters by group, a point a patient
     ``lambda_z``            NCA: terminal lines with their candidates, a panel a patient
     ``areas``               NCA: windows shaded, what is extrapolated hatched, a panel a patient
     ``persistence_km``      NCA: Kaplan-Meier curves of persistence by group
     ``persistence_swimmer`` NCA: a lane for each patient while quantifiable
+    ``estimates``           fits: parameters by group, a point a patient, and for how many they are identified
+    ``likelihood``          fits: profiles of -2LL with their intervals, a row a patient
+    ``ranking``             fits: weights of several models by AICc, a row a patient
+    ``beside_nca``          fits: ratio of fitted to noncompartmental Cmax, Tmax and areas
     ======================  ===========================================================================
 
     A cohort has the first three, and ``overview`` by default; fits have them too, and ``profiles`` by
-    default; an NCA result has all, and ``boxes`` by default (``areas`` for one subject). Schedules
-    have one figure: what each day tells, the schedules, and the precision that they promise.
+    default; an NCA result has those of the NCA besides, and ``boxes`` by default (``areas`` for one subject);
+    fits of single patients those of fits. Schedules have one figure: what each day tells, the schedules, and
+    the precision that they promise.
 
     Args:
         result: a cohort, or what `noncompartmental`, `fit`, `pool`, `compare_schedules` or
@@ -76,12 +88,15 @@ def plot(
         subject: draw this subject's first profile alone; not for figures of all patients together.
         analyte: of several, the one to draw; by default the first.
         specimen: likewise.
-        parameters: for ``boxes``: columns of the wide table, or codes; by default the main ones.
-        by: for ``boxes`` and persistence: what to group by, as in `NCAResult.summary`.
+        parameters: for ``boxes``: columns of the wide table, or codes; by default the main ones. For
+            ``estimates`` rows of the table, such as ``half_life_beta``; by default the model's parameters.
+        by: for ``boxes``, persistence, ``estimates`` and ``beside_nca``: what to group by, as in
+            `NCAResult.summary`.
+        beside: for ``estimates``: fits of the same patients by another way, such as with a prior.
 
     Raises:
         SettingsError: for a result or kind that has no figure, an unknown subject, parameter or grouping, times
-            that the data do not have, or persistence that was not asked for.
+            that the data do not have, or persistence, profiles of the likelihood or models that were not asked for.
         DataError: for an unknown analyte or specimen.
 
     Example:
@@ -96,7 +111,7 @@ def plot(
     if isinstance(result, ScheduleComparison):
         schedules = {name: entry.schedule for name, entry in result.entries.items()}
         return schedule_figure(result.days, result.parameters, schedules)
-    kinds = _NCA if isinstance(result, NCAResult) else _COHORT
+    kinds = _NCA if isinstance(result, NCAResult) else _FITS if isinstance(result, IndividualFits) else _COHORT
     kind = _default(result, subject) if kind is None else kind
     if kind not in kinds:
         raise SettingsError(f"there is no figure {kind!r} of a {type(result).__name__}; there are {', '.join(kinds)}")
@@ -105,7 +120,7 @@ def plot(
         raise SettingsError("there is nothing to draw: the cohort has no profile")
     samples = samples.select(analyte=samples.analytes[0] if analyte is None else analyte)
     samples = samples.select(specimen=samples.specimens[0] if specimen is None else specimen)
-    drawn = _Drawn(result, samples, _profiles(result, samples), parameters, by)
+    drawn = _Drawn(result, samples, _profiles(result, samples), parameters, by, beside)
     if subject is None:
         return kinds[kind](drawn, None)
     if kind not in _SINGLE:
@@ -125,6 +140,13 @@ class _Drawn:
     profiles: Profiles
     parameters: Sequence[str] | None
     by: str | Sequence[str] | None
+    beside: IndividualFits | None
+
+    @property
+    def fits(self) -> IndividualFits:
+        """The result as fits of single patients; only such kinds ask for it."""
+        assert isinstance(self.result, IndividualFits)
+        return self.result
 
     @property
     def analysis(self) -> NCAResult:
@@ -139,10 +161,20 @@ class _Drawn:
     @property
     def wide(self) -> pd.DataFrame:
         """The analysis as a wide table, with the labels asked for as its groups."""
+        return self.own(self.analysis.wide.assign(group=self.labels(self.analysis.cohort)))
+
+    @property
+    def groups(self) -> dict[Key, str]:
+        """The labels asked for of each profile that is drawn."""
+        return dict(zip(profile_keys(self.cohort), self.labels(self.cohort), strict=True))
+
+    def labels(self, cohort: Cohort) -> list[str]:
+        """Return the labels asked for of each profile of a cohort."""
         names = [] if self.by is None else [self.by] if isinstance(self.by, str) else list(self.by)
-        columns = [pd.Series(list(self.analysis.labels(name))).astype(str) for name in names]
-        labels = [" · ".join(filter(None, parts)) for parts in zip(*columns, strict=True)] if columns else ""
-        return self.own(self.analysis.wide.assign(group=labels))
+        columns = [pd.Series(list(labels_of(cohort, name))).astype(str) for name in names]
+        if not columns:
+            return [""] * len(cohort)
+        return [" · ".join(filter(None, parts)) for parts in zip(*columns, strict=True)]
 
 
 def _default(result: Plottable, subject: str | None) -> str:
@@ -157,6 +189,9 @@ def _overview(drawn: _Drawn, key: Key | None) -> Figure:
 
 def _panels(drawn: _Drawn, key: Key | None) -> Figure:
     profiles = drawn.profiles
+    if isinstance(drawn.result, IndividualFits):
+        residuals = drawn.result.residuals
+        profiles = replace(profiles, outliers=residuals[residuals["outlier"].eq(True)])
     return profile_grid(profiles, profiles.keys) if key is None else profile_figure(profiles, key, **_LARGE)
 
 
@@ -190,12 +225,61 @@ def _persistence(drawn: _Drawn, make: Callable[..., Figure]) -> Figure:
     return make(wide, time_unit=drawn.profiles.time_unit)
 
 
+def _estimates(drawn: _Drawn, key: Key | None) -> Figure:
+    table = drawn.own(drawn.fits.table)
+    known = list(dict.fromkeys(table["parameter"]))
+    for name in drawn.parameters or ():
+        if name not in known:
+            raise SettingsError(f"the fits have no parameter {name!r}; they have {', '.join(known)}")
+    tables = {_way(table): table}
+    if drawn.beside is not None:
+        other = drawn.own(drawn.beside.table)
+        tables = {**tables, _way(other): other} if _way(other) not in tables else {"first": table, "beside": other}
+    names = drawn.parameters or model_parameters(table, drawn.fits.parameters)
+    return estimates_figure(tables, names, drawn.groups, linear=linear_parameters(table))
+
+
+def _way(table: pd.DataFrame) -> str:
+    return "with a prior" if table["sd_ratio"].notna().any() else "maximum likelihood"
+
+
+def _likelihood(drawn: _Drawn, key: Key | None) -> Figure:
+    points = drawn.own(drawn.fits.profiles)
+    if points.empty:
+        raise SettingsError("the fits have no profiles of the likelihood; fit with intervals='profile'")
+    table = drawn.own(drawn.fits.table)
+    profiles = LikelihoodProfiles(points, table, linear_parameters(table))
+    if key is None:
+        return likelihood_grid(profiles, profiles.keys)
+    if key not in profiles.keys:
+        raise SettingsError(f"{key[0]} has no profile of the likelihood: {drawn.fits[key].reason or 'no fit'}")
+    return likelihood_figure(profiles, key)
+
+
+def _ranking(drawn: _Drawn, key: Key | None) -> Figure:
+    ranking = drawn.own(drawn.fits.ranking)
+    if ranking.empty:
+        raise SettingsError("the fits have no ranking of models; fit several, as model=['ecp', 'ecp-persistence']")
+    return ranking_figure(ranking)
+
+
+def _beside_nca(drawn: _Drawn, key: Key | None) -> Figure:
+    return beside_nca_figure(drawn.own(drawn.fits.beside_nca), drawn.groups)
+
+
 _LARGE = {"width": 6.5, "height": 4.2}
-_SINGLE = ("profiles", "times", "lambda_z", "areas")
+_SINGLE = ("profiles", "times", "lambda_z", "areas", "likelihood")
 _COHORT: Mapping[str, Callable[[_Drawn, Key | None], Figure]] = {
     "overview": _overview,
     "profiles": _panels,
     "times": _times,
+}
+_FITS: Mapping[str, Callable[[_Drawn, Key | None], Figure]] = {
+    **_COHORT,
+    "estimates": _estimates,
+    "likelihood": _likelihood,
+    "ranking": _ranking,
+    "beside_nca": _beside_nca,
 }
 _NCA: Mapping[str, Callable[[_Drawn, Key | None], Figure]] = {
     **_COHORT,
@@ -228,3 +312,8 @@ def _profiles(result: Plottable, cohort: Cohort) -> Profiles:
     if isinstance(result, PopulationFit):
         return replace(profiles, population=result.curves)
     return profiles
+
+
+def profile_keys(cohort: Cohort) -> list[Key]:
+    """Return what each profile of a cohort is called."""
+    return list(zip(cohort.subject, cohort.analyte, cohort.occasion, cohort.specimen, strict=True))

@@ -37,6 +37,7 @@ _TEXT = (
     "effect",
     "message",
     "action",
+    "quantity",
 )
 
 TABLES = {
@@ -49,6 +50,10 @@ TABLES = {
     "nca_intervals": ("subject", "analyte", "interval", "start", "end", "rule", "area", "areas"),
     "individual": ("subject", "analyte", "occasion", "parameter", "estimate", "status", "reason"),
     "individual_curves": ("subject", "analyte", "occasion", "time", "predicted"),
+    "individual_profiles": ("subject", "analyte", "occasion", "parameter", "value", "delta", "rise"),
+    "individual_models": ("subject", "analyte", "occasion", "model", "weight", "chosen"),
+    "individual_residuals": ("subject", "analyte", "occasion", "time", "outlier"),
+    "individual_nca": ("subject", "analyte", "occasion", "quantity", "fitted", "nca", "ratio", "status"),
     "population": ("parameter", "estimate"),
     "individual_effects": ("subject", "parameter", "ebe"),
     "population_curves": ("subject", "analyte", "occasion", "time", "predicted"),

@@ -82,10 +82,10 @@ def sentence(text: str, names: Collection[str] = ()) -> str:
         names: names beside those with an underscore, such as those of parameters.
 
     Example:
-        >>> sentence("the LLOQ is missing"), sentence("omega_tmax is at its bound"), sentence("cmax is", ["cmax"])
-        ('The LLOQ is missing.', 'omega_tmax is at its bound.', 'cmax is.')
+        >>> sentence("the LLOQ is missing"), sentence("omega_tmax is at its bound"), sentence("cmax, 5, is", ["cmax"])
+        ('The LLOQ is missing.', 'omega_tmax is at its bound.', 'cmax, 5, is.')
     """
-    first = text.split(" ", 1)[0]
+    first = text.split(" ", 1)[0].rstrip(",:;")
     text = text if "_" in first or first in names else text[:1].upper() + text[1:]
     return text + ("" if not text or text.endswith(".") else ".")
 

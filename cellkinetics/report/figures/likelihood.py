@@ -24,7 +24,6 @@ from cellkinetics.report.figures.style import (
     POPULATION,
     decade,
     dress,
-    new_figure,
     plain,
     style,
 )
@@ -96,15 +95,13 @@ def likelihood_figure(profiles: LikelihoodProfiles, key: Key, *, width: float = 
     columns = min(4, max(1, len(names)))
     rows = max(1, -(-len(names) // columns))
     with style():
-        figure = new_figure(width, 1.9 * rows + 0.5)
-        grid = figure.subplots(rows, columns, squeeze=False)
+        figure, grid = _laid_out(width, 1.85 * rows + 0.5, rows, columns, between=(0.42, 0.62))
         for ax, name in zip(grid.flat, names, strict=False):
             draw_likelihood(ax, profiles, key, name)
             ax.set_title(_title(profiles, key, name), loc="left")
         for ax in grid.flat[len(names) :]:
             ax.set_visible(False)
-        figure.supylabel("rise of -2LL", fontsize=8)
-        figure.legend(handles=likelihood_handles(), loc="outside upper left", ncols=4)
+        _dress(figure)
     return figure
 
 
@@ -119,8 +116,9 @@ def likelihood_grid(profiles: LikelihoodProfiles, keys: Sequence[Key]) -> Figure
     """Return the profiles of several patients: a row a patient, a column a parameter; see `likelihood_figure`."""
     names = profiles.parameters
     with style():
-        figure = new_figure(max(8.3, 1.6 * len(names)), 0.9 + 1.45 * max(1, len(keys)))
-        grid = figure.subplots(max(1, len(keys)), max(1, len(names)), squeeze=False)
+        rows, columns = max(1, len(keys)), max(1, len(names))
+        size = max(8.3, 1.6 * columns), 0.7 + 1.45 * rows
+        figure, grid = _laid_out(*size, rows, columns, between=(0.32, 0.34), left=0.72)
         for k, (row, key) in enumerate(zip(grid, keys, strict=False)):
             for ax, name in zip(row, names, strict=False):
                 draw_likelihood(ax, profiles, key, name)
@@ -128,9 +126,34 @@ def likelihood_grid(profiles: LikelihoodProfiles, keys: Sequence[Key]) -> Figure
                 if k == 0:
                     ax.set_title(_title(profiles, key, name), loc="left", fontsize=8)
             row[0].set_ylabel(" · ".join(part for part in (key[0], key[2]) if part), fontsize=8, fontweight="bold")
-        figure.supylabel("rise of -2LL", fontsize=8)
-        figure.legend(handles=likelihood_handles(), loc="outside upper left", ncols=4)
+        _dress(figure)
     return figure
+
+
+def _laid_out(
+    width: float, height: float, rows: int, columns: int, *, between: tuple[float, float], left: float = 0.55
+) -> tuple[Figure, Any]:
+    """Return a figure and its axes at fixed distances in inches: to lay a hundred axes out by trial takes seconds."""
+    figure = Figure(figsize=(width, height))
+    right, bottom, top, (across, down) = 0.1, 0.3, 0.55, between
+    panel = (width - left - right - (columns - 1) * across) / columns
+    tall = (height - bottom - top - (rows - 1) * down) / rows
+    figure.subplots_adjust(
+        left=left / width,
+        right=1.0 - right / width,
+        bottom=bottom / height,
+        top=1.0 - top / height,
+        wspace=across / panel,
+        hspace=down / tall,
+    )
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _dress(figure: Figure) -> None:
+    width, height = figure.get_size_inches()
+    figure.text(0.08 / width, 0.5, "rise of -2LL", rotation=90, va="center", ha="left", fontsize=8)
+    place = (0.0, 1.0 - 0.02 / height)
+    figure.legend(handles=likelihood_handles(), loc="upper left", bbox_to_anchor=place, ncols=4, borderaxespad=0.0)
 
 
 def draw_likelihood(ax: Axes, profiles: LikelihoodProfiles, key: Key, parameter: str) -> None:
@@ -151,8 +174,9 @@ def draw_likelihood(ax: Axes, profiles: LikelihoodProfiles, key: Key, parameter:
     bounded, rise = np.isfinite(rise), rise if np.isfinite(rise) else _PLAIN_RISE
     ax.set_ylim(-0.12 * rise, _HEIGHT * rise)
     ax.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
-    _value_axis(ax, value, delta, rise, row, logarithmic)
-    ax.plot(*_between(value, np.minimum(delta, 1e3 * rise), logarithmic), color=FIT, linewidth=1.3)
+    fine = _between(value, np.minimum(delta, 1e3 * rise), logarithmic)
+    _value_axis(ax, *fine, rise, row, logarithmic)
+    ax.plot(*fine, color=FIT, linewidth=1.3)
     ax.plot(value, delta, "o", color=FIT, markersize=1.8)
     if bounded:
         ax.axhline(rise, color=LIMIT, linewidth=0.9, linestyle=_DASHED)

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from cellkinetics.errors import ModelError
 from cellkinetics.fitting.pooled.result import WEAK_RSE
 from cellkinetics.printing import number, percent, unit_text
-from cellkinetics.report.blocks import Block, Heading, Notes, Section, Text
+from cellkinetics.report.blocks import Block, Section, Text
 from cellkinetics.report.figures.profiles import KEY, Key
 from cellkinetics.report.results import Results
-from cellkinetics.report.tables import Cell, Column, Table, listed, number_cell, plural, sentence, text_cell
+from cellkinetics.report.sections.identifiability import HEADINGS, identifiability_blocks
+from cellkinetics.report.sections.individual_figures import (
+    beside_nca_blocks,
+    estimate_blocks,
+    likelihood_blocks,
+    ranking_blocks,
+)
+from cellkinetics.report.tables import Cell, Column, Table, listed, number_cell, plural, text_cell
+
+if TYPE_CHECKING:
+    from cellkinetics.models.base import Model
 
 MOST_PROFILES = 300
-_HEADINGS = {"sigma": "σ"}
-_STATUS = {"ok": "ok", "remark": "remark", "not_identifiable": "in part", "failed": "no fit"}
+_STATUS = {"ok": "ok", "prior": "prior", "not_identifiable": "in part", "failed": "no fit"}
+_STATISTICS = ("minus2ll", "aic", "bic", "n_samples", "n_blq")
 
 
 def individual_section(results: Results) -> Section | None:
@@ -32,15 +45,24 @@ def individual_section(results: Results) -> Section | None:
         f"{status.count('not_identifiable')} with at least one parameter that the samples do not identify",
         f"{status.count('failed')} without a fit",
     ]
+    with_prior = "sd_ratio" in table and table["sd_ratio"].notna().any()
+    if with_prior:
+        counts.insert(1, f"{status.count('prior')} with some that say what the prior says")
+    way = "with a population as prior (MAP)" if with_prior else "alone by maximum likelihood"
+    linear = linear_parameters(table)
     blocks: list[Block] = [
         Text(
-            f"Model {model}, fitted to each patient alone by maximum likelihood on the ln scale, samples below "
+            f"Model {model}, fitted to each patient {way}, samples below "
             f"quantification as left-censored. Of {plural(len(fits), 'profile')}: {listed(counts)}."
         ),
         *model_names(names),
         _patient_table(fits, names),
+        *identifiability_blocks(table, names),
+        *ranking_blocks(results),
+        *estimate_blocks(results, names, linear),
+        *beside_nca_blocks(results),
+        *likelihood_blocks(results, linear),
     ]
-    blocks.extend(_reasons(table[table["parameter"].isin(names)]))
     return Section("individual", "Individual fits", blocks)
 
 
@@ -55,23 +77,42 @@ def model_names(names: Sequence[str]) -> list[Block]:
     return [Text(text)]
 
 
-def model_parameters(table: pd.DataFrame) -> list[str]:
-    """Return the parameters of the model among the rows, without derived quantities and fit statistics."""
-    from cellkinetics.errors import ModelError
+def model_parameters(table: pd.DataFrame, parameters: Sequence[str] = ()) -> list[str]:
+    """Return the parameters of the model and of the residual among the rows, without what is derived from them.
+
+    Args:
+        table: rows of ``individual.csv``.
+        parameters: of the model, where it is known; by default by the model's name.
+    """
+    present = list(dict.fromkeys(table["parameter"]))
+    known = [name for model in _models(table) for name in model.names]
+    if parameters or known:
+        wanted = dict.fromkeys([*(parameters or known), *(name for name in present if name.startswith("sigma"))])
+        return [name for name in wanted if name in present]
+    return [name for name in present if name not in _STATISTICS][:8]
+
+
+def linear_parameters(table: pd.DataFrame) -> list[str]:
+    """Return the parameters that are drawn on a linear axis: those that a model does not transform."""
+    transforms = {p.name: p.transform for model in _models(table) for p in model.parameters}
+    return [name for name, transform in transforms.items() if transform == "identity"]
+
+
+def _models(table: pd.DataFrame) -> list[Model]:
+    """Return the models of the fits, as far as their names are known."""
     from cellkinetics.models.registry import get_model
 
-    present = list(dict.fromkeys(table["parameter"]))
-    try:
-        names = [n for m in dict.fromkeys(table["model"]) for n in get_model(str(m)).names]
-    except (KeyError, ModelError):
-        return present[:8]
-    return [name for name in [*names, "sigma"] if name in present]
+    found = []
+    for name in dict.fromkeys(table["model"]) if "model" in table else ():
+        with contextlib.suppress(ModelError):
+            found.append(get_model(str(name)))
+    return found
 
 
 def fit_status(rows: pd.DataFrame) -> str:
-    """Return the status of a fit from its rows: ``failed``, ``not_identifiable`` or ``ok``."""
+    """Return the status of a fit from its rows: ``failed``, ``not_identifiable``, ``prior`` or ``ok``."""
     found = set(rows["status"])
-    return next((status for status in ("failed", "not_identifiable") if status in found), "ok")
+    return next((status for status in ("failed", "not_identifiable", "prior") if status in found), "ok")
 
 
 def _patient_table(fits: list[tuple[Key, pd.DataFrame]], names: list[str]) -> Table:
@@ -84,7 +125,7 @@ def _patient_table(fits: list[tuple[Key, pd.DataFrame]], names: list[str]) -> Ta
     first = fits[0][1].drop_duplicates("parameter").set_index("parameter")
     for name in names:
         unit = unit_text(str(first["unit"].get(name, ""))) if not several else ""
-        columns.append(Column(_HEADINGS.get(name, name), unit))
+        columns.append(Column(HEADINGS.get(name, name), unit))
     rows = []
     for key, part in fits[:MOST_PROFILES]:
         by_name = part.drop_duplicates("parameter").set_index("parameter")
@@ -125,43 +166,3 @@ def _estimate(by_name: pd.DataFrame, name: str) -> Cell:
     if float(rse) > WEAK_RSE:  # type: ignore[arg-type]
         return Cell(text, tone="warn", below=f"{shown} !")
     return Cell(text, below=shown)
-
-
-def _reasons(table: pd.DataFrame) -> list[Block]:
-    rows = table[table["reason"] != ""]
-    if rows.empty:
-        return []
-    rows = rows.assign(status=rows["status"].replace({"ok": "remark"}))
-    grouped: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
-    for (subject, status, reason), part in rows.groupby(["subject", "status", "reason"], sort=False):
-        names = () if status == "failed" else tuple(dict.fromkeys(part["parameter"]))
-        grouped.setdefault((str(status), str(reason), names), []).append(str(subject))
-    named = set(table["parameter"])
-    lines = [
-        [
-            text_cell(_STATUS.get(status, status), "short"),
-            text_cell(sentence(reason, named)),
-            text_cell(
-                listed([_HEADINGS.get(name, name) for name in names]) or "all", "short" if len(names) < 4 else ""
-            ),
-            text_cell(listed(subjects)),
-        ]
-        for (status, reason, names), subjects in sorted(grouped.items(), key=lambda item: item[0])
-    ]
-    columns = [
-        Column("Status", numeric=False),
-        Column("Reason", numeric=False),
-        Column("Parameters", numeric=False),
-        Column("Patients", numeric=False),
-    ]
-    return [
-        Heading("What the samples do not tell"),
-        Notes(
-            [
-                "A parameter that is not identifiable, or a patient without a fit, says something about the "
-                "sampling of that patient, and is no fault of the data."
-            ],
-            tone="info",
-        ),
-        Table(columns, lines, sticky=False),
-    ]

@@ -38,6 +38,8 @@ def profiles_by_series(results: Results) -> dict[str, Profiles]:
     if samples is None:
         return {}
     breaks, notes = change_points(results["individual"]), _notes(results["individual"])
+    residuals = results["individual_residuals"]
+    outliers = None if residuals is None else residuals[residuals["outlier"].astype(str) == "True"]
     found = {}
     for (analyte, specimen), part in samples.groupby(["analyte", "specimen"], sort=False):
         series = series_name(str(analyte), str(specimen))
@@ -46,6 +48,7 @@ def profiles_by_series(results: Results) -> dict[str, Profiles]:
             curves=_of(results["individual_curves"], str(analyte), str(specimen)),
             population=_of(results["population_curves"], str(analyte), str(specimen)),
             breaks=breaks,
+            outliers=_of(outliers, str(analyte), str(specimen)),
             notes=notes,
             time_unit=results.time_unit,
             value_unit=unit_text(results.value_unit(series)),

@@ -13,7 +13,7 @@ from cellkinetics.errors import SettingsError
 if TYPE_CHECKING:
     from cellkinetics.cli.session import Session
     from cellkinetics.data.cohort import Cohort
-    from cellkinetics.fitting.individual import Intervals
+    from cellkinetics.fitting.engine import Intervals
     from cellkinetics.fitting.result import IndividualFits
 
 FILES = (
@@ -114,9 +114,9 @@ def check_options(options: FitOptions) -> None:
     """Refuse what no data could make right, before anything is read.
 
     Raises:
-        FitError: for a prior that cannot be one, or that says nothing of a parameter of the model.
         ModelError: for an unknown model, prior or parameter.
-        SettingsError: for no model at all, an unknown residual, or options that do not go together.
+        SettingsError: for no model at all, an unknown residual, a prior that cannot be one or says nothing of a
+            parameter of the model, or options that do not go together.
     """
     from cellkinetics.fitting.prior import prior_of
     from cellkinetics.models.registry import get_model

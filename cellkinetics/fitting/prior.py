@@ -76,8 +76,8 @@ class PopulationPrior:
                 prior, which is returned as it is.
 
         Raises:
-            FitError: if the entry or fit has no random effects to make a prior from, or the file cannot be read.
             ModelError: for a name that is neither in the library nor a file.
+            SettingsError: if the entry or fit has no random effects to make a prior from, or the file cannot be read.
         """
         if isinstance(given, PopulationPrior):
             return given
@@ -91,7 +91,7 @@ class PopulationPrior:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise FitError(f"prior {path}: not a population.json that can be read ({error})") from None
+            raise SettingsError(f"prior {path}: not a population.json that can be read ({error})") from None
         return cls._from_values(values, str(given))
 
     @classmethod
@@ -135,7 +135,7 @@ class PopulationPrior:
     def _from_library(cls, entry: Published) -> PopulationPrior:
         names = tuple(name for name in entry.typical if entry.omega_sd.get(name))
         if not names:
-            raise FitError(
+            raise SettingsError(
                 f"{entry.name} has no published random effects, so it says nothing about how patients differ; "
                 "take another entry, or give PopulationPrior.given(typical, omega, sigma)"
             )
@@ -161,7 +161,7 @@ class PopulationPrior:
             sigma = float(residual["sd"]) if residual["scale"] == "log" else None
             center = np.array([typical[name] for name in names])
         except (KeyError, TypeError, ValueError) as error:
-            raise FitError(f"prior {source}: not a population.json of this program ({error})") from None
+            raise SettingsError(f"prior {source}: not a population.json of this program ({error})") from None
         model.check_values(typical)
         # A variance that went to 0 stands at its floor: that parameter is then the same for everybody.
         measured = [model[name].unit == "value" for name in names]
@@ -195,14 +195,14 @@ class PopulationPrior:
         """Return the prior in the order of a model's parameters.
 
         Raises:
-            FitError: if it says nothing about one of them that is not flat.
             ModelError: if a flat one is no parameter.
+            SettingsError: if it says nothing about one of them that is not flat.
         """
         for name in self.flat:
             model[name]
         silent = [name for name in model.names if name not in self.names and name not in self.flat]
         if silent:
-            raise FitError(
+            raise SettingsError(
                 f"the prior ({self.source}) says nothing about {', '.join(silent)} of model {model.name}; give "
                 f"flat={silent!r} (--flat {','.join(silent)}) to leave them to the samples, or take another model"
             )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cellkinetics.data.cohort import Cohort
-from cellkinetics.fitting import individual
+from cellkinetics.fitting import engine
 from cellkinetics.fitting.individual import fit
 from cellkinetics.models.ecp import ECP
 from cellkinetics.models.published import STEIN_2019
@@ -56,7 +56,7 @@ def test_a_numeric_error_of_one_profile_is_a_failed_fit_in_words(
     def broken(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(individual, "judge", broken)
+    monkeypatch.setattr(engine, "judge", broken)
     (one,) = fit(Cohort.from_arrays([DAYS], [GOOD]))
     assert one.status == "failed"
     assert f"the fit left the range of double-precision numbers ({error})" in one.reason
@@ -67,6 +67,6 @@ def test_an_error_of_the_program_stays_an_error(error: type[Exception], monkeypa
     def broken(*_: object) -> None:
         raise error("wrong")
 
-    monkeypatch.setattr(individual, "judge", broken)
+    monkeypatch.setattr(engine, "judge", broken)
     with pytest.raises(error, match="wrong"):
         fit(Cohort.from_arrays([DAYS], [GOOD]))

@@ -147,7 +147,7 @@ def test_a_prior_in_another_unit_is_refused(trial: Cohort) -> None:
 
 def test_prior_is_silent_about_a_phase_that_its_population_did_not_have() -> None:
     prior = PopulationPrior.of("stein2019")
-    with pytest.raises(FitError, match=r"says nothing about tlag of model ecp\+lag"):
+    with pytest.raises(SettingsError, match=r"says nothing about tlag of model ecp\+lag"):
         fit(Cohort.from_arrays([DAYS], [[1.0] * len(DAYS)]), model="ecp+lag", prior=prior)
     one_phase = get_model("ecp-persistence")
     assert prior.on(one_phase).known.all()
@@ -183,16 +183,16 @@ def test_a_population_fit_and_its_file_are_the_same_prior(tmp_path: Path, trial:
     assert (read.names, read.sigma, read.value_unit) == (published.names, published.sigma, published.value_unit)
     np.testing.assert_allclose(read.covariance, published.covariance)
     path.write_text("{}")
-    with pytest.raises(FitError, match=r"not a population.json of this program"):
+    with pytest.raises(SettingsError, match=r"not a population.json of this program"):
         PopulationPrior.of(str(path))
-    with pytest.raises(FitError, match="can be read"):
+    with pytest.raises(SettingsError, match="can be read"):
         PopulationPrior.of(tmp_path / "absent.json")
 
 
 def test_wrong_priors_are_refused() -> None:
     with pytest.raises(ModelError, match="stein2019"):
         PopulationPrior.of("stein")
-    with pytest.raises(FitError, match="no published random effects"):
+    with pytest.raises(SettingsError, match="no published random effects"):
         PopulationPrior.of("ogasawara2021")
     with pytest.raises(SettingsError, match="positive definite"):
         PopulationPrior.given({"tmax": 9.0}, {"tmax": 0.0})

@@ -53,7 +53,7 @@ DYNAMIC = """\
 
 They need the extra `ode` (`pip install "cellkinetics[ode]"`) and are models like the others, which fits and
 simulations take, with starting values from you (`ck.fit(cohort, model="logistic", starts={...})`). States are
-logarithms, so cells stay positive and the solver's tolerance (1e-11, relative and absolute, of a method of order 8) is
+logarithms, so cells stay positive and the solver's tolerance (1e-12, relative and absolute, of a method of order 8) is
 one of relative error; a change point ends one solution and begins the next. The two-state model equals the closed form
 to 1e-8 within all bounds, and derivatives of first and second order are those of the solution. An area is an extra
 state, over a finite interval only. `ck.models.trajectories(name, values, days)` returns all cells and the tumour.

@@ -4,7 +4,7 @@ A `System` says where its states start, how they change before and after one cha
 or none), and what of them is measured. `dynamic_model` makes a `Model` of it that every fitter takes:
 
 * States are logarithms, so cells stay positive and the error that the solver controls is a relative one.
-  Dormand and Prince's method of order 8 (7) with a relative and absolute tolerance of 1e-11 a step; against
+  Dormand and Prince's method of order 8 (7) with a relative and absolute tolerance of 1e-12 a step; against
   closed forms ln C is right to 1e-9 and better.
 * A change point is the end of one solution and the start of the next, never a jump inside a step.
 * Derivatives are those of the solution as computed, carried forward through the steps; reverse mode uses the
@@ -35,7 +35,7 @@ try:
 except ImportError:
     raise ModelError('models of differential equations need diffrax: pip install "cellkinetics[ode]"') from None
 
-TOLERANCE = 1e-11
+TOLERANCE = 1e-12
 """Relative and absolute tolerance of a step, on the log scale."""
 MOST_STEPS = 200_000
 """Steps after which a solution is given up; what was not reached is infinite."""

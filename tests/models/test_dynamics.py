@@ -234,10 +234,10 @@ def test_cells_that_expand_on_antigen_agree_with_another_solver() -> None:
 # All of them
 
 
-@pytest.mark.parametrize("name", DYNAMIC_NAMES)
-def test_every_dynamic_model_keeps_the_contract(name: str) -> None:
-    # 200 points each are checked by validation/dynamic_models.py: compilation alone takes seconds a model.
-    check_model(get_model(name), points=2, days=(-1.0, 0.0, 1.0, 3.0, 9.3, 28.0, 365.0))
+@pytest.mark.parametrize("name", ["saturable", "antigen", "chaudhury-ec50", "kimmel"])
+def test_a_dynamic_model_of_each_kind_keeps_the_contract(name: str) -> None:
+    # All of them, at 200 points each, are checked by validation/dynamic_models.py: compiling one takes 20 CPU s.
+    check_model(get_model(name), points=2, days=(-1.0, 0.0, 1.0, 3.0, 9.3, 28.0, 365.0), tolerance=1e-4)
 
 
 def test_patients_are_simulated_from_a_model_of_differential_equations() -> None:

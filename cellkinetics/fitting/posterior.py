@@ -20,7 +20,17 @@ from cellkinetics.fitting.lmfit_fit import LmfitView
 from cellkinetics.fitting.precision import WEAK_SE, interval
 from cellkinetics.fitting.prior import ModelPrior
 from cellkinetics.fitting.result import Estimate, IndividualFit
-from cellkinetics.fitting.start import CMAX_FACTOR, DEFAULT, DEFAULT_RISE, Plan, Segment, Start, Why, plan_fit
+from cellkinetics.fitting.start import (
+    CMAX_FACTOR,
+    DEFAULT,
+    DEFAULT_RISE,
+    Plan,
+    Segment,
+    Start,
+    Why,
+    corner_intervals,
+    plan_fit,
+)
 from cellkinetics.fitting.verdict import STEEP, Drawn, failed_fit, far_from_observed
 from cellkinetics.models.base import Model
 from cellkinetics.units import unit_label
@@ -75,9 +85,13 @@ def plan_posterior(
     segments = []
     for low, high in intervals:
         inside = float(np.clip(typical["tmax"], low + 0.05 * (high - low), high - 0.05 * (high - low)))
+        corners = [{}] if model.phases is None else corner_intervals(model.phases, np.unique(time), high, bounds)
+        found = []
+        for spans in corners:
+            days = {"tmax": inside, **{name: 0.5 * sum(span) for name, span in spans.items()}}
+            found += [Start({**values, **days}, {"tmax": (low, high), **spans}) for values in centres]
         mine = [values for values in (*own, *starts) if low <= values["tmax"] <= high]
-        first = [{**values, "tmax": inside} for values in centres]
-        segments.append(Segment((low, high), tuple(Start(v, {"tmax": (low, high)}) for v in (*first, *mine))))
+        segments.append(Segment((low, high), (*found, *(Start(values, {"tmax": (low, high)}) for values in mine))))
     return Plan(tuple(segments), (within[0], within[-1] + 1), bounds)
 
 

@@ -364,7 +364,9 @@ class IndividualFits(Drawable):
 
     def to_dict(self) -> dict[str, object]:
         """Return all fits as plain values."""
-        return {"model": self.model, "seed": self.seed, "status": self.status, "fits": [f.to_dict() for f in self.fits]}
+        fits = [f.to_dict() for f in self.fits]
+        ranking = [dict(vars(one)) for one in self.ranked]
+        return {"model": self.model, "seed": self.seed, "status": self.status, "fits": fits, "ranking": ranking}
 
     def __repr__(self) -> str:
         lines = [f"IndividualFits, model {self.model}: {self.status}"]

@@ -198,7 +198,7 @@ def _plan_expansion(
         tmax = held.get("tmax", 0.5 * sum(interval))
         starts = []
         latest = held.get("tmax", interval[1])
-        for corners in _corner_intervals(phases, np.unique(time), latest, bounds):
+        for corners in corner_intervals(phases, np.unique(time), latest, bounds):
             rise = _rise(model, corners, tmax, highest, slope)
             limits = {"tmax": interval, **{name: span for name, span in corners.items() if name not in held}}
             starts += [Start({**rise, **decline, **held}, limits) for decline in declines]
@@ -228,7 +228,7 @@ def _rise(
     return values | ({"delta": DEFAULT_RISE["delta"]} if "delta" in model.names else {})
 
 
-def _corner_intervals(
+def corner_intervals(
     phases: Phases, times: FloatArray, latest: float, bounds: Mapping[str, tuple[float, float]]
 ) -> list[dict[str, tuple[float, float]]]:
     """Return the combinations of sampling intervals in which growth may begin, before the peak's."""

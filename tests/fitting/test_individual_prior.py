@@ -16,7 +16,8 @@ from cellkinetics.errors import FitError, ModelError, SettingsError
 from cellkinetics.fitting.individual import fit
 from cellkinetics.fitting.pooled.modes import conditional_modes
 from cellkinetics.fitting.pooled.problem import PooledProblem
-from cellkinetics.fitting.posterior import laplace
+from cellkinetics.fitting.pooled.result import Objective, PopulationEstimate, PopulationFit
+from cellkinetics.fitting.posterior import laplace, plan_posterior
 from cellkinetics.fitting.prior import PopulationPrior
 from cellkinetics.fitting.result import IndividualFits
 from cellkinetics.models.ecp import ECP
@@ -187,6 +188,60 @@ def test_a_population_fit_and_its_file_are_the_same_prior(tmp_path: Path, trial:
         PopulationPrior.of(str(path))
     with pytest.raises(SettingsError, match="can be read"):
         PopulationPrior.of(tmp_path / "absent.json")
+
+
+def test_a_population_fit_is_a_prior() -> None:
+    given = PopulationFit(
+        model="ecp",
+        method="focei",
+        seed=0,
+        converged=True,
+        status="",
+        warnings=(),
+        n_subjects=12,
+        n_observations=0,
+        n_censored=0,
+        estimates=(
+            *(PopulationEstimate(name, "typical", "log", x, "cells/uL") for name, x in STEIN_2019.typical.items()),
+            *(PopulationEstimate(f"omega_{name}", "omega", "log", x, "") for name, x in STEIN_2019.omega_sd.items()),
+            PopulationEstimate("sigma", "residual", "log", 0.4, ""),
+        ),
+        labels=(),
+        covariance=None,
+        uncertainty="",
+        residual_scale="log",
+        effects=(),
+        objective=Objective(0.0, "", 0.0, 0, 0.0, "", 0.0),
+        aic=0.0,
+        bic=0.0,
+        bicc=0.0,
+        work={},
+        cohort=Cohort.from_arrays([[7.0]], [[900.0]]),
+    )
+    prior = PopulationPrior.of(given)
+    assert (prior.sigma, prior.value_unit, prior.source) == (0.4, "cells/uL", "population fit of 12 patients")
+    assert prior.sd("foldx") == pytest.approx(2.4)
+    assert prior.on(ECP).typical == STEIN_2019.typical
+
+
+def test_every_sampling_interval_is_searched_and_each_place_of_a_lag() -> None:
+    time, y = np.array([2.0, 6.0, 10.0, 20.0]), np.array([10.0, 900.0, 9000.0, 500.0])
+    flags = np.zeros(4, dtype=np.int64)
+    prior = PopulationPrior.of("stein2019").without("tlag")
+    model = get_model("ecp+lag")
+    plan = plan_posterior(model, prior.on(model), time, y, flags)
+    edges = [segment.interval for segment in plan.segments]
+    assert edges == [(model["tmax"].lower, 2.0), (2, 6), (6, 10), (10, 20), (20, model["tmax"].upper)]
+    assert plan.held == {}
+    assert plan.unidentified == {}
+    # exp(ln 9.3 -+ 3 * 0.38) is 3.0 to 29 days: the first interval is further out.
+    assert plan.central == (1, 5)
+    spans = {start.limits["tlag"] for start in plan.segments[2].starts if "tlag" in start.limits}
+    assert spans == {(model["tlag"].lower, 2.0), (2.0, 6.0), (6.0, 10.0)}
+    # Cmax is the prior's matter here: only the model bounds it.
+    assert plan.bounds["cmax"] == (model["cmax"].lower, model["cmax"].upper)
+    silent = plan_posterior(model, prior.without("cmax").on(model), time, y, flags)
+    assert silent.bounds["cmax"] == (1800.0, 45000.0)
 
 
 def test_wrong_priors_are_refused() -> None:

@@ -5,8 +5,8 @@
 Patients are drawn from Stein 2019 (doi:10.1002/psp4.12388), 15 samples to day 365, residual SD 0.5 on ln C, LLOQ 50.
 Every sampling interval around the peak is searched from 3 starts; standard errors are among the results. Times are
 CPU seconds of the whole process, all threads. The first number holds everything from the first call, compilation
-included (the folder of compiled programs is switched off); the ratio is that of the engine, compiled by then, to lmfit's
-loop on the same patients in the same run.
+included (the folder of compiled programs is switched off); the ratio is that of the engine, compiled by then, to the
+loop of lmfit on the same patients in the same run.
 """
 
 from __future__ import annotations

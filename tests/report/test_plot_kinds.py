@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 
 import cellkinetics as ck
 from cellkinetics.errors import SettingsError
+from cellkinetics.fitting.result import IndividualFits
+from cellkinetics.fitting.selection import Ranked
 from cellkinetics.report.figures import save_png
 
 NCA_KINDS = [
@@ -29,6 +31,20 @@ def result(cohort: ck.Cohort) -> ck.NCAResult:
     return ck.noncompartmental(cohort, parameters="core,cellular", windows="0-28")
 
 
+FIT_KINDS = ["overview", "profiles", "times", "estimates", "likelihood", "ranking", "beside_nca"]
+
+
+@pytest.fixture(scope="module")
+def fits(cohort: ck.Cohort) -> IndividualFits:
+    found = ck.fit(cohort, intervals="profile")
+    ranked = [
+        Ranked(f.subject, f.analyte, f.occasion, f.specimen, model, 40.0, 5, 6, 50.0, delta, weight, weight > 0.5)
+        for f in found
+        for model, delta, weight in (("ecp", 0.0, 0.8), ("ecp-persistence", 2.77, 0.2))
+    ]
+    return replace(found, ranked=tuple(ranked))
+
+
 def visible(figure: Figure) -> int:
     return sum(ax.get_visible() for ax in figure.axes)
 
@@ -47,7 +63,7 @@ def test_kinds_that_there_are_not_are_listed(result: ck.NCAResult, cohort: ck.Co
 
 def test_every_kind_is_named_in_the_documentation() -> None:
     assert ck.plot.__doc__ is not None
-    assert all(f"``{kind}``" in ck.plot.__doc__ for kind in NCA_KINDS)
+    assert all(f"``{kind}``" in ck.plot.__doc__ for kind in [*NCA_KINDS, *FIT_KINDS])
 
 
 @pytest.mark.parametrize("kind", ["profiles", "lambda_z", "areas"])
@@ -94,3 +110,41 @@ def test_without_nominal_times_the_message_says_what_to_do() -> None:
 def test_persistence_that_was_not_asked_for_is_told(cohort: ck.Cohort) -> None:
     with pytest.raises(SettingsError, match="core,cellular"):
         ck.plot(ck.noncompartmental(cohort), kind="persistence_km")
+
+
+@pytest.mark.parametrize("kind", FIT_KINDS)
+def test_fits_have_every_kind(fits: IndividualFits, kind: str) -> None:
+    assert save_png(fits.plot(kind), dpi=40).startswith(b"\x89PNG")
+
+
+def test_kinds_that_fits_do_not_have_are_listed(fits: IndividualFits) -> None:
+    with pytest.raises(SettingsError, match=f"no figure 'boxes' of a IndividualFits; there are {', '.join(FIT_KINDS)}"):
+        ck.plot(fits, kind="boxes")
+
+
+def test_estimates_take_any_row_and_any_grouping_and_a_second_way(fits: IndividualFits) -> None:
+    figure = ck.plot(fits, kind="estimates", parameters=["cmax", "half_life_beta"], by="response", beside=fits)
+    assert [ax.get_title(loc="left") for ax in figure.axes if ax.get_visible()] == [
+        "cmax (copies/µg)",
+        "half_life_beta (day)",
+    ]
+    assert [label.get_text().split("\n")[0] for label in figure.axes[0].get_xticklabels()] == ["CR", "PD"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["first", "beside"]
+    with pytest.raises(SettingsError, match=r"no parameter 'xyz'; they have cmax, tmax"):
+        ck.plot(fits, kind="estimates", parameters=["xyz"])
+    with pytest.raises(SettingsError, match="no column 'age' to group by"):
+        ck.plot(fits, kind="estimates", by="age")
+
+
+def test_the_likelihood_of_one_subject_has_a_panel_for_each_parameter(fits: IndividualFits) -> None:
+    figure = ck.plot(fits, kind="likelihood", subject="A")
+    named = {ax.get_title(loc="left").split(" ")[0] for ax in figure.axes if ax.get_visible()}
+    assert named == set(fits["A"].profiles)
+
+
+def test_figures_of_what_was_not_asked_for_say_how_to_ask(fits: IndividualFits) -> None:
+    plain = replace(fits, fits=tuple(replace(f, profiles={}) for f in fits), ranked=())
+    with pytest.raises(SettingsError, match="intervals='profile'"):
+        ck.plot(plain, kind="likelihood")
+    with pytest.raises(SettingsError, match=r"model=\['ecp', 'ecp-persistence'\]"):
+        ck.plot(plain, kind="ranking")

@@ -12,6 +12,7 @@ from cellkinetics.fitting.derived import Derivation
 from cellkinetics.fitting.engine import Fitting, require_finite
 from cellkinetics.fitting.objective import Data, Prior
 from cellkinetics.fitting.posterior import Mode, judge_posterior, laplace, plan_posterior
+from cellkinetics.fitting.precision import between_intervals
 from cellkinetics.fitting.prior import PopulationPrior
 from cellkinetics.fitting.result import IndividualFit
 from cellkinetics.fitting.search import Patient, best_row
@@ -78,6 +79,8 @@ class FittingWithPrior(Fitting):
         estimated = np.array([patient.sigma is None or name in self.model.names for name in names])
         at_bound, at_kink = self.stuck(patient, estimated)
         covar = laplace(hessian, self.approximate[i], estimated, smooth=not at_kink.any())
+        others = [(end.value, end.x) for number, end in patient.ends.items() if number != patient.place]
+        covar += between_intervals(best.x, best.value, others, estimated, 0, 0)  # as it is: no degrees of freedom
         away = best.x[: len(self.model.names)] - self.before.mean
         interior = estimated & ~at_bound & ~at_kink
         data = Data(*(array[i] for array in self.data))

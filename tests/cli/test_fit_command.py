@@ -46,6 +46,15 @@ def test_several_models_are_ranked_in_a_file(cli: Callable, trial: Path) -> None
     assert all(row["reason"] for row in ranking if row["subject"] == "B")
 
 
+def test_profiles_are_written_where_their_intervals_are_asked_for(cli: Callable, trial: Path) -> None:
+    done = cli("fit", trial, "--intervals", "profile")
+    assert done.code == 0, done.err
+    alpha = [row for row in rows(done.folder / "individual_profiles.csv") if row["parameter"] == "alpha"]
+    assert {row["subject"] for row in alpha} == {"A"}
+    assert max(float(row["delta"]) for row in alpha) > 0.9 * float(alpha[0]["rise"])
+    assert any(row["profile_low"] for row in rows(done.folder / "individual.csv"))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -58,6 +67,7 @@ def test_several_models_are_ranked_in_a_file(cli: Callable, trial: Path) -> None
         (["--estimate-sigma"], "--prior"),
         (["--residual", "normal"], "log-constant"),
         (["--model", ","], "--model is empty"),
+        (["--intervals", "bayes"], "wald or profile"),
     ],
 )
 def test_what_no_data_could_make_right_is_refused(cli: Callable, trial: Path, options: list[str], message: str) -> None:

@@ -64,6 +64,8 @@ def test_columns_of_individual_fits_are_documented(trial: ck.Cohort) -> None:
         name for name in rows if name not in {"cmax", "tmax", "foldx", "alpha", "fb", "beta", "sigma"}
     ]
     assert documented("individual_curves.csv") == list(fits.curves.columns)
+    wide = documented("individual_identifiability.csv")
+    assert wide == list(fits.identifiability.columns)[: len(wide)]
     assert documented("individual_profiles.csv") == list(fits.profiles.columns)
     assert documented("individual_residuals.csv") == list(fits.residuals.columns)
     assert documented("individual_nca.csv") == list(fits.beside_nca.columns)

@@ -1,5 +1,6 @@
 """The section on individual fits: what is shown of which file, and what is said of whom."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from cellkinetics.report.blocks import Block, Folded, Picture, Text
 from cellkinetics.report.results import Results, read_results
 from cellkinetics.report.sections.individual import individual_section, linear_parameters, model_parameters
 from cellkinetics.report.sections.profiles import profiles_section
+from cellkinetics.report.sections.record import method_section
 from cellkinetics.report.tables import Table
 
 from handmade_results import NAMES, write_results  # isort: skip
@@ -165,3 +167,32 @@ def test_parameters_of_the_residual_follow_those_of_the_model() -> None:
     assert model_parameters(table) == [*NAMES, "sigma_additive", "sigma_proportional"]
     assert model_parameters(table.assign(model="my own"), ["rho"]) == ["rho", "sigma_additive", "sigma_proportional"]
     assert linear_parameters(table) == []
+
+
+def methods(folder: Path) -> str:
+    section = method_section(read_results(folder))
+    assert section is not None
+    return next(block.text for block in section.blocks if isinstance(block, Text) and "method M3" in block.text)
+
+
+def test_the_methods_say_how_the_patients_were_fitted(folder: Path) -> None:
+    assert methods(folder).startswith("Each patient's samples alone, by maximum likelihood: a normal residual on ln C")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    options = {"prior": "stein2019", "residual": "log-student:6", "intervals": "wald"}
+    manifest |= {"command": "fit", "options": options}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    edited(folder, "individual", sd_ratio=0.5)
+    said = methods(folder)
+    assert said.startswith(
+        "Each patient's samples with a population (stein2019) as prior, by the mode of the posterior"
+    )
+    assert "a residual on ln C with Student's t distribution" in said
+    assert "by Laplace's approximation" in said
+    assert "maximum likelihood" not in said
+
+
+def test_the_methods_do_not_take_options_of_another_command_for_those_of_the_fit(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["options"] |= {"residual": "log-student"}  # of a run, which has no such option
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert "a normal residual on ln C" in methods(folder)

@@ -28,6 +28,15 @@ _WINDOW_END = {
     "missing": "is empty",
 }
 
+_RESIDUAL = {
+    "log-constant": "a normal residual on ln C",
+    "log-student": "a residual on ln C with Student's t distribution",
+    "natural-proportional": "a normal residual on the scale of the values, its SD proportional to the curve",
+    "natural-combined": "a normal residual on the scale of the values, its SD a constant plus a part of the curve",
+    "natural-combined-root": "a normal residual on the scale of the values, its variance a constant plus a part of "
+    "the curve squared",
+}
+"""Residual to what the methods say of it."""
 _PLACES = frozenset({"data", "out", "force", "quiet", "settings"})
 """Options that change no number. They stay out of the page, which depends on nothing but data and analysis."""
 
@@ -40,17 +49,56 @@ def method_section(results: Results) -> Section | None:
     if results["individual"] is not None:
         blocks += [
             Heading("Individual fits"),
-            Text(
-                "Each patient's samples alone, by maximum likelihood: a normal residual on ln C, samples below "
-                "quantification by the probability of lying below their LLOQ (method M3; a sample without an LLOQ is "
-                "left out). The search begins at several points, read off the samples around the observed peak, and "
-                "at typical published values where the samples say nothing. Standard errors come from "
-                "the curvature of the likelihood at its optimum; intervals are on each parameter's transformed scale."
-            ),
+            Text(_fit_method(results)),
         ]
     if results.population:
         blocks += [Heading("Population fit"), Text(_pool_method(results.population))]
     return Section("method", "Methods", blocks) if blocks else None
+
+
+def _fit_method(results: Results) -> str:
+    """Say how the individual fits were made, by the recorded options and by what is in the folder."""
+    options = _fit_options(results.manifest)
+    individual = results["individual"]
+    borrowed = individual is not None and "sd_ratio" in individual and bool(individual["sd_ratio"].notna().any())
+    prior = str(options.get("prior") or "")
+    sentences = [
+        f"Each patient's samples with a population{f' ({prior})' if prior else ''} as prior, by the mode of the "
+        "posterior (MAP)"
+        if borrowed
+        else "Each patient's samples alone, by maximum likelihood",
+    ]
+    sentences[0] += (
+        f": {_RESIDUAL.get(str(options.get('residual', 'log-constant')).split(':')[0], 'a residual')}, samples below "
+        "quantification by the probability of lying below their LLOQ (method M3; a sample without an LLOQ is "
+        "left out)."
+    )
+    sentences.append(
+        "The search begins at several points, read off the samples around the observed peak, and at typical "
+        f"{'values of the prior' if borrowed else 'published values where the samples say nothing'}."
+    )
+    if borrowed:
+        sentences.append("Standard errors are those of the posterior, by Laplace's approximation.")
+    else:
+        sentences.append("Standard errors come from the curvature of the likelihood at its optimum.")
+    sentences.append("Intervals are on each parameter's transformed scale.")
+    if results["individual_profiles"] is not None:
+        sentences.append(
+            "Intervals by profile likelihood end where -2LL, the other parameters at their best, has risen to its "
+            "95 % limit, which is widened for the degrees of freedom that few samples leave."
+        )
+    if results["individual_models"] is not None:
+        sentences.append("Of several models, the one with the least AICc stands for each patient.")
+    return " ".join(sentences)
+
+
+def _fit_options(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the options of the last command that fitted patients; a whole run has no more than the model."""
+    for entry in [manifest, *reversed(manifest.get("earlier", []))]:
+        if any(stage.get("name") == "fit" for stage in entry.get("stages", [])):
+            options: Mapping[str, Any] = entry.get("options", {})
+            return options if entry.get("command") == "fit" else {}
+    return {}
 
 
 def _nca_options(manifest: Mapping[str, Any]) -> Mapping[str, Any]:

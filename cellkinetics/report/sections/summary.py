@@ -98,7 +98,8 @@ def _fit_sentences(results: Results) -> list[str]:
         status = [fit_status(part) for _, part in individual.groupby([*KEY], sort=False)]
         sentences.append(
             f"Individual fits: {status.count('ok')} of {len(status)} with every parameter identified, "
-            f"{status.count('not_identifiable')} in part, {status.count('failed')} without a fit."
+            + (f"{status.count('prior')} with some that say what the prior says, " if "prior" in status else "")
+            + f"{status.count('not_identifiable')} in part, {status.count('failed')} without a fit."
         )
     fit = results.population
     if fit:

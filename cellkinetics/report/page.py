@@ -13,6 +13,8 @@ from markupsafe import Markup, escape
 import cellkinetics
 from cellkinetics.report.blocks import Section
 from cellkinetics.report.figures.areas import area_pages
+from cellkinetics.report.figures.beside_nca import beside_nca_figure
+from cellkinetics.report.figures.fits import estimates_figure
 from cellkinetics.report.figures.overview import overview_figure
 from cellkinetics.report.figures.profiles import profile_pages
 from cellkinetics.report.figures.style import save_png
@@ -20,7 +22,8 @@ from cellkinetics.report.figures.terminal import terminal_pages
 from cellkinetics.report.output import OutputFolder
 from cellkinetics.report.results import Results, read_results
 from cellkinetics.report.sections.data import data_section
-from cellkinetics.report.sections.individual import individual_section
+from cellkinetics.report.sections.individual import individual_section, linear_parameters, model_parameters
+from cellkinetics.report.sections.individual_figures import by_series, estimated_series
 from cellkinetics.report.sections.nca import nca_section
 from cellkinetics.report.sections.persistence import persistence_section
 from cellkinetics.report.sections.population import population_section
@@ -114,12 +117,13 @@ def breakable(unit: str) -> Markup:
 
 
 def write_figures(results: Results, folder: OutputFolder) -> None:
-    """Write the overview, and pages of twelve profiles, terminal lines and areas, as PNG into ``figures/``."""
+    """Write figures as PNG into ``figures/``, those of single patients as pages of twelve."""
     series = profiles_by_series(results)
     for name, profiles in zip(file_names(list(series)), series.values(), strict=True):
         folder.write_bytes(f"{FIGURES}/overview{name}.png", save_png(overview_figure(profiles)))
         for page, figure in enumerate(profile_pages(profiles, most=MOST_PANELS), start=1):
             folder.write_bytes(f"{FIGURES}/profiles{name}_{page:02d}.png", save_png(figure))
+    _write_figures_of_fits(results, folder)
     lines, shaded = terminal_lines(results), areas(results)
     for name, line in zip(file_names(list(lines)), lines.values(), strict=True):
         for page, figure in enumerate(terminal_pages(line, most=MOST_PANELS), start=1):
@@ -127,6 +131,19 @@ def write_figures(results: Results, folder: OutputFolder) -> None:
     for name, one in zip(file_names(list(shaded)), shaded.values(), strict=True):
         for page, figure in enumerate(area_pages(one, most=MOST_PANELS), start=1):
             folder.write_bytes(f"{FIGURES}/areas{name}_{page:02d}.png", save_png(figure))
+
+
+def _write_figures_of_fits(results: Results, folder: OutputFolder) -> None:
+    individual = results["individual"]
+    if individual is not None and len(individual):
+        parameters, linear = model_parameters(individual), linear_parameters(individual)
+        fits = estimated_series(results, parameters)
+        for name, (_, table, groups) in zip(file_names([one[0] for one in fits]), fits, strict=True):
+            figure = estimates_figure({"": table}, parameters, groups, linear=linear)
+            folder.write_bytes(f"{FIGURES}/estimates{name}.png", save_png(figure))
+    ratios = by_series(results, "individual_nca")
+    for name, (_, table, groups) in zip(file_names([one[0] for one in ratios]), ratios, strict=True):
+        folder.write_bytes(f"{FIGURES}/beside_nca{name}.png", save_png(beside_nca_figure(table, groups)))
 
 
 def file_names(series: Sequence[str]) -> list[str]:

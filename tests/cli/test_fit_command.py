@@ -44,6 +44,12 @@ def test_several_models_are_ranked_in_a_file(cli: Callable, trial: Path) -> None
     assert sorted(row["subject"] for row in ranking if row["chosen"] == "True") == ["A", "B"]
     assert len(ranking) == 4
     assert all(row["reason"] for row in ranking if row["subject"] == "B")
+    known = {row["subject"]: row for row in rows(done.folder / "individual_identifiability.csv")}
+    chosen = next(row["model"] for row in ranking if row["subject"] == "A" and row["chosen"] == "True")
+    assert (known["A"]["model"], known["A"]["tmax"]) == (chosen, "ok")
+    assert (known["A"]["beta"] == "") == (chosen == "ecp-persistence")
+    assert known["B"]["cmax"] == "no_quantified_sample"
+    assert "1 of 2" in next(line for line in done.out.splitlines() if line.strip().startswith("tmax"))
 
 
 def test_profiles_are_written_where_their_intervals_are_asked_for(cli: Callable, trial: Path) -> None:

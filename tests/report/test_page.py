@@ -129,7 +129,11 @@ def test_every_patient_has_a_panel(folder: Path) -> None:
 
 
 def test_figures_are_written_as_files(folder: Path) -> None:
-    assert sorted(p.name for p in (folder / "figures").iterdir()) == ["overview.png", "profiles_01.png"]
+    assert sorted(p.name for p in (folder / "figures").iterdir()) == [
+        "estimates.png",
+        "overview.png",
+        "profiles_01.png",
+    ]
 
 
 def test_names_from_the_data_cannot_break_the_page(results: Path) -> None:
@@ -272,7 +276,7 @@ def test_figures_of_analytes_with_alike_names_do_not_replace_each_other(results:
     samples = pd.read_csv(results / "samples.csv")
     pd.concat([samples.assign(analyte=name) for name in ("A/B", "A B")]).to_csv(results / "samples.csv", index=False)
     write_report(results)
-    assert sorted(p.name for p in (results / "figures").iterdir()) == [
+    assert sorted(p.name for p in (results / "figures").glob("[op]*")) == [
         "overview_a_b.png", "overview_a_b_2.png", "profiles_a_b_01.png", "profiles_a_b_2_01.png",
     ]  # fmt: skip
 

@@ -28,23 +28,22 @@ MOST_RANKED = 120
 def estimate_blocks(results: Results, names: Sequence[str], linear: Sequence[str]) -> list[Block]:
     """Return the estimates of each analyte and specimen by group."""
     blocks: list[Block] = []
-    for i, (series, table, groups) in enumerate(_series(results, "individual")):
-        if table["estimate"].notna().any():
-            figure = estimates_figure({"": table}, names, groups, linear=linear)
-            caption = (
-                f"Estimates by group{_of(series)}, a point a patient; below a group, in how many of its patients the "
-                "samples identify the parameter. The others have no point."
-            )
-            if (table["status"] == "prior").any():
-                caption += " Faint: the estimate says what the prior says; it is not counted and not in the box."
-            blocks.append(Picture(svg_text(figure, f"estimates{i}"), caption, "Estimates of each parameter by group."))
+    for i, (series, table, groups) in enumerate(estimated_series(results, names)):
+        figure = estimates_figure({"": table}, names, groups, linear=linear)
+        caption = (
+            f"Estimates by group{_of(series)}, a point a patient; below a group, in how many of its patients the "
+            "samples identify the parameter. The others have no point."
+        )
+        if (table["status"] == "prior").any():
+            caption += " Faint: the estimate says what the prior says; it is not counted and not in the box."
+        blocks.append(Picture(svg_text(figure, f"estimates{i}"), caption, "Estimates of each parameter by group."))
     return [Heading("Estimates by group"), *blocks] if blocks else []
 
 
 def beside_nca_blocks(results: Results) -> list[Block]:
     """Return the ratios of fitted to noncompartmental values, and the rows that are far apart."""
     blocks: list[Block] = []
-    for i, (series, table, groups) in enumerate(_series(results, "individual_nca")):
+    for i, (series, table, groups) in enumerate(by_series(results, "individual_nca")):
         figure = beside_nca_figure(table, groups)
         caption = (
             f"Fitted over noncompartmental value{_of(series)}. The highest sample carries the assay's error and need "
@@ -135,7 +134,13 @@ def _of(series: str) -> str:
     return f" of {series}" if series else ""
 
 
-def _series(results: Results, name: str) -> list[tuple[str, pd.DataFrame, dict[Key, str]]]:
+def estimated_series(results: Results, names: Sequence[str]) -> list[tuple[str, pd.DataFrame, dict[Key, str]]]:
+    """Return the fits of each analyte and specimen in which some patient has an estimate of some parameter."""
+    found = by_series(results, "individual")
+    return [one for one in found if one[1].loc[one[1]["parameter"].isin(list(names)), "estimate"].notna().any()]
+
+
+def by_series(results: Results, name: str) -> list[tuple[str, pd.DataFrame, dict[Key, str]]]:
     """Return the rows of a table for each analyte and specimen, with the group of each profile."""
     table = results[name]
     if table is None or table.empty:

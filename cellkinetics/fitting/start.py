@@ -20,6 +20,8 @@ CMAX_FACTOR = 5.0
 TMAX_FACTOR = 2.0
 """Tmax is searched between the day of the highest sample divided and multiplied by this, or two samples
 to either side, whichever is further."""
+SPIKE = 3.0
+"""How many times the highest sample a peak between samples is taken to be, where a search begins with one."""
 GROWTH_SAMPLES = 2
 """Quantifiable samples before the peak that growth needs."""
 CONTRACTION_SAMPLES = 2
@@ -47,10 +49,14 @@ class Why:
 
 @dataclass(frozen=True)
 class Start:
-    """Named starting values of one search, and the limits that it has besides the plan's bounds."""
+    """Named starting values of one search, and the limits that it has besides the plan's bounds.
+
+    One that is not ``usual`` looks for an optimum that few patients have, and says nothing of a population.
+    """
 
     values: Mapping[str, float]
     limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    usual: bool = True
 
 
 @dataclass(frozen=True)
@@ -201,7 +207,7 @@ def _plan_expansion(
         for corners in corner_intervals(phases, np.unique(time), latest, bounds):
             rise = _rise(model, corners, tmax, highest, slope)
             limits = {"tmax": interval, **{name: span for name, span in corners.items() if name not in held}}
-            starts += [Start({**rise, **decline, **held}, limits) for decline in declines]
+            starts += [Start({**rise, **decline, **held}, limits, "cmax" not in decline) for decline in declines]
         own = [
             Start({**start, **held}, {"tmax": interval})
             for start in given
@@ -308,7 +314,10 @@ def _intervals(
 def _declines(
     phases: Phases, time: FloatArray, y: FloatArray, keep: BoolArray, day: float, highest: float
 ) -> list[dict[str, float]]:
-    """Return starting values of the decline: two phases by halves, one phase, and a slow shallow one.
+    """Return starting values of the decline: two phases by halves, one phase, a slow shallow one, and two spikes.
+
+    A spike is a peak between two samples, from which the curve falls at once to the decline that was seen, or
+    to its last part.
 
     A model with one phase starts from the slopes of the first and of the last half.
     """
@@ -322,10 +331,13 @@ def _declines(
         single = [name for name, there in (("alpha", phases.contraction), ("beta", phases.persistence)) if there]
         return [{name: rate} for name in single for rate in (alpha, beta)] or [{}]
     level = float(np.mean(np.log(value[-half:]) + beta * (t[-half:] - day))) - np.log(highest)
+    left = float(np.clip(np.exp(level), 1e-4, 0.5))
     return [
-        {"alpha": alpha, "fb": float(np.clip(np.exp(level), 1e-4, 0.5)), "beta": beta},
+        {"alpha": alpha, "fb": left, "beta": beta},
         {"alpha": alpha, "fb": DEFAULT["fb"], "beta": DEFAULT["beta"]},
         {"alpha": min(2 * alpha, 3.0), "fb": 0.15, "beta": float(np.clip(0.15 * alpha, 1e-3, 0.3))},
+        {"cmax": SPIKE * highest, "alpha": 4.0, "fb": 1.0 / SPIKE, "beta": float(np.clip(alpha, 1e-3, 0.45))},
+        {"cmax": SPIKE * highest, "alpha": 4.0, "fb": left / SPIKE, "beta": beta},
     ]
 
 

@@ -53,7 +53,7 @@ def population_start(problem: PooledProblem, cohort: Cohort, given: Mapping[str,
             row = chosen.used[i]
             plan = plan_fit(model, cohort.time[i, row], chosen.y[i, row], cohort.censored[i, row])
             near = plan.segments[slice(*plan.central)]
-            theta = np.array([model.theta(start.values) for segment in near for start in segment.starts])
+            theta = np.array([model.theta(start.values) for segment in near for start in segment.starts if start.usual])
             centre = np.median(np.asarray(model.to_transformed(jnp.asarray(theta))), axis=0)
             for k, name in enumerate(model.names):
                 if name not in plan.unidentified:

@@ -83,7 +83,7 @@ def join_faults(parts: Sequence[Sequence[Fault]]) -> list[Fault]:
 def _add_whole(whole: dict[tuple[object, ...], Fault], fault: Fault) -> None:
     """Take what is said of the whole file, unless it was said; numbers of rows are added up."""
     counted = _COUNTED.fullmatch(fault.message)
-    words = counted[2] if counted else ""
+    words = counted[2] if counted else fault.message if fault.code == "several_units" else ""
     key = (fault.code, fault.effect, fault.column, words)
     before = whole.get(key)
     if before is None:

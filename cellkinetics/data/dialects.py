@@ -1,7 +1,7 @@
 """Which column is what: the dialects of sample tables, recognised by their columns.
 
 A new dialect is one more entry in `DIALECTS`: the columns that betray it, the names that each role may
-have, and a function that says which rows are samples.
+have, a function that says which rows are samples, and one that calculates what no column holds.
 """
 
 from __future__ import annotations

@@ -71,8 +71,8 @@ Negative = Annotated[
 TimeUnit = Annotated[
     str | None,
     typer.Option(
-        help="Unit of time; by default as in the data, else day. It is a label, but where a table has dates (SDTM) or a "
-        "column of units (ADNCA, ADPPK), times come in it.",
+        help="Unit of time; by default as in the data, else day. It is a label, but where a table has dates (SDTM) or "
+        "a column of units (ADNCA, ADPPK), times come in it.",
         rich_help_panel=READING,
     ),
 ]

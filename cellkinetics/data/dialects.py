@@ -51,9 +51,10 @@ _EVENTS: dict[str, tuple[str, ...]] = {
     "rate": ("rate",),
     "infusion_duration": (*_PLAIN["infusion_duration"], "dur"),
     "tau": (*_PLAIN["tau"], "ii"),
+    "steady_state": ("ss",),
 }
 
-_DOSING = frozenset({"ss", "addl", "adm", "admid", "adm_id"})
+_DOSING = frozenset({"addl", "adm", "admid", "adm_id"})
 
 
 @dataclass(frozen=True)

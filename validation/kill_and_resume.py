@@ -5,7 +5,8 @@
 A table of simulated profiles is analysed once without interruption. Then, as often as told, a new batch is begun,
 killed (SIGKILL to the first of its processes) after a random part of that time, and resumed; all files but
 manifest.json, which holds times, are compared byte by byte, and the pieces that were done before the kill must not
-have been done again. Prints one line a kill; the exit code is 1 if anything differs.
+have been done again. A batch that is over before its kill does not count, and is begun again. Prints one line a kill;
+the exit code is 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -90,19 +91,31 @@ def main() -> int:
         make_table(data, options.profiles, options.seed)
         rows = options.profiles * len(DAYS)
         begun = time.perf_counter()
-        subprocess.run(command(data, out, rows, options), check=True)
+        process = subprocess.Popen(command(data, out, rows, options))
+        while not (out / "unfinished" / "plan.json").exists() and process.poll() is None:
+            time.sleep(0.01)
+        planned = time.perf_counter() - begun
+        if process.wait():
+            return 1
         seconds = time.perf_counter() - begun
         expected = hashes(out)
         pieces = len(json.loads((out / "manifest.json").read_text())["input"]["pieces"])
         print(f"{options.profiles} profiles, {rows} rows, {pieces} pieces, {options.jobs} processes: {seconds:.1f} s")
         print(f"files compared: {', '.join(expected)}")
-        for number in range(1, options.kills + 1):
-            out = Path(name) / f"killed-{number}"
-            process = subprocess.Popen(command(data, out, rows, options))
-            moment = chance.uniform(0.0, seconds)
+        number = 0
+        while number < options.kills:
+            out = Path(name) / "killed"
+            process = subprocess.Popen(command(data, out, rows, options), stderr=subprocess.DEVNULL)
+            # Before there is a plan nothing is lost: most kills come after it.
+            moment = chance.uniform(0.8 * planned, seconds)
             time.sleep(moment)
+            over = process.poll() is not None
             process.kill()
             process.wait()
+            if over:
+                shutil.rmtree(out)
+                continue
+            number += 1
             where, before = stage(out), done_pieces(out)
             subprocess.run(command(data, out, rows, options), check=True)
             recorded = json.loads((out / "manifest.json").read_text())["input"]["pieces"]

@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class Batch:
         receipts = [read_receipt(folder, piece.number) for piece in pieces]
         return cls(job, folder, tuple(receipt for receipt in receipts if receipt is not None))
 
-    @property
+    @cached_property
     def analysed(self) -> list[Receipt]:
         """The pieces that could be analysed."""
         return [receipt for receipt in self.receipts if receipt["status"] == "done"]
@@ -65,7 +66,7 @@ class Batch:
         lost, flagged = (sum(receipt[name] for receipt in done) for name in ("not_calculated", "flagged"))
         return status_of(total, lost, flagged)
 
-    @property
+    @cached_property
     def faults(self) -> list[tuple[str, Fault]]:
         """Every fault with its file, files in order."""
         found = []

@@ -112,7 +112,7 @@ def _dask(tasks: Sequence[Task], scheduler: str) -> Iterator[Receipt]:
         raise SettingsError(f"no Dask scheduler answers at {scheduler}: {error}") from error
     with client:
         # A piece whose worker dies is done again elsewhere; each has its own key, for none is like another.
-        futures = client.map(work, tasks, pure=False, retries=3)
+        futures = client.map(work, tasks, pure=False, retries=3, batch_size=500)
         try:
             for future in distributed.as_completed(futures):
                 yield future.result()

@@ -65,7 +65,10 @@ def join_faults(parts: Sequence[Sequence[Fault]]) -> list[Fault]:
             beyond[kind] += len(faults) - LISTED
             more.setdefault(kind, replace(faults[0], row=None, subject=None, column=None))
             del faults[LISTED:]
-    rest = [replace(fault, message=f"{beyond[kind]} {_MORE}{kind[0]}") for kind, fault in more.items()]
+    rest = [
+        replace(fault, message=f"{beyond[kind]} {_MORE}{kind[0]}")
+        for kind, fault in sorted(more.items(), key=lambda item: item[0])
+    ]
     found = [*whole.values(), *(fault for faults in listed.values() for fault in faults)]
     last = float("inf")
     found.sort(key=lambda f: (f.effect != "file", f.effect == "note", last if f.row is None else f.row))
@@ -80,7 +83,7 @@ def join_faults(parts: Sequence[Sequence[Fault]]) -> list[Fault]:
 def _add_whole(whole: dict[tuple[object, ...], Fault], fault: Fault) -> None:
     """Take what is said of the whole file, unless it was said; numbers of rows are added up."""
     counted = _COUNTED.fullmatch(fault.message)
-    words = counted[2] if counted else ""
+    words = counted[2] if counted else fault.message if fault.code == "several_units" else ""
     key = (fault.code, fault.effect, fault.column, words)
     before = whole.get(key)
     if before is None:

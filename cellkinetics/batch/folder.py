@@ -16,6 +16,7 @@ from cellkinetics.errors import OutputError, SettingsError
 UNFINISHED = "unfinished"
 _GONE = ".unfinished-"
 _PLAN, _COMMIT = "plan.json", "commit.json"
+_OURS = (_PLAN, _COMMIT, "pieces", "rows", "final", "values-", "unknown-")
 
 
 class WorkFolder:
@@ -67,10 +68,19 @@ class WorkFolder:
             shutil.rmtree(self.final, ignore_errors=True)
 
     def clear(self) -> None:
-        """Remove the folder at once; if the removal is interrupted, what is left has another name."""
+        """Remove the folder at once; if the removal is interrupted, what is left has another name.
+
+        Raises:
+            OutputError: if it holds what no batch has put there.
+        """
         for rest in self.out.glob(f"{_GONE}*"):
             shutil.rmtree(rest, ignore_errors=True)
         if self.path.exists():
+            strange = [name for name in os.listdir(self.path) if not name.startswith((".", *_OURS))]
+            if strange:
+                raise OutputError(
+                    f"{self.path} is not of a batch: it holds {strange[0]}; give another folder with --out"
+                )
             gone = self.out / f"{_GONE}{os.getpid()}"
             os.rename(self.path, gone)
             shutil.rmtree(gone, ignore_errors=True)

@@ -55,11 +55,14 @@ def may_begin(out: Path, *, resume: bool, force: bool) -> bool:
     """Return whether an unfinished batch is gone on with; a new one may begin where this is False.
 
     Raises:
-        OutputError: if there is one, and neither ``resume`` nor ``force`` says what is to become of it.
+        OutputError: if there is one, and neither ``resume`` nor ``force`` says what is to become of it; if its
+            plan is damaged, unless it is to go.
     """
+    if force and not resume:
+        return False
     work = WorkFolder(out)
     plan = work.planned
-    if plan is not None and not resume and not force:
+    if plan is not None and not resume:
         raise OutputError(
             f"{out} holds an unfinished batch ({work.n_done} of {len(plan['pieces'])} pieces are done); "
             "go on with --resume, or start anew with --force"

@@ -42,14 +42,14 @@ def is_batch(given: Mapping[str, Any]) -> bool:
         return True
     if given["engine"] != "processes" or given["scheduler"] or given["jobs"] != 1:
         return True
-    if WorkFolder(given["out"]).planned is not None:
+    if WorkFolder(given["out"]).path.is_dir():
         return True
     if given["cdisc"]:
         return False
     names = ("dialect", "mapping", "lloq", "duplicates", "negative", "time_unit", "value_unit")
     try:
         return is_large(paths[0], given["piece_rows"], reading_options(*(given[name] for name in names)))
-    except CellKineticsError:
+    except (CellKineticsError, OSError):
         return False  # what is wrong is said, and recorded, where the table is read
 
 
@@ -66,40 +66,34 @@ def nca_batch(given: Mapping[str, Any], planned: Sequence[str]) -> None:
     from cellkinetics.cli.labels import show_labels
     from cellkinetics.cli.reading import tell_files
     from cellkinetics.cli.screen import Screen
-    from cellkinetics.cli.session import FAULTS, INTERNAL, Session, guarded
+    from cellkinetics.cli.session import Session, guarded
 
     screen = Screen(quiet=given["quiet"])
     with guarded(screen):
         plan = _plan(given, screen)
-    # Results of either format are in the way.
+    # Results of either format are in the way of a new batch; an unfinished one may have moved some of its own.
     names = [] if plan.going_on else [*planned, *(f"{name}.{end}" for name in TABLES for end in ("csv", "parquet"))]
     sources = [each.path for each in plan.inputs]
     options = {**given, "data": [str(path) for path in given["data"]]}
+    work = WorkFolder(given["out"])
     with Session(
         "nca", options, data=sources, out=given["out"], planned=names, force=given["force"], quiet=given["quiet"]
     ) as session:
         try:
             with session.stage("nca"):
-                done = run_batch(
-                    plan.inputs,
-                    plan.job,
-                    session.folder,
-                    resume=plan.going_on,
-                    crew=plan.crew,
-                    bar=session.screen.progress,
-                )
+                bar = session.screen.progress
+                done = run_batch(plan.inputs, plan.job, session.folder, resume=plan.going_on, crew=plan.crew, bar=bar)
         except BaseException:
-            unfinished = WorkFolder(given["out"])
-            if unfinished.planned is not None:
-                count = f"{unfinished.n_done} of {len(unfinished.planned['pieces'])} pieces are done"
-                session.screen.warn(f"{count}; --resume goes on from there")
+            if work.planned is not None:
+                pieces = len(work.planned["pieces"])
+                session.screen.warn(f"{work.n_done} of {pieces} pieces are done; --resume goes on from there")
             raise
         session.claim()
+        session.code = _code(done)
         describe_batch(session.manifest, done.batch, plan.name, done.inputs)
-        session.code = _code(done, FAULTS, INTERNAL)
-        _tell(session, done)
         session.write_manifest()
-        WorkFolder(given["out"]).clear()
+        work.clear()
+        _tell(session, done)
         if done.summary is not None and len(done.summary):
             show_labels(session.screen, done.summary)
         session.screen.say(f"nca: {done.batch.status}")
@@ -172,11 +166,14 @@ def _is_done(out: Path, job: Job, inputs: Sequence[Input]) -> bool:
     return found == {item["file"]: item["sha256"] for item in hashed(inputs)}
 
 
-def _code(done: Finished, faults: int, internal: int) -> int:
+def _code(done: Finished) -> int:
     """Return the exit code: faults in the data, or of the program, show in it."""
-    if any(receipt["status"] == "failed" for receipt in done.batch.receipts):
-        return internal
-    return faults if any(fault.effect != "note" for _, fault in done.batch.faults) else 0
+    from cellkinetics.batch.worker import FAILED
+    from cellkinetics.cli.session import DONE, FAULTS, INTERNAL
+
+    if any(receipt["status"] == FAILED for receipt in done.batch.receipts):
+        return INTERNAL
+    return FAULTS if any(fault.effect != "note" for _, fault in done.batch.faults) else DONE
 
 
 def _tell(session: Session, done: Finished) -> None:

@@ -70,7 +70,11 @@ Negative = Annotated[
 ]
 TimeUnit = Annotated[
     str | None,
-    typer.Option(help="Unit of time, a label; by default as in the data, else day.", rich_help_panel=READING),
+    typer.Option(
+        help="Unit of time; by default as in the data, else day. It is a label, but where a table has dates (SDTM) or "
+        "a column of units (ADNCA, ADPPK), times come in it.",
+        rich_help_panel=READING,
+    ),
 ]
 ValueUnit = Annotated[
     str | None, typer.Option(help="Unit of the values, a label; by default as in the data.", rich_help_panel=READING)

@@ -18,6 +18,7 @@ from cellkinetics.data.derivation import (
     column_of_numbers,
     leave_out_not_done,
     occasions,
+    put_beside_others,
     rows_of,
     with_limits,
 )
@@ -83,7 +84,7 @@ def derive(request: Request) -> Derived:
     out that NCAXFL excludes, that were not done, and copies (DTYPE) of a sample that is there.
     """
     roles, check = dict(request.roles), request.check
-    leave_out_not_done(roles, request)
+    not_done = leave_out_not_done(roles, request)
     _leave_out_excluded(roles, request)
     imputed = _leave_out_copies(roles, request)
     if "value" not in request.mapped:
@@ -99,6 +100,7 @@ def derive(request: Request) -> Derived:
         )
         roles["value"] = _as_below(roles["value"], imputed)
     _doses_apart(roles, request)
+    put_beside_others(roles, request, not_done)
     unit = None
     if "time" not in request.mapped:
         unit = unit_of_times(request, roles.get("time_units"))

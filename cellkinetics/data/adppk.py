@@ -35,10 +35,11 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "rate": ("rate",),
     "infusion_duration": ("dosedur", "tinf", "dur"),
     "tau": ("ii", "tau"),
+    "steady_state": ("ss",),
     "cmt": ("cmt",),
 }
 _NAMES = (
-    "ss addl aseq dvl dvln aval avalu avalc param paramn udtc dtype visit visitnum avisit avisitn nprlt aprlt nfrlt "
+    "addl aseq dvl dvln aval avalu avalc param paramn udtc dtype visit visitnum avisit avisitn nprlt aprlt nfrlt "
     "dosea dosep exclf exclfcom pcseq exseq drugn blqfl blqfn recseq projid projidn studyidn domain"
 )
 IGNORED = frozenset(_NAMES.split())

@@ -16,7 +16,14 @@ from cellkinetics.data.column import Column
 from cellkinetics.data.covariates import covariates, labels_of_units, numbers_of_units
 from cellkinetics.data.derivation import Request
 from cellkinetics.data.dialects import unit_in_name
-from cellkinetics.data.dosing import Keys, dose_from_column, dose_from_records, groups, lengths_of_profiles
+from cellkinetics.data.dosing import (
+    Keys,
+    dose_from_column,
+    dose_from_records,
+    groups,
+    lengths_of_profiles,
+    steady_state_of_profiles,
+)
 from cellkinetics.data.duplicates import Samples, resolve_duplicates
 from cellkinetics.data.faultlog import FaultLog
 from cellkinetics.data.profilecheck import (
@@ -101,7 +108,7 @@ def assemble(
     elif "dose" in roles:
         dose = dose_from_column(roles["dose"], keys, log)
     elif "amt" in roles:
-        dose = dose_from_records(roles["amt"], dose_rows, keys, time, log)
+        dose = dose_from_records(roles["amt"], roles.get("tau"), dose_rows, keys, time, log)
     lengths = lengths_of_profiles(roles, dose_rows, keys, log)
     for role in lengths:
         if role in roles:
@@ -125,6 +132,7 @@ def assemble(
         specimen=tuple(profile_names.specimen),
         infusion_duration=lengths["infusion_duration"],
         tau=lengths["tau"],
+        steady_state=steady_state_of_profiles(roles.get("steady_state"), dose_rows, keys, time),
         records=row_records(check, everything, line, resolved, duplicates),
     )
 

@@ -31,7 +31,8 @@ class Profile:
 
     Arrays have shape ``(m,)``. ``value`` of a sample below quantification is whatever the file
     holds (its LLOQ, 0 or NaN): the flag ``censored`` decides, never the number. ``dose``,
-    ``infusion_duration`` and ``tau`` (the dosing interval), in the unit of time, are NaN where unknown.
+    ``infusion_duration`` and ``tau`` (the dosing interval), in the unit of time, are NaN where unknown;
+    ``steady_state`` is that of `Cohort`.
     """
 
     subject: str
@@ -50,6 +51,7 @@ class Profile:
     specimen: str = ""
     infusion_duration: float = np.nan
     tau: float = np.nan
+    steady_state: float = np.nan
 
     @property
     def quantified(self) -> BoolArray:
@@ -80,6 +82,8 @@ class Cohort(Drawable):
         specimen: what was sampled (blood, bone marrow), "" where it is not said.
         infusion_duration: ``(n,)``, in the unit of time, NaN where unknown.
         tau: dosing interval ``(n,)``, in the unit of time, NaN where unknown.
+        steady_state: ``(n,)``, 1 where the data say that the profile is at steady state (NONMEM's SS), 0 where they
+            say that it is not, NaN where they do not say.
 
     Example:
         >>> cohort = Cohort.from_arrays([[0.0, 7.0, 14.0]], [[0.0, 900.0, 400.0]])
@@ -110,6 +114,7 @@ class Cohort(Drawable):
     specimen: tuple[str, ...] = ()
     infusion_duration: FloatArray = field(default_factory=lambda: np.empty(0))
     tau: FloatArray = field(default_factory=lambda: np.empty(0))
+    steady_state: FloatArray = field(default_factory=lambda: np.empty(0))
     lower: FloatArray = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
@@ -118,7 +123,7 @@ class Cohort(Drawable):
             object.__setattr__(self, "lower", np.full(self.time.shape, np.nan))
         if not self.specimen:
             object.__setattr__(self, "specimen", ("",) * n)
-        for name in ("infusion_duration", "tau"):
+        for name in ("infusion_duration", "tau", "steady_state"):
             if not len(getattr(self, name)):
                 object.__setattr__(self, name, np.full(n, np.nan))
         if not self.unusable:
@@ -127,7 +132,7 @@ class Cohort(Drawable):
             object.__setattr__(self, "value_unit", (DEFAULT_VALUE_UNIT,) * n)
         for array in (
             *(self.time, self.value, self.censored, self.lloq, self.uloq, self.nominal_time),
-            *(self.mask, self.row, self.dose, self.infusion_duration, self.tau, self.lower),
+            *(self.mask, self.row, self.dose, self.infusion_duration, self.tau, self.steady_state, self.lower),
         ):
             array.flags.writeable = False
         covariates = {name: _read_only(array) for name, array in self.covariates.items()}
@@ -262,6 +267,7 @@ class Cohort(Drawable):
             specimen=self.specimen[i],
             infusion_duration=float(self.infusion_duration[i]),
             tau=float(self.tau[i]),
+            steady_state=float(self.steady_state[i]),
         )
 
     def take(self, indices: Sequence[int] | Sequence[bool] | IntArray | BoolArray) -> Cohort:
@@ -300,6 +306,7 @@ class Cohort(Drawable):
             specimen=pick(self.specimen),
             infusion_duration=self.infusion_duration[index],
             tau=self.tau[index],
+            steady_state=self.steady_state[index],
             lower=self.lower[index],
         )
 

@@ -123,11 +123,15 @@ def _are_limits(text: Column) -> BoolArray:
     return limits
 
 
-def leave_out_not_done(roles: Mapping[str, Column], request: Request) -> None:
-    """Leave out what was not done, with the reason that the table gives; a value beside it is a fault."""
+def leave_out_not_done(roles: Mapping[str, Column], request: Request) -> BoolArray:
+    """Leave out what was not done, with the reason that the table gives; a value beside it is a fault.
+
+    Returns:
+        Mask of the rows that were not done.
+    """
     status = roles.get("status")
     if status is None:
-        return
+        return np.zeros(request.check.rows, bool)
     # MISSING holds NOT DONE, the status itself.
     not_done = np.array([entry.upper() == "NOT DONE" for entry in status.entries], bool)[status.codes]
     value, text, check = roles["value"], roles.get("value_text"), request.check
@@ -148,6 +152,38 @@ def leave_out_not_done(roles: Mapping[str, Column], request: Request) -> None:
         said = not_done & ~reason.missing
         check.exclude(said, "not_done", "not done: {words}", "no need to act", reason, effect="note")
     check.exclude(not_done, "not_done", "not done; no reason is given", "no need to act", status, effect="note")
+    return not_done
+
+
+def put_beside_others(roles: dict[str, Column], request: Request, not_done: BoolArray) -> None:
+    """Give rows that were not done a place among the profiles of their subject.
+
+    Such a row often names no specimen, or all analytes at once (PCTESTCD is PCALL). It would be a profile
+    of its own, without a sample; it stands with the subject's first profile of its analyte, else of any.
+    """
+    names = [name for name in ("analyte", "occasion", "specimen") if name in roles]
+    rows = np.flatnonzero(not_done & (request.subject >= 0))
+    if not names or not len(rows):
+        return
+    labels = pd.DataFrame({name: np.array(roles[name].labels[1], object)[roles[name].labels[0]] for name in names})
+    labels["subject"] = request.subject
+    done = labels[~not_done]
+    there = set(done.itertuples(index=False, name=None))
+    first = done.drop_duplicates("subject").set_index("subject")
+    of_analyte = done.drop_duplicates(["subject", names[0]]).set_index(["subject", names[0]])
+    moved = False
+    for row in rows.tolist():
+        place = tuple(labels.loc[row])
+        subject, analyte = place[-1], place[0]
+        if place in there or subject not in first.index:
+            continue
+        if (subject, analyte) in of_analyte.index:
+            labels.loc[row, names] = [analyte, *of_analyte.loc[(subject, analyte), names[1:]]]
+        else:
+            labels.loc[row, names] = first.loc[subject, names].tolist()
+        moved = True
+    if moved:
+        roles.update({name: Column.from_cells(roles[name].name, labels[name]) for name in names})
 
 
 def occasions(labels: Column | None, reference: Column | None, request: Request) -> Column | None:

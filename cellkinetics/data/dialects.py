@@ -1,7 +1,7 @@
 """Which column is what: the dialects of sample tables, recognised by their columns.
 
 A new dialect is one more entry in `DIALECTS`: the columns that betray it, the names that each role may
-have, and a function that says which rows are samples.
+have, a function that says which rows are samples, and one that calculates what no column holds.
 """
 
 from __future__ import annotations
@@ -51,9 +51,10 @@ _EVENTS: dict[str, tuple[str, ...]] = {
     "rate": ("rate",),
     "infusion_duration": (*_PLAIN["infusion_duration"], "dur"),
     "tau": (*_PLAIN["tau"], "ii"),
+    "steady_state": ("ss",),
 }
 
-_DOSING = frozenset({"ss", "addl", "adm", "admid", "adm_id"})
+_DOSING = frozenset({"addl", "adm", "admid", "adm_id"})
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Dose, infusion duration, dosing interval and group of each profile, from columns or from dose records."""
+"""Dose, its timing and the group of each profile, from columns or from dose records."""
 
 from __future__ import annotations
 
@@ -58,38 +58,90 @@ def dose_from_column(column: Column, keys: Keys, log: FaultLog) -> FloatArray:
     return dose
 
 
-def dose_from_records(amount: Column, doses: BoolArray, keys: Keys, time: FloatArray, log: FaultLog) -> FloatArray:
-    """Return the dose of each profile ``(n,)``: the sum of the dose records of its subject and occasion.
+def dose_from_records(
+    amount: Column, interval: Column | None, doses: BoolArray, keys: Keys, time: FloatArray, log: FaultLog
+) -> FloatArray:
+    """Return the dose of each profile ``(n,)`` from the dose records of its subject and occasion.
 
-    Without any dose record the column AMT is taken as a column of doses. Notes tell of sums, and of
-    first doses that are not at time zero, because times count from the infusion.
+    Several records are parts of one dose, and add up; but where a dosing interval is stated each is a dose
+    of its own, and the dose is the one at time zero, from which times count (any of them, where none is
+    at time zero and all are equal). NaN, and a note, where amounts contradict each other.
+
+    Without any dose record the column AMT is taken as a column of doses. Notes tell of several records, and of
+    first doses that are not at time zero.
     """
     if not doses.any():
         return dose_from_column(amount, keys, log)
     occasions = int(keys.occasion.max()) + 1
-    key = keys.subject * occasions + keys.occasion
-    rows = np.flatnonzero(doses & (keys.subject >= 0) & (amount.numbers > 0))
     size = len(keys.names) * occasions
+    key = np.where(keys.subject >= 0, keys.subject * occasions + keys.occasion, -1)
+    given = doses & (key >= 0) & (amount.numbers > 0)
+    rows = np.flatnonzero(given)
     total = np.bincount(key[rows], amount.numbers[rows], size)
     number = np.bincount(key[rows], minlength=size)
-    wanted = keys.of_profile * occasions + keys.occasion_of
+    at_zero = np.bincount(key[given & (time == 0)], minlength=size) > 0
+    regular = np.zeros(size, bool)
+    if interval is not None:
+        regular[key[(interval.numbers > 0) & (key >= 0)]] = True
+    regular &= number > 1
+    chosen = given & ((time == 0) | ~at_zero[key])
+    own, _ = numbers_of_units(np.where(chosen, amount.numbers, np.nan), key, size)
+    dose = np.where(number > 0, np.where(regular, own, total), np.nan)
     firsts = np.full(size, np.inf)
     np.minimum.at(firsts, key[rows], np.where(np.isnan(time[rows]), np.inf, time[rows]))
+    late = ~np.isin(firsts, (0.0, np.inf)) & ~(regular & at_zero)
     seen = np.zeros(size, bool)
     for row in rows.tolist():
         place = int(key[row])
-        if seen[place] or (number[place] == 1 and firsts[place] in (0.0, np.inf)):
+        if seen[place] or (number[place] == 1 and not late[place]):
             continue
         seen[place] = True
         if number[place] > 1:
-            message = f"{number[place]} dose records; the dose is their sum, {total[place]:g}"
-            log.add(
-                keys.fault("several_doses", message, "give an occasion column if these are re-infusions", row, amount)
+            message, action = _said_of_several(
+                int(number[place]), float(dose[place]), regular=bool(regular[place]), at_zero=bool(at_zero[place])
             )
-        if firsts[place] not in (0.0, np.inf):
+            log.add(keys.fault("several_doses", message, action, row, amount))
+        if late[place]:
             message = f"the first dose is at time {firsts[place]:g}, but times are taken as counted from the infusion"
             log.add(keys.fault("dose_not_at_zero", message, "count times from the first dose", row, amount))
-    return np.where(number[wanted] > 0, total[wanted], np.nan)
+    return dose[keys.of_profile * occasions + keys.occasion_of]
+
+
+def _said_of_several(number: int, dose: float, *, regular: bool, at_zero: bool) -> tuple[str, str]:
+    """Return what a note says of several dose records, and what to do."""
+    what = f"{number} dose records"
+    if not regular:
+        action = "give a dosing interval (II) if each is a dose of its own, an occasion column for re-infusions"
+        return f"{what}; the dose is their sum, {dose:g}", action
+    what += " with a dosing interval"
+    if np.isnan(dose):
+        where = "several at" if at_zero else "none of them at"
+        message = f"{what}, {where} time zero, with amounts that differ; the dose is left unknown"
+        return message, "count times from one dose, or give an occasion column"
+    which = "the one at time zero" if at_zero else "that of each"
+    return f"{what}; the dose is {which}, {dose:g}", "no need to act; without a dosing interval they would add up"
+
+
+def steady_state_of_profiles(column: Column | None, doses: BoolArray, keys: Keys, time: FloatArray) -> FloatArray:
+    """Return whether the data say that each profile is at steady state ``(n,)``: 1, 0, or NaN where they do not.
+
+    SS of the dose records up to time zero (of the first one, where all are later) says it: above zero it
+    is at steady state, zero or empty it is not, unless earlier doses came before time zero. A column that is
+    empty in all dose records says nothing.
+    """
+    n = len(keys.of_profile)
+    if column is None or column.missing[doses].all():
+        return np.full(n, np.nan)
+    occasions = int(keys.occasion.max()) + 1
+    size = len(keys.names) * occasions
+    key = np.where(keys.subject >= 0, keys.subject * occasions + keys.occasion, -1)
+    rows = np.flatnonzero(doses & (key >= 0) & ~np.isnan(time))
+    first = np.full(size, np.inf)
+    np.minimum.at(first, key[rows], time[rows])
+    rows = rows[time[rows] <= np.maximum(first[key[rows]], 0.0)]
+    steady = np.bincount(key[rows], column.numbers[rows] > 0, size) > 0
+    said = np.where(steady, 1.0, np.where((first >= 0) & (first < np.inf), 0.0, np.nan))
+    return np.asarray(said[keys.of_profile * occasions + keys.occasion_of])
 
 
 LENGTHS = {"infusion_duration": "infusion duration", "tau": "dosing interval"}

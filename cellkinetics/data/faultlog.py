@@ -51,7 +51,7 @@ class FaultLog:
         """Return all faults in order of their lines, the notes behind the errors."""
         rest = [
             Fault(code, f"{number - LISTED} more of the kind {code}", self._actions[code, effect], effect)
-            for (code, effect), number in self._counts.items()
+            for (code, effect), number in sorted(self._counts.items())
             if number > LISTED
         ]
         last = float("inf")

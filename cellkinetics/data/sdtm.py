@@ -17,6 +17,7 @@ from cellkinetics.data.derivation import (
     column_of_numbers,
     leave_out_not_done,
     occasions,
+    put_beside_others,
     wanted_unit,
     with_limits,
 )
@@ -75,7 +76,7 @@ def derive(request: Request) -> Derived:
     """
     roles = dict(request.roles)
     unit = wanted_unit(request)
-    leave_out_not_done(roles, request)
+    not_done = leave_out_not_done(roles, request)
     if "value" not in request.mapped and "value_text" in roles:
         roles["value"] = with_limits(roles["value"], roles["value_text"], request, numbers=True)
     if "analyte" in roles and "markers" in roles and "analyte" not in request.mapped:
@@ -89,6 +90,7 @@ def derive(request: Request) -> Derived:
     occasion = occasions(roles.get("occasion"), reference, request)
     if occasion is not None:
         roles["occasion"] = occasion
+    put_beside_others(roles, request, not_done)
     return Derived(roles, unit if own_time else None, () if reference is None else (reference,))
 
 

@@ -26,7 +26,7 @@ from cellkinetics.errors import Fault, SettingsError
 
 _NUMERIC_ROLES = (
     *("time", "value", "nominal_time", "lloq", "uloq", "lod", "limit"),
-    *("dose", "amt", "rate", "infusion_duration", "tau"),
+    *("dose", "amt", "rate", "infusion_duration", "tau", "steady_state"),
 )
 
 

@@ -24,8 +24,8 @@ from cellkinetics.nca.reasons import Why
 class Samples:
     """The arrays that the engine works on, each ``(n, m)``, and those of one number a profile, as in `Cohort`.
 
-    ``dose``, ``infusion_duration`` and ``tau`` are ``(n,)``, NaN where unknown; ``first`` says which
-    profiles are the first of several occasions.
+    ``dose``, ``infusion_duration``, ``tau`` and ``steady_state`` are ``(n,)``, NaN where unknown; ``first``
+    says which profiles are the first of several occasions.
     """
 
     time: FloatArray
@@ -37,10 +37,11 @@ class Samples:
     dose: FloatArray
     infusion_duration: FloatArray = field(default_factory=lambda: np.empty(0))
     tau: FloatArray = field(default_factory=lambda: np.empty(0))
+    steady_state: FloatArray = field(default_factory=lambda: np.empty(0))
     first: BoolArray = field(default_factory=lambda: np.empty(0, np.bool_))
 
     def __post_init__(self) -> None:
-        unknown = (("infusion_duration", np.nan), ("tau", np.nan), ("first", False))
+        unknown = (("infusion_duration", np.nan), ("tau", np.nan), ("steady_state", np.nan), ("first", False))
         for name, value in unknown:
             if not len(getattr(self, name)):
                 object.__setattr__(self, name, np.full(len(self.time), value))
@@ -52,7 +53,7 @@ class Samples:
         return cls(
             times,
             *(cohort.value, cohort.censored, cohort.lloq, cohort.uloq, cohort.mask),
-            *(cohort.dose, cohort.infusion_duration, cohort.tau),
+            *(cohort.dose, cohort.infusion_duration, cohort.tau, cohort.steady_state),
             first_of_several(cohort),
         )
 
@@ -300,16 +301,18 @@ def _time_zero(
 def _dosing_interval(samples: Samples, options: NCAOptions, from_nothing: BoolArray) -> tuple[FloatArray, BoolArray]:
     """Return the end of each dosing interval, +inf where there is none, and which profiles are at steady state.
 
-    Where a sample at time zero is below quantification nothing is left of earlier doses (``from_nothing``).
+    ``auto`` follows the data where they say it. Else it guesses: a profile is at steady state unless it is the first
+    of several occasions, or its sample at time zero is below quantification (``from_nothing``), so that
+    nothing is left of earlier doses.
     """
     n = len(samples)
     if options.route == "cells":
         return np.full(n, np.inf), np.zeros(n, bool)
     given = samples.tau if options.tau is None else np.full(n, options.tau)
     known = np.isfinite(given) & (given > 0)
-    steady = {"all": known, "auto": known & ~samples.first & ~from_nothing, "none": np.zeros(n, bool)}[
-        options.steady_state
-    ]
+    said = samples.steady_state
+    guess = np.where(np.isnan(said), ~samples.first & ~from_nothing, said > 0)
+    steady = {"all": known, "auto": known & guess, "none": np.zeros(n, bool)}[options.steady_state]
     return np.where(known, given, np.inf), steady
 
 

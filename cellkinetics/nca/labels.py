@@ -36,6 +36,13 @@ NAMES = {
     "ALPHAHL": "t½ contraction",
     "BETAHL": "t½ persistence",
     "BREAKT": "break between the phases",
+    "CLO": "CL",
+    "CLFO": "CL/F",
+    "VZO": "Vz",
+    "VZFO": "Vz/F",
+    "VSSO": "Vss",
+    "AUCTAU": "AUC0-τ",
+    "CAVG": "Cavg",
 }
 """Code to the name that is printed; others are printed as their code."""
 

@@ -143,6 +143,16 @@ def test_force_begins_anew(cli: Callable, table: Path, unfinished: Path) -> None
     assert sorted(contents(unfinished)) == sorted(FILES)
 
 
+def test_a_damaged_plan_is_named_and_can_be_left_behind(cli: Callable, table: Path, unfinished: Path) -> None:
+    (unfinished / "unfinished" / "plan.json").write_text("{")
+    for options in ((), ("--resume",)):
+        done = cli("nca", table, "--out", "out", *options)
+        assert done.code == 2
+        assert "plan.json is damaged" in done.err
+    assert cli("nca", table, "--out", "out", "--force").code == 0
+    assert sorted(contents(unfinished)) == sorted(FILES)
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
@@ -185,6 +195,16 @@ def test_earlier_results_stay_until_the_new_ones_are_there(
     assert done.code == 0, done.err
     assert sorted(contents(done.folder)) == sorted(FILES)
     assert b",AUCINT_0_14" in (done.folder / "nca_wide.csv").read_bytes()
+
+
+def test_a_folder_of_that_name_that_is_not_ours_stays(cli: Callable, table: Path) -> None:
+    mine = table.parent / "out" / "unfinished" / "thesis.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    done = cli("nca", table, "--out", "out", *OPTIONS, "--force")
+    assert done.code == 2
+    assert "thesis.txt" in done.err
+    assert mine.read_text() == "mine"
 
 
 def test_two_batches_do_not_share_a_folder(cli: Callable, table: Path) -> None:

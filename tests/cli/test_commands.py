@@ -208,9 +208,9 @@ def test_flagged_values_are_counted_in_the_summary(cli: Callable, tmp_path: Path
         lines += [f"{name},low,{day},{value},50" for day, value in zip(days, values, strict=True)]
     (tmp_path / "trial.csv").write_text("\n".join(lines) + "\n")
     done = cli("nca", "trial.csv")
-    assert re.search(r"parameter +group +n +flagged +geometric", done.out)
-    assert re.search(r"LAMZHL +low +2 +1 +\d", done.out)
-    assert re.search(r"CMAX +low +2 +9,000 \(", done.out)
+    assert re.search(r"parameter +n +flagged +\(CV %\) +\(SD\)", done.out)
+    assert re.search(r"t½ λz \(day\)\s+low +2 +1 † +\d", done.out)
+    assert re.search(r"Cmax \(copies/µg\)\s+low +2 +9,000 \(", done.out)
 
 
 def test_an_interrupted_command_says_so_and_keeps_what_it_has(

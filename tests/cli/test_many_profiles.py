@@ -180,3 +180,11 @@ def test_fits_per_patient_are_told_apart_by_specimen() -> None:
     assert fits["S1-01", "CARTRANS", "INFUSION 1", "BONE MARROW"].specimen == "BONE MARROW"
     with pytest.raises(FitError, match="S1-01 has 2 profiles"):
         fits["S1-01"]
+
+
+def test_read_in_pieces_the_files_are_those_of_the_whole(cli: Callable, trial: Path, tmp_path: Path) -> None:
+    assert cli("nca", trial, "--out", "whole").code == 0
+    assert cli("nca", trial, "--out", "pieces", "--piece-rows", "20").code == 0
+    for name in ("samples.csv", "check.csv", "nca.csv", "nca_wide.csv", "nca_summary.csv", "nca_points.csv"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "pieces" / name).read_bytes(), name
+    assert json.loads((tmp_path / "pieces" / "manifest.json").read_text())["input"]["dialect"] == "sdtm-pc"

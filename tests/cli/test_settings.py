@@ -108,3 +108,17 @@ def test_an_option_that_makes_no_sense_is_a_usage_error_that_names_it(
     done = cli("nca", trial, *given)
     assert done.code == 2
     assert message in done.err
+
+
+def test_several_tables_may_stand_in_the_file(cli: Callable, trial: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.csv").write_text(TRIAL.replace("A,", "B,"))
+    (tmp_path / "a.toml").write_text(
+        'data = ["trial.csv", "other.csv"]\nformat = "csv"\njobs = 1\n[map]\nsubject = "PATIENT"\n'
+    )
+    done = cli("nca", "--settings", "a.toml")
+    assert done.code == 0, done.err
+    assert [line.split(",")[:2] for line in (done.folder / "nca_wide.csv").read_text().splitlines()[1:]] == [
+        ["trial.csv", "A"],
+        ["other.csv", "B"],
+    ]
+    assert [Path(name).name for name in options(done.folder)["data"]] == ["trial.csv", "other.csv"]

@@ -60,6 +60,25 @@ def test_what_was_not_done_is_no_sample_and_keeps_its_whole_reason():
     assert gone["reason"].tolist() == ["not done: Sample lost on the way from the site to the laboratory"]
 
 
+def test_what_was_not_done_at_all_makes_no_profile_of_its_own():
+    frame = table(PC)
+    frame.loc[3, ["PCTESTCD", "PCSPEC", "PCTPTREF", "PCRFTDTC"]] = ["PCALL", None, None, None]
+    cohort = ck.read(frame)
+    assert cohort.analyte == ("CART",) * 3
+    assert cohort.specimen == ("BLOOD", "BONE MARROW", "BLOOD")
+    assert cohort.unusable == (None,) * 3
+    gone = sample_table(cohort).query("status == 'excluded'")
+    assert gone[["row", "subject", "specimen"]].to_numpy().tolist() == [[5, "S1-01", "BLOOD"]]
+
+
+def test_a_subject_of_whom_nothing_was_done_is_told():
+    frame = pd.concat([table(PC), table(PC).iloc[[3]].assign(USUBJID="S1-02", PCTESTCD="PCALL")], ignore_index=True)
+    cohort = ck.read(frame)
+    assert cohort.subject == (*("S1-01",) * 3, "S1-02")
+    assert cohort.unusable[3] is not None
+    assert cohort.unusable[3].code == "no_usable_sample"
+
+
 def test_not_done_with_a_result_is_a_fault_of_the_row():
     cohort = ck.read(table(PC, PCSTAT=["NOT DONE"] + [None] * 6, PCSTRESC=["<50", *["70"] * 6]))
     (fault,) = [f for f in faults(cohort, "not_done") if f.row == 2]

@@ -167,3 +167,14 @@ def test_plotting_an_unknown_subject_or_thing_is_told() -> None:
         plot(ck.noncompartmental(COHORT.take([])))
     with pytest.raises(SettingsError, match="no figure of a int"):
         plot(3)  # type: ignore[arg-type]
+
+
+def test_one_specimen_is_drawn_the_first_unless_another_is_named() -> None:
+    cohort = Cohort.from_arrays([[0.0, 7.0]] * 2, [[60.0, 900.0], [70.0, 80.0]], specimen=["BLOOD", "MARROW"])
+    for named, drawn, values in ((None, "BLOOD", [60, 900]), ("MARROW", "MARROW", [70, 80])):
+        figure = plot(cohort, specimen=named)
+        assert figure.get_supylabel() == f"{drawn} (copies/µg)"
+        assert lines(figure, "o")[0].get_ydata().tolist() == values
+    assert len(plot(ck.noncompartmental(cohort), specimen="MARROW").axes) > 0
+    with pytest.raises(DataError, match="no profile of specimen 'CSF'; the cohort has BLOOD, MARROW"):
+        plot(cohort, specimen="CSF")

@@ -81,3 +81,11 @@ def test_a_page_has_tables_of_patients_for_each_analyte_with_its_units(cli: Call
     assert ["copies/<wbr>µg" in table for table in tables] == [True, False]
     assert ["cells/<wbr>µL" in table for table in tables] == [False, True]
     assert "Cmax qPCR (copies/µg)" in page
+
+
+def test_parameters_of_a_drug_have_their_own_table_where_they_could_be_had(cli: Callable, trial: Path) -> None:
+    page, _ = page_of(cli, trial, "--route", "extravascular", "--dose", "100", "--parameters", "core,drug")
+    (table,) = re.findall(r"<caption>Clearance.*?</table>", page, flags=re.DOTALL)
+    heads = re.sub(r"<[^>]+>", "", table.split("</thead>")[0])
+    assert "CL/F" in heads
+    assert "Cavg" not in heads  # there is no dosing interval

@@ -21,14 +21,17 @@ from cellkinetics.report.tables import Cell, Column, Table, listed, number_cell,
 
 _TERMINAL = frozenset(["LAMZ", "LAMZHL", "LAMZNPT", "LAMZLL", "LAMZUL", "LAMZSPN", "LAMZICPT", "R2", "R2ADJ", "CORRXY"])
 """What belongs to the terminal line; where all of it is concerned it is named once."""
+_DRUG = ("CLO", "CLFO", "VZO", "VZFO", "VSSO", "AUCTAU", "CAVG")
 _SHOWN = (
     *("CMAX", "TMAX", "TLST", "CLST", "AUCLST", "AUCINT", "AUCIFO", "AUCPEO", "LAMZHL", "LAMZNPT", "R2ADJ"),
     *("EXPDT", "EXPFOLD", "ALPHAHL", "BETAHL"),
+    *_DRUG,
 )
 _PATIENT_TABLES = (
     ("Peak and areas", ("CMAX", "TMAX", "AUCLST", "AUCINT", "AUCIFO", "AUCPEO")),
     ("Last sample and terminal line", ("TLST", "CLST", "LAMZHL", "LAMZNPT", "R2ADJ")),
     ("Expansion and phases of decline", ("EXPDT", "EXPFOLD", "ALPHAHL", "BETAHL", "BREAKT")),
+    ("Clearance, volumes and steady state", _DRUG),
 )
 """Tables of patients, each as wide as a page: its caption and its parameters."""
 _BOXES = ("CMAX", "TMAX", "AUCINT", "AUCLST", "TLST", "LAMZHL")
@@ -49,7 +52,7 @@ def nca_section(results: Results) -> Section | None:
     if wide is not None and len(wide):
         blocks.extend(_boxes(wide, nca))
     if summary is not None and len(summary):
-        blocks.append(Heading("Summary by group"))
+        blocks.append(Heading("Summary by group" if grouping_of(summary) else "Summary"))
         blocks.append(summary_table(summary))
     if wide is not None and len(wide):
         blocks.append(Heading("Patients"))
@@ -117,7 +120,8 @@ def box_titles(nca: pd.DataFrame | None, series: str, names: Sequence[str]) -> d
 
 def summary_table(summary: pd.DataFrame) -> Table:
     """Return the summary by group in the three styles of labels; times have a median only."""
-    known = set(summary["parameter"])
+    # Of a drug's parameters only those that could be had: without a dose or an interval there is none of them.
+    known = set(summary.loc[(summary["n"] > 0) | ~summary["parameter"].isin(_DRUG), "parameter"])
     wanted = [name for name in _SHOWN if name in known and name not in {"CLST", "LAMZNPT", "R2ADJ"}]
     # Analyte and specimen stand with the parameter: as columns of their own they would be wider than a page.
     grouping = [name for name in grouping_of(summary) if name not in {"analyte", "specimen"}]
@@ -159,8 +163,11 @@ def summary_table(summary: pd.DataFrame) -> Table:
 def _patient_tables(wide: pd.DataFrame, nca: pd.DataFrame | None, units: dict[tuple[str, str], str]) -> list[Block]:
     """Return every patient's values, in tables that a page has room for, and what stands for which code."""
     flagged = _flagged(nca)
-    chosen = [(caption, _columns(wide, wanted)) for caption, wanted in _PATIENT_TABLES]
-    chosen = [(caption, names) for caption, names in chosen if names]
+    chosen = []
+    for caption, wanted in _PATIENT_TABLES:
+        names = [name for name in _columns(wide, wanted) if name not in _DRUG or wide[name].notna().any()]
+        if names:
+            chosen.append((caption, names))
     notes = ["† flagged by an acceptance rule; the value stays." if flagged else ""]
     notes.append("All parameters stand in nca_wide.csv and, with their reasons, in nca.csv.")
     if len(wide) > MOST_PROFILES:

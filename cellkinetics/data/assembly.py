@@ -102,7 +102,7 @@ def assemble(
 
     others = list(table.others)
     dose = np.full(n, np.nan)
-    if "dose" in roles and roles["dose"].not_numbers.any():
+    if "dose" in roles and (roles["dose"].kind or roles["dose"].not_numbers.any()):
         others.append(roles["dose"])
     elif "dose" in roles:
         dose = dose_from_column(roles["dose"], keys, log)
@@ -132,6 +132,7 @@ def assemble(
         infusion_duration=lengths["infusion_duration"],
         tau=lengths["tau"],
         steady_state=steady_state_of_profiles(roles.get("steady_state"), dose_rows, keys, time),
+        occasion_start=_occasion_starts(derived.starts, keys),
         records=row_records(check, everything, line, resolved, duplicates),
     )
 
@@ -302,6 +303,19 @@ def _of_profiles(columns: Sequence[Column], lod: FloatArray, keys: Keys) -> dict
     }
     if not np.isnan(lod).all():
         found["lod"] = numbers_of_units(lod, keys.profile, n)[0]
+    return found
+
+
+def _occasion_starts(starts: Sequence[FloatArray], keys: Keys) -> FloatArray:
+    """Return what puts the occasions of each subject in order ``(n,)``: the first that all its profiles have."""
+    n = len(keys.of_profile)
+    found = np.full(n, np.nan)
+    for start in starts:
+        rows = np.flatnonzero((keys.profile >= 0) & np.isfinite(start))
+        earliest = np.full(n, np.inf)
+        np.minimum.at(earliest, keys.profile[rows], start[rows])
+        unknown = np.bincount(keys.of_profile, np.isinf(earliest), len(keys.names)) > 0
+        found = np.where(np.isnan(found) & ~unknown[keys.of_profile], earliest, found)
     return found
 
 

@@ -292,8 +292,20 @@ def test_occasions_named_by_numbers_are_ordered_by_them() -> None:
     cohort = repeated()
     turned = replace(cohort.take([1, 0]), occasion=("15", "1"))
     assert analyse(turned, "ARAUC", route="bolus").table["reason_code"].tolist() == ["", "first_occasion"]
-    named = replace(turned, occasion=("week 2", "day 1"))
-    assert analyse(named, "ARAUC", route="bolus").table["reason_code"].tolist() == ["first_occasion", ""]
+    named = replace(turned, occasion=("Cycle 10, day 1", "Cycle 2, day 15"))
+    assert analyse(named, "ARAUC", route="bolus").table["reason_code"].tolist() == ["", "first_occasion"]
+
+
+def test_the_start_of_an_occasion_comes_before_its_name() -> None:
+    cohort = replace(repeated(), occasion_start=np.array([9.0, 2.0]))
+    assert analyse(cohort, "ARAUC", route="bolus").table["reason_code"].tolist() == ["", "first_occasion"]
+
+
+@pytest.mark.parametrize("names", [("week 2", "day 28"), ("screening", "treatment"), ("dose", "DOSE")])
+def test_where_nothing_tells_the_first_occasion_there_is_no_ratio(names: tuple[str, str]) -> None:
+    result = analyse(replace(repeated(), occasion=names), "ARAUC,EFFHL", route="bolus")
+    assert set(result.table["reason_code"]) == {"occasions_unordered"}
+    assert result.table["reason"].str.contains("nothing tells which occasion of the subject is the first").all()
 
 
 def test_occasions_of_another_analyte_or_specimen_are_not_compared() -> None:

@@ -281,10 +281,32 @@ def noncompartmental(
         >>> result.wide[["CMAX", "TMAX", "AUCINT_0_28"]].round(1).to_dict("records")
         [{'CMAX': 900.0, 'TMAX': 7.0, 'AUCINT_0_28': 10495.7}]
     """
-    options = _resolved(NCAOptions() if options is None else options, windows, cohort.time_unit)
-    keys = select(parameters, options)
-    if options.time == "nominal" and not np.isfinite(cohort.nominal_time).any():
+    options = NCAOptions() if options is None else options
+    check_times(options, nominal=bool(np.isfinite(cohort.nominal_time).any()))
+    return analyse(cohort, windows=windows, options=options, parameters=parameters, progress=progress)
+
+
+def check_times(options: NCAOptions, *, nominal: bool) -> None:
+    """Refuse nominal times for data that have none at all.
+
+    Raises:
+        SettingsError: in that case.
+    """
+    if options.time == "nominal" and not nominal:
         raise SettingsError("the data have no nominal time; name its column, or use the actual time")
+
+
+def analyse(
+    cohort: Cohort,
+    *,
+    options: NCAOptions,
+    windows: str | Iterable[tuple[float, float]] | None = None,
+    parameters: str | Iterable[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> NCAResult:
+    """Analyse a part of a larger cohort as `noncompartmental` does, which looks at what all profiles share first."""
+    options = _resolved(options, windows, cohort.time_unit)
+    keys = select(parameters, options)
     samples, picks = Samples.of(cohort, options.time), Picks.of(cohort, options)
     n = len(cohort)
     unusable = np.array([fault is not None for fault in cohort.unusable], dtype=bool)

@@ -36,7 +36,7 @@ def method_section(results: Results) -> Section | None:
     """Return the section that says in words how the numbers were made."""
     blocks: list[Block] = []
     if results["nca"] is not None or results["nca_wide"] is not None:
-        blocks += [Heading("Noncompartmental analysis"), Text(_nca_method(_nca_options(results.manifest)))]
+        blocks += [Heading("Noncompartmental analysis"), Text(_nca_method(results.nca_options))]
     if results["individual"] is not None:
         blocks += [
             Heading("Individual fits"),
@@ -51,14 +51,6 @@ def method_section(results: Results) -> Section | None:
     if results.population:
         blocks += [Heading("Population fit"), Text(_pool_method(results.population))]
     return Section("method", "Methods", blocks) if blocks else None
-
-
-def _nca_options(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-    for entry in [manifest, *reversed(manifest.get("earlier", []))]:
-        options = entry.get("options", {}).get("nca_options")
-        if options:
-            return options
-    return {}
 
 
 def _nca_method(options: Mapping[str, Any]) -> str:

@@ -138,3 +138,15 @@ def test_rules_for_blq_may_be_given_by_place_as_text() -> None:
 def test_text_that_is_no_rule_for_blq_is_refused(text: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         NCAOptions(blq=text)
+
+
+def test_rules_may_be_given_by_name_and_win_over_the_options() -> None:
+    cohort = Cohort.from_arrays([[0, 1, 2, 4]], [[0, 100, 50, 20]])
+    options = NCAOptions(route="extravascular", auc_method="linear")
+    result = noncompartmental(cohort, options=options, route="bolus", time_zero="c0")
+    assert (result.options.route, result.options.auc_method, result.options.time_zero) == ("bolus", "linear", "c0")
+    assert noncompartmental(cohort, windows="0-4").options.windows == ((0.0, 4.0),)
+    with pytest.raises(SettingsError, match="routes: there is no such option; there are auc_method"):
+        noncompartmental(cohort, routes="bolus")
+    with pytest.raises(SettingsError, match="route: takes cells, bolus"):
+        noncompartmental(cohort, route="oral")

@@ -112,7 +112,9 @@ def _compute(
             )
             extrapolated |= _put_windows(parts, windows, segments, marks, after)
         if interval:
-            extrapolated[Key("AUCTAU")] = put_interval(parts, curve, segments, marks, after)
+            # The last sample may lie minutes before tau: a line that misses a threshold marks what it adds there.
+            every = beyond(curve, marks, line, np.ones(n, bool), options)
+            extrapolated[Key("AUCTAU")] = put_interval(parts, curve, segments, marks, every)
             put_steady(parts, given.dose)
     if "AUMCLST" in needs:
         put_moments(parts, segments, marks, line)

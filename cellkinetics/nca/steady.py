@@ -108,7 +108,8 @@ def put_interval(parts: Parts, curve: Curve, segments: Segments, marks: Landmark
     """Write what is had from the dosing interval alone, and return the percentage of its area that is extrapolated.
 
     Cmax, Cmin and their times are those of the samples from time zero to tau. The area and the level at tau
-    follow the rules for a window that ends at tau.
+    follow the rules for a window that ends at tau, but for one: ``after`` holds every terminal line here, accepted or
+    not, as the last sample mostly lies close to tau. What rests on a line that is not accepted is flagged.
     """
     n = len(curve.fault)
     profiles = np.arange(n)

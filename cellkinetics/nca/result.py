@@ -92,12 +92,15 @@ class NCAResult(Drawable):
     def summary(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Describe each parameter over the profiles, always apart for each analyte, specimen and unit.
 
+        Where a subject has several occasions (a re-infusion, say) these are apart, too, as if ``by`` named
+        ``occasion``: a mean over several profiles of one subject is none of subjects.
+
         Args:
             by: one or several of ``group``, ``occasion`` and the cohort's covariates.
 
         Returns:
-            One row a group and parameter: ``analyte, specimen``, the columns of ``by``,
-            ``interval_start, interval_end, parameter, unit`` and the statistics of
+            One row a group and parameter: ``analyte, specimen``, ``occasion`` where these are apart, the columns
+            of ``by``, ``interval_start, interval_end, parameter, unit`` and the statistics of
             `cellkinetics.nca.summary.describe` (flagged values take part), with ``n_flagged``,
             ``missing_reasons``, a text such as
             ``"no_quantifiable: 2"``, and ``reason``, why a statistic is empty.
@@ -107,6 +110,8 @@ class NCAResult(Drawable):
         """
         names = [] if by is None else [by] if isinstance(by, str) else list(by)
         names = [name for name in names if name not in ("analyte", "specimen")]
+        if "occasion" not in names and self.several_occasions:
+            names.insert(0, "occasion")
         labels = {name: self.labels(name) for name in names}
         always = {name: getattr(self.cohort, name) for name in ("analyte", "specimen", "value_unit")}
         frame = pd.DataFrame({**always, **labels})
@@ -139,6 +144,12 @@ class NCAResult(Drawable):
         table = pd.DataFrame(rows, columns=[*head, *SUMMARY_COLUMNS])
         counts = ["n", "n_missing", "n_geometric", "n_flagged"]
         return table.astype(dict.fromkeys(counts, "int64"))
+
+    @property
+    def several_occasions(self) -> bool:
+        """Whether a subject has several occasions of one analyte and specimen."""
+        cohort = self.cohort
+        return len(set(zip(cohort.subject, cohort.analyte, cohort.specimen, strict=True))) < len(cohort)
 
     def summary_text(
         self,

@@ -44,6 +44,7 @@ class Part(NamedTuple):
     Attributes:
         number, file, status: see `cellkinetics.batch.job.Piece` and `cellkinetics.batch.worker`.
         profiles, total, not_calculated, flagged: how many profiles, values, and values without a number or with a mark.
+        several_occasions: whether a subject of the piece has several.
         tables: how many rows each has, by name.
     """
 
@@ -54,6 +55,7 @@ class Part(NamedTuple):
     total: int = 0
     not_calculated: int = 0
     flagged: int = 0
+    several_occasions: bool = False
     tables: Mapping[str, int] = {}
 
     @classmethod
@@ -186,7 +188,7 @@ class Batch:
                 table = table.assign(row=table["row"].astype("Int64"))
                 stream.write(table.to_csv(index=False, header=False, lineterminator="\n").encode())
 
-    def _values(self, path: Path) -> NCAResult:
+    def _values(self, path: Path) -> _Joined:
         """Return a result with the values of all profiles, which stay on disk, and no samples."""
         n = sum(part.profiles for part in self.analysed)
         names = [*LABELS, *(name for name in self.job.grouping if name not in LABELS)]
@@ -236,7 +238,20 @@ class Batch:
             time_unit=self.time_unit,
         )
         columns = {key: Column(**{name: array[i] for name, array in arrays.items()}) for i, key in enumerate(keys)}
-        return NCAResult(cohort=cohort, options=NCAOptions(**self.common["options"]), columns=columns)
+        options = NCAOptions(**self.common["options"])
+        several = any(part.several_occasions for part in self.analysed)
+        return _Joined(cohort=cohort, options=options, columns=columns, several=several)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Joined(NCAResult):
+    """The values of all pieces, without the names of their subjects: ``several`` is what these would tell."""
+
+    several: bool = False
+
+    @property
+    def several_occasions(self) -> bool:
+        return self.several
 
 
 class Units:

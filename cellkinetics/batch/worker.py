@@ -156,6 +156,7 @@ def _analyse(cohort: Cohort, piece: Piece, job: Job, folder: Path) -> Receipt:
         "total": len(cohort) * len(result.columns),
         "not_calculated": result.n_not_calculated,
         "flagged": result.n_flagged,
+        "several_occasions": result.several_occasions,
         "slopes": used,
         "grouping_missing": missing,
     }

@@ -223,21 +223,29 @@ def test_results_do_not_go_among_the_tables(cli: Callable, table: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="the system has no SIGKILL")
-def test_batches_that_are_killed_at_random_moments_are_resumed_to_the_same_bytes(cli: Callable, table: Path) -> None:
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_batches_that_are_killed_at_random_moments_are_resumed_to_the_same_bytes(
+    cli: Callable, table: Path, jobs: str
+) -> None:
     options = ["nca", str(table), *OPTIONS, "--quiet"]
     expected = contents(cli(*options, "--out", "whole").folder)
     chance = random.Random(7)
-    for number in range(3):
+    for number in range(6):
         out = table.parent / f"out{number}"
         process = subprocess.Popen(
-            [sys.executable, "-m", "cellkinetics", *options, "--jobs", "2", "--out", str(out)],
+            [sys.executable, "-m", "cellkinetics", *options, "--jobs", jobs, "--out", str(out)],
             stderr=subprocess.DEVNULL,
         )
-        # The moment is random after the plan is there: the start of the program takes longer than the work.
-        while WorkFolder(out).planned is None and process.poll() is None:
-            time.sleep(0.01)
-        time.sleep(chance.uniform(0.0, 3.0))
+        # So many pieces are done, and a little more of the work: the start of the program takes much longer.
+        work, pieces = WorkFolder(out), chance.randrange(3)
+        while process.poll() is None and (work.planned is None or work.n_done < pieces):
+            time.sleep(0.002)
+        time.sleep(chance.uniform(0.0, 0.02))
+        in_time = process.poll() is None
         process.kill()
         process.wait()
         assert cli(*options, "--out", out.name).code == 0
         assert contents(out) == expected
+        if in_time:
+            return
+    pytest.fail("every batch was over before it was killed")

@@ -131,6 +131,16 @@ def test_a_table_without_any_nominal_time_is_refused(cli: Callable, tmp_path: Pa
     assert "no nominal time" in done.err
 
 
+def test_occasions_are_apart_everywhere_if_one_subject_has_several(cli: Callable, tmp_path: Path) -> None:
+    path = table(tmp_path, occasion=lambda subject, sample: 2 if subject == 5 and sample > 2 else 1)
+    assert summary(same_in_pieces(cli, path), "occasion") == {"1": 8, "2": 1}
+
+
+def test_occasions_are_not_apart_if_no_subject_has_several(cli: Callable, tmp_path: Path) -> None:
+    path = table(tmp_path, occasion=lambda subject, _: 1 + subject % 2)
+    assert summary(same_in_pieces(cli, path), "group") == {"": 8}
+
+
 def test_a_decimal_comma_is_known_from_all_rows(cli: Callable, tmp_path: Path) -> None:
     """1,234 alone may mean 1234; a number of the last subject says what the comma is."""
 

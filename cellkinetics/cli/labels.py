@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from cellkinetics.cli.screen import Screen
 
 _FIRST = ("CMAX", "TMAX", "AUCINT", "AUCLST", "AUCIFO", "LAMZHL", "CLO", "CLFO", "VZO", "VZFO")
+_KINDS = ("analyte", "specimen", "value_unit", "dose_unit")
 _MOST = 6
 _MOST_ROWS = 60
 
@@ -30,8 +31,8 @@ def show_labels(screen: Screen, summary: pd.DataFrame) -> None:
     if screen.quiet or summary.empty:
         return
     labels = label_table(summary, shown_parameters(summary))
-    grouping = [name for name in grouping_of(summary) if name not in {"analyte", "specimen"}]
-    apart = [name for name in ("analyte", "specimen") if len(set(labels[name])) > 1]
+    grouping = [name for name in grouping_of(summary) if name not in _KINDS]
+    apart = [name for name in _KINDS if name in labels and len(set(labels[name])) > 1]
     rows: list[list[str]] = []
     last = ""
     for row in labels.to_dict("records"):

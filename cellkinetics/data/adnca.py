@@ -47,6 +47,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "occasion": ("atptref", "dosnoa", "dosnop", "pctptref"),
     "reference_date": ("pcrftdtc", "pcrftdtm"),
     "dose": ("dosea",),
+    "dose_unit": ("doseu",),
     "infusion_duration": ("adosedur", "dosedur"),
     "duration_units": ("doseduru",),
     "tau": ("trtrint",),

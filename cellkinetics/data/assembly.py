@@ -23,6 +23,7 @@ from cellkinetics.data.dosing import (
     groups,
     lengths_of_profiles,
     steady_state_of_profiles,
+    units_of_doses,
 )
 from cellkinetics.data.duplicates import Samples, resolve_duplicates
 from cellkinetics.data.faultlog import FaultLog
@@ -115,6 +116,7 @@ def assemble(
     found = covariates(others, keys.subject, names, line, keys.of_profile, log)
     found = {**found, **_of_profiles(derived.of_profiles, numbers.lod, keys)}
     group = groups(roles.get("group"), keys, log)
+    dose_unit = units_of_doses(roles.get("dose_unit"), keys, log)
     return Cohort(
         **_padded(resolved.samples, n, line),
         subject=tuple(profile_names.subject),
@@ -133,6 +135,7 @@ def assemble(
         tau=lengths["tau"],
         steady_state=steady_state_of_profiles(roles.get("steady_state"), dose_rows, keys, time),
         occasion_start=_occasion_starts(derived.starts, keys),
+        dose_unit=dose_unit,
         records=row_records(check, everything, line, resolved, duplicates),
     )
 

@@ -85,6 +85,7 @@ class Cohort(Drawable):
             say that it is not, NaN where they do not say.
         occasion_start: ``(n,)``, numbers that put the occasions of one subject in order of time, NaN where the data
             do not tell it.
+        dose_unit: of each profile's dose, as the data say it; empty where they do not.
 
     Example:
         >>> cohort = Cohort.from_arrays([[0.0, 7.0, 14.0]], [[0.0, 900.0, 400.0]])
@@ -117,11 +118,14 @@ class Cohort(Drawable):
     tau: FloatArray = field(default_factory=lambda: np.empty(0))
     steady_state: FloatArray = field(default_factory=lambda: np.empty(0))
     occasion_start: FloatArray = field(default_factory=lambda: np.empty(0))
+    dose_unit: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.subject)
         if not self.specimen:
             object.__setattr__(self, "specimen", ("",) * n)
+        if not self.dose_unit:
+            object.__setattr__(self, "dose_unit", ("",) * n)
         for name in ("infusion_duration", "tau", "steady_state", "occasion_start"):
             if not len(getattr(self, name)):
                 object.__setattr__(self, name, np.full(n, np.nan))
@@ -296,6 +300,7 @@ class Cohort(Drawable):
             covariates=MappingProxyType({name: array[index] for name, array in self.covariates.items()}),
             records=self.records.of_profiles(index),
             specimen=pick(self.specimen),
+            dose_unit=pick(self.dose_unit),
             infusion_duration=self.infusion_duration[index],
             tau=self.tau[index],
             steady_state=self.steady_state[index],

@@ -124,9 +124,9 @@ def flag(
     """Mark every result that a missed threshold, or a doubtful sample, touches.
 
     A mark of the terminal line touches whatever depends on lambda_z, windows apart: a line with a
-    mark is not used for those. It touches what rests on a dosing interval that ends beyond the curve. A large extrapolated part touches the area, its moment and mean time;
-    an early Tmax touches the peak; for values above the upper limit see
-    `cellkinetics.nca.aboveuloq.rests_above`.
+    mark is not used for those. It touches what rests on a dosing interval that ends beyond the curve. A
+    large extrapolated part touches the area, its moment and mean time; an early Tmax touches the peak; for
+    values above the upper limit see `cellkinetics.nca.aboveuloq.rests_above`.
 
     Args:
         keys: results to mark.

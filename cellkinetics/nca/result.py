@@ -21,8 +21,8 @@ from cellkinetics.nca.options import NCAOptions
 from cellkinetics.nca.parameters import BY_CODE
 from cellkinetics.nca.reasons import Why
 from cellkinetics.nca.summary import SUMMARY_COLUMNS, describe, gaps
-from cellkinetics.nca.tables import long_table, point_table, wide_table
-from cellkinetics.units import unit_label
+from cellkinetics.nca.tables import dose_units, long_table, point_table, wide_table
+from cellkinetics.units import DOSE_KINDS, unit_label
 
 _SHOWN = 10  # profiles that a printed result lists
 
@@ -99,8 +99,9 @@ class NCAResult(Drawable):
             by: one or several of ``group``, ``occasion`` and the cohort's covariates.
 
         Returns:
-            One row a group and parameter: ``analyte, specimen``, ``occasion`` where these are apart, the columns
-            of ``by``, ``interval_start, interval_end, parameter, unit`` and the statistics of
+            One row a group and parameter: ``analyte, specimen``, ``value_unit`` and ``dose_unit`` where an analyte
+            has several, ``occasion`` where these are apart, the columns of ``by``,
+            ``interval_start, interval_end, parameter, unit`` and the statistics of
             `cellkinetics.nca.summary.describe` (flagged values take part), with ``n_flagged``,
             ``missing_reasons``, a text such as
             ``"no_quantifiable: 2"``, and ``reason``, why a statistic is empty.
@@ -113,18 +114,25 @@ class NCAResult(Drawable):
         if "occasion" not in names and self.several_occasions:
             names.insert(0, "occasion")
         labels = {name: self.labels(name) for name in names}
-        always = {name: getattr(self.cohort, name) for name in ("analyte", "specimen", "value_unit")}
+        always = {
+            "analyte": self.cohort.analyte,
+            "specimen": self.cohort.specimen,
+            "value_unit": self.cohort.value_unit,
+            "dose_unit": self._dose_units(),
+        }
         frame = pd.DataFrame({**always, **labels})
+        apart = [unit for unit in ("value_unit", "dose_unit") if _several(frame, unit)]
         rows = []
         for _, part in frame.groupby([*always, *names], sort=False, dropna=False):
             index = part.index.to_numpy()
-            analyte, specimen, value_unit, *others = part.iloc[0]
+            analyte, specimen, value_unit, dose_unit, *others = part.iloc[0]
             for key, column in self.columns.items():
                 statistics = describe(column.value[index])
                 rows.append(
                     {
                         "analyte": analyte,
                         "specimen": specimen,
+                        **{unit: part[unit].iloc[0] for unit in apart},
                         **dict(zip(names, others, strict=True)),
                         "interval_start": np.nan if key.start is None else key.start,
                         "interval_end": np.nan if key.end is None else key.end,
@@ -133,17 +141,22 @@ class NCAResult(Drawable):
                             BY_CODE[key.code].unit_kind,
                             time=self.cohort.time_unit,
                             value=value_unit,
-                            dose=self.options.dose_unit,
+                            dose=dose_unit,
                         ),
                         **statistics,
                         **self._losses(column, index),
                         "reason": gaps(statistics),
                     }
                 )
-        head = ["analyte", "specimen", *names, "interval_start", "interval_end", "parameter", "unit"]
+        head = ["analyte", "specimen", *apart, *names, "interval_start", "interval_end", "parameter", "unit"]
         table = pd.DataFrame(rows, columns=[*head, *SUMMARY_COLUMNS])
         counts = ["n", "n_missing", "n_geometric", "n_flagged"]
         return table.astype(dict.fromkeys(counts, "int64"))
+
+    def _dose_units(self) -> list[str]:
+        """Return the unit of each profile's dose where a parameter has it in its own, else nothing."""
+        by_dose = any(BY_CODE[key.code].unit_kind in DOSE_KINDS for key in self.columns)
+        return dose_units(self.cohort, self.options) if by_dose else [""] * len(self.cohort)
 
     @property
     def several_occasions(self) -> bool:
@@ -231,6 +244,12 @@ class NCAResult(Drawable):
         head = self.wide[[*names, *shown]].head(_SHOWN).to_string(index=False, na_rep="-")
         more = f"\n... {len(self.wide) - _SHOWN} more profiles" if len(self.wide) > _SHOWN else ""
         return f"NCAResult: {len(self.wide)} profiles, {len(self.columns)} parameters\n{self.status}\n{head}{more}"
+
+
+def _several(profiles: pd.DataFrame, unit: str) -> bool:
+    """Tell whether an analyte of a specimen has several units."""
+    kinds = ["analyte", "specimen"]
+    return bool(profiles[[*kinds, unit]].drop_duplicates().duplicated(kinds).any())
 
 
 def status_of(total: int, lost: int, flagged: int) -> str:

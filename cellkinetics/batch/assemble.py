@@ -233,6 +233,7 @@ class Batch:
             group=tuple(labels["group"]),
             occasion=tuple(labels["occasion"]),
             value_unit=tuple(labels["value_unit"]),
+            dose_unit=tuple(labels["dose_unit"]),
             covariates={name: np.array(labels[name]) for name in names if name not in LABELS},
             unusable=tuple(unusable),
             time_unit=self.time_unit,

@@ -30,7 +30,7 @@ from cellkinetics.report.manifest import Manifest
 RECEIPT = "receipt.json"
 COMMON = "common.json"
 """Columns of the tables and resolved options, which are those of all pieces: read once a batch."""
-LABELS = ("analyte", "specimen", "group", "occasion", "value_unit")
+LABELS = ("analyte", "specimen", "group", "occasion", "value_unit", "dose_unit")
 UNREADABLE, FAILED, NOTHING = "unreadable", "failed", "nothing"
 _NOTHING_HERE = frozenset({"no_rows", "no_samples"})
 """Faults of a whole file, but none of a part of it."""

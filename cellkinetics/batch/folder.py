@@ -150,6 +150,11 @@ def check_same(plan: Mapping[str, Any], job: Job, inputs: Sequence[Mapping[str, 
     flat = [({**options, **options["rules"], **options["reading"]}) for options in (before, now)]
     names = [name for name in flat[1] if name not in ("rules", "reading")]
     changed = [name for name in names if json.dumps(flat[0].get(name)) != json.dumps(flat[1][name])]
+    if "several" in changed:
+        was = "a folder or several files" if flat[0].get("several") else "one file"
+        raise SettingsError(
+            f"the unfinished batch had another input, {was}; give that again, or start anew with --force"
+        )
     if changed:
         name = changed[0]
         raise SettingsError(

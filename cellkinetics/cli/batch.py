@@ -119,7 +119,7 @@ def _plan(given: Mapping[str, Any], screen: Screen) -> _Plan:
     from cellkinetics.batch.inputs import find_inputs
     from cellkinetics.batch.job import Job
     from cellkinetics.batch.runner import Crew, may_begin
-    from cellkinetics.cli.nca import check_parameters, nca_options, parse_grouping
+    from cellkinetics.cli.nca import check_parameters, nca_options, parse_grouping, tell_idle
     from cellkinetics.cli.reading import reading_options
     from cellkinetics.cli.session import DONE, FAULTS
     from cellkinetics.data.dialects import Layout
@@ -133,6 +133,7 @@ def _plan(given: Mapping[str, Any], screen: Screen) -> _Plan:
         raise SettingsError("CDISC files are made of one table that is read at once; leave --cdisc out, or the batch")
     rules = nca_options(given)
     check_parameters(given["parameters"], rules)
+    tell_idle(screen, rules, given["parameters"])
     check_engine(given["engine"], given["jobs"], given["scheduler"])
     table_format(given["table_format"])
     names = ("dialect", "mapping", "lloq", "duplicates", "negative", "time_unit", "value_unit")

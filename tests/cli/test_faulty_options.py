@@ -65,6 +65,10 @@ def test_what_does_nothing_is_said(cli: Callable[..., Any], trial: Path, words: 
     assert "note:" not in cli("nca", trial, "--force").err
 
 
+def test_a_batch_says_what_does_nothing(cli: Callable[..., Any], trial: Path) -> None:
+    assert "note: --tau: does nothing for the route cells" in cli("nca", trial, "--tau", "12", "--piece-rows", "2").err
+
+
 def test_help_lists_the_thresholds(cli: Callable[..., Any]) -> None:
     text = cli("nca", "--help").out
     assert "r2adj_min, span_min, extrapolated_max, tmax_min or straddle" in " ".join(text.split())

@@ -162,7 +162,8 @@ class NCAResult(Drawable):
     def several_occasions(self) -> bool:
         """Whether a subject has several occasions of one analyte and specimen."""
         cohort = self.cohort
-        return len(set(zip(cohort.subject, cohort.analyte, cohort.specimen, strict=True))) < len(cohort)
+        series = list(zip(cohort.subject, cohort.analyte, cohort.specimen, strict=True))
+        return len(set(zip(series, cohort.occasion, strict=True))) > len(set(series))
 
     def summary_text(
         self,

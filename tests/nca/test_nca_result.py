@@ -128,6 +128,8 @@ def test_several_occasions_of_a_subject_are_never_pooled() -> None:
     assert rows[rows["statistic"] == "n"][["occasion", "x"]].to_numpy().tolist() == [["1", "2"], ["2", "1"]]
     single = noncompartmental(replace(cohort, subject=("A", "C", "B"), occasion=("1", "2", "1")), parameters="CMAX")
     assert "occasion" not in single.summary("group")
+    unnamed = noncompartmental(replace(cohort, occasion=("1", "1", "2")), parameters="CMAX")
+    assert "occasion" not in unnamed.summary("group")
 
 
 def test_a_zero_never_enters_a_geometric_mean_silently() -> None:

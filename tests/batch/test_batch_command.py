@@ -227,7 +227,7 @@ def test_a_text_whose_lines_are_not_its_rows_is_not_cut(tmp_path: Path, change: 
     assert len(cut(whole_file(path), READING, 8, tmp_path / "rows")) == 1
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(
     lengths=st.lists(st.integers(1, 6), min_size=2, max_size=8),
     rows=st.integers(1, 12),

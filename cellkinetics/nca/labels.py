@@ -69,6 +69,23 @@ MEDIAN_ONLY = frozenset(
 STYLES = ("geometric mean (CV %)", "mean (SD)", "median [min; max]")
 
 
+class LabelTable(pd.DataFrame):
+    """A table of texts that prints whole: every row, and the columns that hold anything, without the codes.
+
+    What is taken out of it is an ordinary table.
+    """
+
+    def __repr__(self) -> str:
+        columns = [
+            [str(name), *map(str, self.iloc[:, i])]
+            for i, name in enumerate(self.columns)
+            if name != "code" and self.iloc[:, i].astype(str).str.strip().ne("").any()
+        ]
+        widths = [max(map(len, column)) for column in columns]
+        rows = zip(*columns, strict=True)
+        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
 def printed_name(column: str) -> str:
     """Return a parameter's name as it is printed, by its column of a wide table.
 

@@ -16,7 +16,7 @@ from cellkinetics.drawing import Drawable
 from cellkinetics.errors import SettingsError
 from cellkinetics.nca.column import Column, Key
 from cellkinetics.nca.intervals import interval_table
-from cellkinetics.nca.labels import label_table, turned
+from cellkinetics.nca.labels import LabelTable, label_table, turned
 from cellkinetics.nca.options import NCAOptions
 from cellkinetics.nca.parameters import BY_CODE
 from cellkinetics.nca.reasons import Why
@@ -183,6 +183,8 @@ class NCAResult(Drawable):
         Raises:
             SettingsError: for a column that the cohort, or a parameter that the result does not have.
 
+        Printed, the table is whole, without columns that are empty.
+
         Example:
             >>> from cellkinetics import Cohort, noncompartmental
             >>> cohort = Cohort.from_arrays([[0, 7, 14]] * 2, [[0, 900, 400], [0, 400, 100]], group=["A", "B"])
@@ -194,9 +196,11 @@ class NCAResult(Drawable):
         """
         labels = label_table(self.summary(by), parameters)
         if statistics == "columns":
-            return labels
+            return LabelTable(labels)
         names = [] if by is None else [by] if isinstance(by, str) else list(by)
-        return turned(labels, [name for name in dict.fromkeys(names) if name not in ("analyte", "specimen")])
+        return LabelTable(
+            turned(labels, [name for name in dict.fromkeys(names) if name not in ("analyte", "specimen")])
+        )
 
     def labels(self, name: str) -> Any:
         """Return what a column to group by says of each profile: ``group``, ``occasion`` or a covariate.

@@ -102,3 +102,17 @@ def test_a_summary_read_back_from_its_file_gives_the_same_texts(result: NCAResul
 def test_an_unknown_parameter_is_told(result: NCAResult) -> None:
     with pytest.raises(SettingsError, match="no parameter 'XYZ'; it has CMAX, TMAX"):
         result.summary_text(parameters=["XYZ"])
+
+
+@pytest.mark.parametrize("statistics", ["columns", "rows"])
+def test_a_table_of_texts_prints_whole_and_without_empty_columns(statistics: str) -> None:
+    days = [0.0, 7.0, 14.0]
+    values = [[0.0, 90000.0 * k, 41000.0] for k in range(1, 9)]
+    cohort = Cohort.from_arrays([days] * 8, values, group=["dose level 1", "dose level 2"] * 4)
+    labels = noncompartmental(cohort).summary_text("group", ["CMAX", "TMAX"], statistics=statistics)
+    lines = str(labels).splitlines()
+    assert len(lines) == 1 + len(labels)
+    assert max(map(len, lines)) <= 120
+    assert "..." not in str(labels)
+    assert not {"analyte", "specimen", "flagged", "code"} & set(lines[0].split())
+    assert "[90,000; 630,000]" in str(labels)

@@ -56,6 +56,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, lis
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        # One process imports what the workers need; they are copies of it.
+        env={**os.environ, "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "forkserver"},
     )
     assert process.stdout is not None
     address, *pids = process.stdout.readline().split()

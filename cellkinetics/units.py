@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 DEFAULT_TIME_UNIT = "day"
 DEFAULT_VALUE_UNIT = "copies/ug"
 DEFAULT_DOSE_UNIT = "dose"
@@ -22,6 +24,9 @@ TIME_UNITS = {
 """Ways to write a unit of time, in lower case, and what they mean."""
 
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
+
+DOSE_KINDS = frozenset({"clearance", "volume", "value_by_dose", "area_by_dose"})
+"""Kinds of unit that hold that of the dose."""
 
 UnitKind = str
 """A kind that `unit_label` knows."""
@@ -56,6 +61,9 @@ def unit_label(
 ) -> str:
     """Compose the label of a derived quantity from the units of time and value.
 
+    Where the value is an amount over a volume or a mass, and the dose is in the same unit of amount, clearances and
+    volumes are in that of the volume: mg and mg/L give L/h and L. Nothing is converted, so that ng/mL stays as it is.
+
     Args:
         kind: ``value``, ``time``, ``rate`` (1/time), ``area`` (time*value), ``moment`` (time^2*value),
             ``percent``, ``count`` or ``none``; of a drug ``clearance`` (dose/(time*value)), ``volume``
@@ -71,8 +79,13 @@ def unit_label(
         >>> unit_label("area", time="day", value="copies/ug")
         'day*copies/ug'
         >>> unit_label("clearance", time="h", value="mg/L", dose="mg")
-        'mg/(h*mg/L)'
+        'L/h'
+        >>> unit_label("clearance", time="h", value="ng/mL", dose="mg")
+        'mg/(h*ng/mL)'
     """
+    per = _denominator(value, dose)
+    if per and kind in {"clearance", "volume"}:
+        return f"{per}/{time}" if kind == "clearance" else per
     return {
         "value": value,
         "time": time,
@@ -87,3 +100,19 @@ def unit_label(
         "value_by_dose": f"({value})/{dose}",
         "area_by_dose": f"({time}*{value})/{dose}",
     }[kind]
+
+
+_QUOTIENT = re.compile(r"([A-Za-zµμ]+)/([A-Za-zµμ]+)")
+
+
+def _denominator(value: str, dose: str) -> str:
+    """Return what stands below the line in a unit of values, if above it stands that of the dose; else nothing."""
+    quotient = _QUOTIENT.fullmatch(value.strip())
+    if quotient is None:
+        return ""
+    amount, per = quotient.groups()
+    return per if _one_micro(amount) == _one_micro(dose.strip()) else ""
+
+
+def _one_micro(unit: str) -> str:
+    return unit.replace("µ", "u").replace("μ", "u")

@@ -7,72 +7,22 @@ one file a piece first, in one pass over the table. Subjects keep the order of t
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
+from cellkinetics.batch.inputs import stamp
 from cellkinetics.batch.job import Piece
-from cellkinetics.batch.rows import KINDS, Block, ParquetRows, Progress, TextRows
-from cellkinetics.data.cohort import Cohort, IntArray
-from cellkinetics.data.column import MISSING, keeps_its_point
+from cellkinetics.batch.rows import KINDS, ParquetRows, Progress, TextRows
+from cellkinetics.batch.scan import Runs, Subjects, scan
+from cellkinetics.data.cohort import Cohort
 from cellkinetics.data.dialects import Layout
 from cellkinetics.data.reading import read, read_part
-
-Hashes = NDArray[np.uint64]
-
-_ZEROS = re.compile(r"\.0+")
-
-
-@dataclass
-class _Runs:
-    """Rows of one subject that follow each other, all over the file; a subject is known by the hash of its name."""
-
-    start: list[IntArray] = field(default_factory=list)
-    place: list[IntArray] = field(default_factory=list)
-    line: list[IntArray] = field(default_factory=list)
-    subject: list[Hashes] = field(default_factory=list)
-    rows: int = 0
-    last: np.uint64 | None = None
-
-    def add(self, block: Block, subject: Hashes) -> None:
-        """Take the rows of one more block, and their subjects."""
-        if not len(subject):
-            return
-        fresh = np.ones(len(subject), bool)
-        fresh[1:] = subject[1:] != subject[:-1]
-        fresh[0] = self.last is None or subject[0] != self.last
-        first = np.flatnonzero(fresh)
-        self.start.append(first + self.rows)
-        self.place.append(block.place[first])
-        self.line.append(block.line[first])
-        self.subject.append(subject[first])
-        self.last = subject[-1]
-        self.rows += len(subject)
-
-
-class _Subjects:
-    """Tells the subjects of one block after the other; a row without one goes with the row before it."""
-
-    def __init__(self) -> None:
-        self._last = np.zeros(1, np.uint64)
-
-    def of(self, block: Block) -> Hashes:
-        """Return a number for each row's subject; ways to write one name, as ``1`` and ``1.0``, share theirs."""
-        codes, distinct = pd.factorize(block.subject, use_na_sentinel=False)
-        names = [_ZEROS.sub("", str(name).strip()) for name in distinct]
-        known = np.array([name.upper() not in MISSING for name in names], bool)
-        hashes: Hashes = pd.util.hash_array(np.array(names, dtype=object), categorize=False)
-        row = np.maximum.accumulate(np.where(known[codes], np.arange(1, len(codes) + 1), 0))
-        subject = np.concatenate([self._last, hashes[codes]])[row]
-        self._last = subject[-1:] if len(subject) else self._last
-        return subject
+from cellkinetics.errors import OutputError
 
 
 def read_piece(piece: Piece, reading: Mapping[str, Any]) -> Cohort:
@@ -84,12 +34,28 @@ def read_piece(piece: Piece, reading: Mapping[str, Any]) -> Cohort:
 
     Raises:
         DataError, SettingsError: as `cellkinetics.data.reading.read` does.
+        OutputError: if a file that is read in parts has changed.
     """
     if piece.kind == "file":
         return read(piece.path, **reading)
     cells = partial(KINDS[piece.kind].cells, piece)
     name = Path(piece.path).name
-    return read_part(cells, name=name, sha256=piece.sha256, points=piece.points, options=reading)
+    check_unchanged(piece)
+    try:
+        return read_part(cells, name=name, sha256=piece.sha256, whole=piece.whole, options=reading)
+    finally:
+        check_unchanged(piece)  # also where nothing could be read: perhaps therefore
+
+
+def check_unchanged(piece: Piece) -> None:
+    """Refuse a file that has been written to since it was looked at: its parts would not belong together.
+
+    Raises:
+        OutputError: if size or time of change are other ones, or the file is gone.
+    """
+    path = Path(piece.path)
+    if not path.is_file() or stamp(path) != (piece.size, piece.changed):
+        raise OutputError(f"{path} has changed since the batch began; start anew with --force")
 
 
 def is_large(path: Path, piece_rows: int, reading: Mapping[str, Any]) -> bool:
@@ -102,7 +68,14 @@ def _layout(reading: Mapping[str, Any]) -> Layout:
 
 
 def cut(
-    file: Piece, reading: Mapping[str, Any], piece_rows: int, staging: Path, progress: Progress | None = None
+    file: Piece,
+    reading: Mapping[str, Any],
+    piece_rows: int,
+    staging: Path,
+    progress: Progress | None = None,
+    *,
+    grouping: Sequence[str] = (),
+    nominal: bool = False,
 ) -> list[Piece]:
     """Return the pieces of a file: the file itself, unless it has more rows than a piece.
 
@@ -112,23 +85,25 @@ def cut(
         piece_rows: rows of a piece; it may have more, by those of its last subject.
         staging: folder that rows may be gathered in.
         progress: called with what is done, and the total.
+        grouping: columns that the summary is made by.
+        nominal: whether nominal times are asked for.
     """
     layout = _layout(reading)
     for kind, rows in KINDS.items():
         table = rows.open(Path(file.path), layout, piece_rows)
         if table is not None:
-            runs, points = _scan(table, progress)
+            runs, whole = scan(table, grouping=grouping, nominal=nominal, progress=progress)
             if runs is None:
                 break
-            whole = replace(file, kind=kind, head=table.head, points=points)
-            return _pieces(whole, table, runs, piece_rows, staging, progress)
+            part = replace(file, kind=kind, head=table.head, whole=whole)
+            return _pieces(part, table, runs, piece_rows, staging, progress)
     return [file]
 
 
 def _pieces(
-    whole: Piece,
+    part: Piece,
     table: ParquetRows | TextRows,
-    runs: _Runs,
+    runs: Runs,
     piece_rows: int,
     staging: Path,
     progress: Progress | None,
@@ -143,7 +118,7 @@ def _pieces(
         if len(edges) > 2 and runs.rows - start[edges[-2]] < piece_rows / 2:
             edges = np.delete(edges, -2)  # a small rest goes with the piece before it
         return [
-            replace(whole, first=int(place[a]), last=int(place[b]), line=int(line[a]))
+            replace(part, first=int(place[a]), last=int(place[b]), line=int(line[a]))
             for a, b in itertools.pairwise(edges)
         ]
     size = np.bincount(inverse, np.diff(np.append(start, runs.rows)))
@@ -153,26 +128,13 @@ def _pieces(
     _, number[order] = np.unique(before.astype(np.int64) // piece_rows, return_inverse=True)
     if size[number == number.max()].sum() < piece_rows / 2:
         number = np.minimum(number, max(number.max() - 1, 0))
-    subjects = _Subjects()
+    subjects = Subjects()
     staging.mkdir(parents=True, exist_ok=True)
     paths = [staging / f"{k:06d}" for k in range(int(number.max()) + 1)]
-    table.gather(paths, lambda block: number[np.searchsorted(names, subjects.of(block))], progress)
-    return [replace(whole, staged=str(path)) for path in paths]
+    table.gather(paths, lambda block: number[np.searchsorted(names, subjects.of(block)[0])], progress)
+    return [replace(part, staged=str(path)) for path in paths]
 
 
 def _beginning(table: ParquetRows | TextRows, place: int, line: int) -> tuple[int, int]:
     """Return where the first piece begins: lines between header and first row belong to it too."""
     return (place, line) if isinstance(table, ParquetRows) else (table.head, table.start.count(b"\n") + 1)
-
-
-def _scan(table: ParquetRows | TextRows, progress: Progress | None) -> tuple[_Runs | None, tuple[str, ...]]:
-    """Find the runs of subjects, None if the table cannot be cut, and columns whose labels keep their points."""
-    runs, subjects, points = _Runs(), _Subjects(), set[str]()
-    for block in table.blocks(progress):
-        if block is None:
-            return None, ()
-        runs.add(block, subjects.of(block))
-        for name, labels in block.labels.items():
-            if name not in points and any(keeps_its_point(str(label).strip()) for label in pd.unique(labels)):
-                points.add(name)
-    return (runs if runs.rows else None), tuple(sorted(points))

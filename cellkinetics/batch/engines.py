@@ -74,8 +74,8 @@ def _processes(tasks: Sequence[Task], jobs: int) -> Iterator[Receipt]:
     context = multiprocessing.get_context("spawn")
     pool = concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin_process)
     try:
-        waiting = [pool.submit(work, task) for task in tasks]
-        for future in concurrent.futures.as_completed(waiting):
+        # No list of them is kept: a future is let go, with its receipt, as soon as it is done with.
+        for future in concurrent.futures.as_completed([pool.submit(work, task) for task in tasks]):
             yield future.result()
     except concurrent.futures.process.BrokenProcessPool as error:
         raise SettingsError(

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from cellkinetics.data.faultlog import LISTED
+from cellkinetics.data.faultlog import LISTED, in_order
 from cellkinetics.errors import Fault
 
 _COUNTED = re.compile(r"(\d+) (.*)", re.DOTALL)
@@ -60,7 +60,7 @@ def join_faults(parts: Sequence[Sequence[Fault]]) -> list[Fault]:
         if _EVERY.fullmatch(fault.message) and said < len(parts):
             whole[key] = replace(fault, message=fault.message.replace("every profile has", "many profiles have", 1))
     for kind, faults in listed.items():
-        faults.sort(key=lambda fault: fault.row or 0)
+        faults.sort(key=in_order)
         if len(faults) > LISTED:
             beyond[kind] += len(faults) - LISTED
             more.setdefault(kind, replace(faults[0], row=None, subject=None, column=None))
@@ -69,9 +69,7 @@ def join_faults(parts: Sequence[Sequence[Fault]]) -> list[Fault]:
         replace(fault, message=f"{beyond[kind]} {_MORE}{kind[0]}")
         for kind, fault in sorted(more.items(), key=lambda item: item[0])
     ]
-    found = [*whole.values(), *(fault for faults in listed.values() for fault in faults)]
-    last = float("inf")
-    found.sort(key=lambda f: (f.effect != "file", f.effect == "note", last if f.row is None else f.row))
+    found = sorted([*whole.values(), *(fault for faults in listed.values() for fault in faults)], key=in_order)
     return [
         *_of(found, note=False),
         *_of(rest, note=False),

@@ -14,7 +14,7 @@ from cellkinetics.batch.job import Job, Piece
 from cellkinetics.errors import OutputError, SettingsError
 
 UNFINISHED = "unfinished"
-_GONE = ".unfinished-"
+_GONE, _LOCK = ".unfinished-", ".unfinished.lock"
 _PLAN, _COMMIT = "plan.json", "commit.json"
 _OURS = (_PLAN, _COMMIT, "pieces", "rows", "final", "values-", "unknown-")
 
@@ -73,8 +73,7 @@ class WorkFolder:
         Raises:
             OutputError: if it holds what no batch has put there.
         """
-        for rest in self.out.glob(f"{_GONE}*"):
-            shutil.rmtree(rest, ignore_errors=True)
+        self.tidy()
         if self.path.exists():
             strange = [name for name in os.listdir(self.path) if not name.startswith((".", *_OURS))]
             if strange:
@@ -84,6 +83,11 @@ class WorkFolder:
             gone = self.out / f"{_GONE}{os.getpid()}"
             os.rename(self.path, gone)
             shutil.rmtree(gone, ignore_errors=True)
+
+    def tidy(self) -> None:
+        """Remove what is left of earlier folders whose removal was interrupted."""
+        for rest in self.out.glob(f"{_GONE}*"):
+            shutil.rmtree(rest, ignore_errors=True)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -97,16 +101,22 @@ class WorkFolder:
         except ImportError:  # not on Windows
             yield
             return
-        with (self.out / ".unfinished.lock").open("w") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise OutputError(f"another batch is at work in {self.out}; wait, or give another folder") from error
-            try:
-                yield
-            finally:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(stream.name)
+        path = self.out / _LOCK
+        while True:
+            with path.open("w") as stream:
+                try:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError as error:
+                    message = f"another batch is at work in {self.out}; wait, or give another folder"
+                    raise OutputError(message) from error
+                # Whoever held it may have removed the file between the two calls: that lock keeps nobody out.
+                if not _is_still(path, stream.fileno()):
+                    continue
+                try:
+                    yield
+                finally:
+                    path.unlink(missing_ok=True)
+                return
 
     def _read(self, name: str) -> dict[str, Any] | None:
         try:
@@ -122,6 +132,14 @@ class WorkFolder:
         os.replace(temporary, self.path / name)
 
 
+def _is_still(path: Path, handle: int) -> bool:
+    """Tell whether an open file is the one that has this name."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
 def check_same(plan: Mapping[str, Any], job: Job, inputs: Sequence[Mapping[str, Any]]) -> None:
     """Refuse to go on with other options or other files than those of the plan.
 
@@ -132,6 +150,11 @@ def check_same(plan: Mapping[str, Any], job: Job, inputs: Sequence[Mapping[str, 
     flat = [({**options, **options["rules"], **options["reading"]}) for options in (before, now)]
     names = [name for name in flat[1] if name not in ("rules", "reading")]
     changed = [name for name in names if json.dumps(flat[0].get(name)) != json.dumps(flat[1][name])]
+    if "several" in changed:
+        was = "a folder or several files" if flat[0].get("several") else "one file"
+        raise SettingsError(
+            f"the unfinished batch had another input, {was}; give that again, or start anew with --force"
+        )
     if changed:
         name = changed[0]
         raise SettingsError(
@@ -153,6 +176,7 @@ def check_same(plan: Mapping[str, Any], job: Job, inputs: Sequence[Mapping[str, 
             )
 
 
-def planned_pieces(plan: Mapping[str, Any]) -> list[Piece]:
-    """Return the pieces of a plan."""
-    return [Piece(**{**entry, "points": tuple(entry["points"])}) for entry in plan["pieces"]]
+def planned_pieces(plan: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]]) -> list[Piece]:
+    """Return the pieces of a plan, of files that hold what they held, but may have been copied since."""
+    now = {item["file"]: {name: item[name] for name in ("path", "size", "changed")} for item in inputs}
+    return [Piece.from_dict({**entry, **now[entry["file"]]}) for entry in plan["pieces"]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cellkinetics.errors import DataError, SettingsError
 
@@ -57,8 +57,14 @@ def find_inputs(paths: Sequence[Path]) -> tuple[list[Input], list[str]]:
     return [Input(path.name, path.resolve()) for path in tables], others
 
 
-def hashed(inputs: Sequence[Input], progress: Callable[[int, int], None] | None = None) -> list[dict[str, str]]:
-    """Return name, path and SHA-256 of each file.
+def stamp(path: Path) -> tuple[int, int]:
+    """Return size and time of the last change (ns): a file of another stamp is not the file that it was."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def hashed(inputs: Sequence[Input], progress: Callable[[int, int], None] | None = None) -> list[dict[str, Any]]:
+    """Return name, path, size, time of the last change and SHA-256 of each file.
 
     Raises:
         OSError: for a file that cannot be opened.
@@ -67,7 +73,9 @@ def hashed(inputs: Sequence[Input], progress: Callable[[int, int], None] | None 
 
     found = []
     for number, each in enumerate(inputs, start=1):
-        found.append({"file": each.file, "path": str(each.path), "sha256": sha256_of(each.path)})
+        size, changed = stamp(each.path)
+        entry = {"file": each.file, "path": str(each.path), "sha256": sha256_of(each.path)}
+        found.append({**entry, "size": size, "changed": changed})
         if progress is not None:
             progress(number, len(inputs))
     return found

@@ -10,6 +10,7 @@ from typing import Any
 
 import cellkinetics
 from cellkinetics.batch import PIECE_ROWS
+from cellkinetics.data.whole import Whole
 from cellkinetics.nca.options import NCAOptions
 from cellkinetics.report.output import jsonable
 
@@ -59,29 +60,38 @@ class Piece:
         file: name of the file, as the column ``file`` has it.
         path: where the file is.
         sha256: of the whole file.
+        size, changed: bytes of the whole file, and its last change, see `cellkinetics.batch.inputs.stamp`.
         kind: ``file``, or which kind of rows a part of it has, see `cellkinetics.batch.rows.KINDS`.
         first, last: where the rows begin and end, in rows or bytes.
         line: line of the file at which the rows begin.
         head: bytes of a text file down to its header.
         staged: where the rows stand, if they had to be gathered from all over the file.
-        points: columns whose labels keep what stands behind a point; see `cellkinetics.data.reading.read_part`.
+        whole: what holds for the whole file; see `cellkinetics.data.reading.read_part`.
     """
 
     number: int
     file: str
     path: str
     sha256: str
+    size: int
+    changed: int
     kind: str = "file"
     first: int = 0
     last: int = 0
     line: int = 0
     head: int = 0
     staged: str = ""
-    points: tuple[str, ...] = ()
+    whole: Whole = field(default_factory=Whole)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the piece as JSON holds it."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Piece:
+        """Return the piece that `to_dict` wrote."""
+        whole = content["whole"]
+        return cls(**{**content, "whole": Whole(**{**whole, "points": tuple(whole["points"])})})
 
 
 @dataclass(frozen=True)

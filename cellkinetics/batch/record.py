@@ -7,58 +7,65 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cellkinetics.batch.assemble import Batch
+from cellkinetics.batch.worker import Receipt
 from cellkinetics.report.manifest import Manifest
 
 
 def describe_batch(manifest: Manifest, batch: Batch, name: str, inputs: Sequence[Mapping[str, Any]]) -> None:
     """Record input, rows and cohort of all pieces, and under ``input`` what became of each piece."""
-    done = batch.analysed
     digests = [str(item["sha256"]) for item in inputs]
     listed = "".join(f"{item['sha256']}  {item['file']}\n" for item in inputs)
-    manifest.input = {
-        "name": name,
-        "sha256": digests[0] if not batch.job.several else hashlib.sha256(listed.encode()).hexdigest(),
-        "dialect": ", ".join(dict.fromkeys(receipt["input"]["dialect"] for receipt in done)),
-        "rows": sum(receipt["input"]["rows"] for receipt in done),
-        "fingerprint": batch.job.fingerprint,
-        "pieces": [_piece(receipt) for receipt in batch.receipts],
-    }
+    pieces: list[dict[str, Any]] = []
+    dialects: dict[str, None] = {}
+    counts = dict.fromkeys(("read", "used", "excluded"), 0)
     reasons: dict[tuple[str, bool], dict[str, Any]] = {}
-    for receipt in done:
+    cohort: dict[str, Any] = {}
+    for receipt in batch.receipts():
+        pieces.append(_piece(receipt))
+        if receipt["status"] != "done":
+            continue
+        dialects[receipt["input"]["dialect"]] = None
+        for key in counts:
+            counts[key] += receipt["rows"][key]
         for reason in receipt["rows"]["reasons"]:
             known = reasons.setdefault(
                 (reason["reason"], reason["profiles"] > 0), dict.fromkeys(("rows", "profiles"), 0)
             )
             known |= {key: known[key] + reason[key] for key in ("rows", "profiles")}
-    counts = {key: sum(receipt["rows"][key] for receipt in done) for key in ("read", "used", "excluded")}
+        _add(cohort, receipt["reading"])
+    manifest.input = {
+        "name": name,
+        "sha256": digests[0] if not batch.job.several else hashlib.sha256(listed.encode()).hexdigest(),
+        "dialect": ", ".join(dialects),
+        "rows": sum(piece["rows"] for piece in pieces),
+        "fingerprint": batch.job.fingerprint,
+        "pieces": pieces,
+    }
     listed_reasons = [{"reason": text, **known} for (text, _), known in reasons.items()]
     manifest.rows = {**counts, "reasons": listed_reasons}
-    manifest.cohort = _added([receipt["reading"] for receipt in done])
-    if done:
+    manifest.cohort = cohort
+    if batch.analysed:
         slopes = batch.job.rules.model_dump(mode="json")["slopes"]
-        manifest.options = {**manifest.options, "nca_options": {**done[0]["options"], "slopes": slopes}}
+        manifest.options = {**manifest.options, "nca_options": {**batch.common["options"], "slopes": slopes}}
 
 
-def _piece(receipt: Mapping[str, Any]) -> dict[str, Any]:
+def _piece(receipt: Receipt) -> dict[str, Any]:
     names = ("file", "sha256", "status", "line", "seconds")
     rows = receipt.get("input", {}).get("rows", 0)
     trace = {"detail": receipt["trace"]} if receipt["trace"] else {}
     return {**{key: receipt[key] for key in names}, "rows": rows, "profiles": receipt.get("profiles", 0), **trace}
 
 
-def _added(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Add numbers, join lists and texts of descriptions of cohorts."""
-    total: dict[str, Any] = {}
-    for part in parts:
-        for key, value in part.items():
-            if key not in total:
-                total[key] = value
-            elif isinstance(value, int):
-                total[key] += value
-            elif isinstance(value, list):
-                total[key] = list(dict.fromkeys([*total[key], *value]))
-            elif isinstance(value, dict):
-                total[key] = {**value, **total[key]}
-            elif value not in total[key].split(", "):
-                total[key] = f"{total[key]}, {value}"
-    return total
+def _add(total: dict[str, Any], part: Mapping[str, Any]) -> None:
+    """Add the numbers of the description of a cohort, and join its lists and texts."""
+    for key, value in part.items():
+        if key not in total:
+            total[key] = value
+        elif isinstance(value, int):
+            total[key] += value
+        elif isinstance(value, list):
+            total[key] = list(dict.fromkeys([*total[key], *value]))
+        elif isinstance(value, dict):
+            total[key] = {**value, **total[key]}
+        elif value not in total[key].split(", "):
+            total[key] = f"{total[key]}, {value}"

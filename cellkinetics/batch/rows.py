@@ -23,7 +23,6 @@ Progress = Callable[[int, int], None]
 BLOCK_ROWS = 1 << 18
 BLOCK_BYTES = 1 << 24
 _HEAD_BYTES = 1 << 20
-_ROLES = ("subject", "analyte", "occasion", "specimen", "group", "cmt")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +33,13 @@ class Block:
         subject: cell of each row in the column of subjects ``(rows,)``.
         place: where each row begins: its number from 0, or its byte ``(rows,)``.
         line: line of each row in the file, the header being line 1 at the earliest ``(rows,)``.
-        labels: cells of the columns of texts that name something, by their names.
+        columns: cells of the columns that were wanted, by their names.
     """
 
     subject: pd.Series[Any]
     place: IntArray
     line: IntArray
-    labels: dict[str, pd.Series[Any]] = field(default_factory=dict)
+    columns: dict[str, pd.Series[Any]] = field(default_factory=dict)
 
 
 Assign = Callable[[Block], IntArray]
@@ -50,6 +49,7 @@ class ParquetRows:
     """A Parquet file; places are numbers of rows."""
 
     head = 0
+    separator = ""
 
     def __init__(self, path: Path, layout: Layout) -> None:
         import pyarrow.parquet as pq
@@ -77,25 +77,26 @@ class ParquetRows:
         """Tell whether a piece can be read without reading much more than it."""
         return bool(self.largest <= 4 * max(piece_rows, BLOCK_ROWS))
 
-    def blocks(self, progress: Progress | None = None) -> Iterator[Block | None]:
-        """Give the columns that name something, block by block."""
+    def is_text(self, name: str) -> bool:
+        """Tell whether a column may hold texts."""
         import pyarrow as pa
 
-        roles = self.layout.roles(self.names)
-        wanted = [self.names[roles[role]] for role in _ROLES if role in roles]
+        kind = self.file.schema_arrow.field(name).type
+        return not (pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+    def blocks(self, wanted: Sequence[str], progress: Progress | None = None) -> Iterator[Block | None]:
+        """Give some columns, among them the subjects', block by block."""
+        import pyarrow as pa
+
+        subject = self.names[self.layout.roles(self.names)["subject"]]
         done = 0
-        for batch in self.file.iter_batches(BLOCK_ROWS, columns=wanted):
+        for batch in self.file.iter_batches(BLOCK_ROWS, columns=list(wanted)):
             frame = pa.Table.from_batches([batch]).to_pandas(ignore_metadata=True)
-            texts = {
-                name: frame[name]
-                for name in wanted
-                if pd.api.types.is_string_dtype(frame[name].dtype) or frame[name].dtype == object
-            }
             place = np.arange(done, done + len(frame))
             done += len(frame)
             if progress is not None:
                 progress(done, self.end)
-            yield Block(frame[self.names[roles["subject"]]], place, place + 2, texts)
+            yield Block(frame[subject], place, place + 2, {name: frame[name] for name in wanted})
 
     def gather(self, paths: Sequence[Path], assign: Assign, progress: Progress | None = None) -> None:
         """Write the rows of each piece into a file of its own, beside one of their lines."""
@@ -147,6 +148,10 @@ class TextRows:
     def __init__(self, path: Path, layout: Layout, head: bytes) -> None:
         self.path, self.layout, self.start = path, layout, head
         self.head, self.end = len(head), path.stat().st_size
+        decoded = decode(head)
+        assert decoded is not None, "the beginning was decoded before it was cut off here"
+        header = parse_delimited(decoded[0], path.name, layout, FaultLog())
+        self.names, self.separator = header.names, header.separator
 
     @classmethod
     def open(cls, path: Path, layout: Layout, piece_rows: int) -> TextRows | None:
@@ -172,8 +177,12 @@ class TextRows:
         """Tell whether a piece can be read without reading more than it."""
         return True
 
-    def blocks(self, progress: Progress | None = None) -> Iterator[Block | None]:
-        """Give the columns that name something, block by block; None if a row is not a line."""
+    def is_text(self, name: str) -> bool:
+        """Tell whether a column may hold texts."""
+        return True
+
+    def blocks(self, wanted: Sequence[str], progress: Progress | None = None) -> Iterator[Block | None]:
+        """Give all columns, block by block; None if a row is not a line."""
         for block, _, _ in self._parsed(progress):
             yield block
 
@@ -217,9 +226,11 @@ class TextRows:
         numbers = np.arange(line, line + len(start))
         cells = parse_delimited(decoded[0], self.path.name, self.layout, FaultLog(), numbers)
         roles = self.layout.roles(cells.names)
-        columns = {cells.names[roles[role]]: cells.frame.iloc[:, roles[role]] for role in _ROLES if role in roles}
-        subject = columns.get(cells.names[roles["subject"]]) if "subject" in roles else None
-        return None if subject is None else Block(subject, place + start[cells.line - line], cells.line, columns)
+        if cells.names != self.names or "subject" not in roles:
+            return None
+        columns = {name: cells.frame.iloc[:, k] for k, name in reversed(list(enumerate(cells.names)))}
+        subject = cells.frame.iloc[:, roles["subject"]]
+        return Block(subject, place + start[cells.line - line], cells.line, columns)
 
     @staticmethod
     def cells(piece: Piece, layout: Layout, log: FaultLog) -> Cells:

@@ -21,14 +21,16 @@ from cellkinetics.batch.job import Job, Piece, Task
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.data.samples import sample_table
 from cellkinetics.errors import DataError, Fault, OutputError, SettingsError
-from cellkinetics.nca.engine import noncompartmental
+from cellkinetics.nca.engine import analyse, check_times
 from cellkinetics.nca.options import NCAOptions, Slope
 from cellkinetics.nca.result import NCAResult
 from cellkinetics.report.formats import table_format
 from cellkinetics.report.manifest import Manifest
 
 RECEIPT = "receipt.json"
-LABELS = ("analyte", "specimen", "group", "occasion", "value_unit")
+COMMON = "common.json"
+"""Columns of the tables and resolved options, which are those of all pieces: read once a batch."""
+LABELS = ("analyte", "specimen", "group", "occasion", "value_unit", "dose_unit")
 UNREADABLE, FAILED, NOTHING = "unreadable", "failed", "nothing"
 _NOTHING_HERE = frozenset({"no_rows", "no_samples"})
 """Faults of a whole file, but none of a part of it."""
@@ -70,7 +72,7 @@ def work(task: Task) -> Receipt:
         begun = time.perf_counter()
         receipt = _attempt(task.piece, task.job, folder)
         receipt |= {
-            **task.piece.to_dict(),
+            **{name: getattr(task.piece, name) for name in ("number", "file", "sha256", "line")},
             "fingerprint": task.job.fingerprint,
             "seconds": round(time.perf_counter() - begun, 6),
         }
@@ -118,15 +120,17 @@ def _lost(status: str, faults: Sequence[Fault], trace: str = "") -> Receipt:
 
 
 def _analyse(cohort: Cohort, piece: Piece, job: Job, folder: Path) -> Receipt:
-    if cohort.source.sha256 != piece.sha256:
+    if cohort.source.sha256 != piece.sha256:  # parts of a file are told by its stamp when they are read
         raise OutputError(f"{piece.path} has changed since the batch began; start anew with --force")
     rules, used = _slopes_here(job.rules, cohort)
-    result = noncompartmental(cohort, options=rules, parameters=job.parameters)
+    nominal = piece.whole.nominal if piece.kind != "file" else bool(np.isfinite(cohort.nominal_time).any())
+    check_times(rules, nominal=nominal)
+    result = analyse(cohort, options=rules, parameters=job.parameters)
     samples = sample_table(cohort)
     tables = {"samples": samples[samples["subject"] != ""], "unknown": samples[samples["subject"] == ""]}
     tables |= result_tables(result, intervals=job.intervals)
     form = table_format(job.table_format)
-    written = {}
+    written, columns = {}, {}
     for name, table in tables.items():
         if job.several:
             table = table.assign(file=pd.Series([piece.file] * len(table), index=table.index, dtype="str"))
@@ -134,8 +138,10 @@ def _analyse(cohort: Cohort, piece: Piece, job: Job, folder: Path) -> Receipt:
         # Rows without a subject are few, and are sorted once more when all pieces are there.
         part = table_format("csv") if name == "unknown" else form
         part.write_part(table, folder / f"{name}.{part.suffix}")
-        written[name] = {"rows": len(table), "columns": list(table.columns)}
+        written[name], columns[name] = len(table), list(table.columns)
     missing = _write_values(result, job, piece, folder)
+    common = {"columns": columns, "options": result.options.model_dump(mode="json")}
+    (folder / COMMON).write_text(json.dumps(common), encoding="utf-8")
     record = Manifest("nca", {})
     record.describe_reading(cohort, samples)
     return {
@@ -145,12 +151,12 @@ def _analyse(cohort: Cohort, piece: Piece, job: Job, folder: Path) -> Receipt:
         "input": record.input,
         "rows": record.rows,
         "reading": record.cohort,
-        "options": result.options.model_dump(mode="json"),
         "tables": written,
         "profiles": len(cohort),
-        "values": len(cohort) * len(result.columns),
+        "total": len(cohort) * len(result.columns),
         "not_calculated": result.n_not_calculated,
         "flagged": result.n_flagged,
+        "several_occasions": result.several_occasions,
         "slopes": used,
         "grouping_missing": missing,
     }
@@ -166,14 +172,16 @@ def _slopes_here(rules: NCAOptions, cohort: Cohort) -> tuple[NCAOptions, list[in
     """Return the rules with the terminal lines by hand that belong to these profiles, and their numbers."""
     if not rules.slopes:
         return rules, []
-    places = list(zip(cohort.subject, cohort.analyte, cohort.occasion, cohort.specimen, strict=True))
+    places: dict[str, list[tuple[str, ...]]] = {}
+    for subject, *rest in zip(cohort.subject, cohort.analyte, cohort.occasion, cohort.specimen, strict=True):
+        places.setdefault(subject, []).append(tuple(rest))
 
     def fits(slope: Slope) -> bool:
-        wanted = (slope.subject, slope.analyte, slope.occasion, slope.specimen)
-        return any(all(a in ("", b) for a, b in zip(wanted, place, strict=True)) for place in places)
+        wanted = (slope.analyte, slope.occasion, slope.specimen)
+        here = places.get(slope.subject, ())
+        return any(all(a in ("", b) for a, b in zip(wanted, place, strict=True)) for place in here)
 
-    subjects = set(cohort.subject)
-    used = [k for k, slope in enumerate(rules.slopes) if slope.subject in subjects and fits(slope)]
+    used = [k for k, slope in enumerate(rules.slopes) if fits(slope)]
     return rules.model_copy(update={"slopes": tuple(rules.slopes[k] for k in used)}), used
 
 

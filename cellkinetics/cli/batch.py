@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import typer
 
 if TYPE_CHECKING:
+    from cellkinetics.batch.folder import WorkFolder
     from cellkinetics.batch.inputs import Input
     from cellkinetics.batch.job import Job
     from cellkinetics.batch.runner import Crew, Finished
@@ -61,52 +62,64 @@ def nca_batch(given: Mapping[str, Any], planned: Sequence[str]) -> None:
         planned: names of the files that the command writes.
     """
     from cellkinetics.batch.folder import WorkFolder
+    from cellkinetics.cli.screen import Screen
+    from cellkinetics.cli.session import Session, guarded
+    from cellkinetics.report.output import OutputFolder
+
+    screen = Screen(quiet=given["quiet"])
+    work = WorkFolder(given["out"])
+    with guarded(screen):
+        plan = _plan(given, screen)
+        # Results of either format are in the way of a new batch; an unfinished one may have moved some of its own.
+        names = [] if plan.going_on else [*planned, *(f"{name}.{end}" for name in TABLES for end in ("csv", "parquet"))]
+        place: dict[str, Any] = {"planned": names, "force": given["force"]}
+        sources = [each.path for each in plan.inputs]
+        OutputFolder.create(given["out"], source=sources, **place)
+        options = {**given, "data": [str(path) for path in given["data"]]}
+        # Looked at once more behind the lock: another batch may have ended in between. The session ends before it does.
+        with (
+            work.locked(),
+            Session("nca", options, data=sources, out=given["out"], quiet=given["quiet"], **place) as session,
+        ):
+            _run(session, plan, work)
+
+
+def _run(session: Session, plan: _Plan, work: WorkFolder) -> None:
+    """Do the work, and say and record what came of it."""
     from cellkinetics.batch.record import describe_batch
     from cellkinetics.batch.runner import run_batch
     from cellkinetics.cli.labels import show_labels
     from cellkinetics.cli.reading import tell_files
-    from cellkinetics.cli.screen import Screen
-    from cellkinetics.cli.session import Session, guarded
 
-    screen = Screen(quiet=given["quiet"])
-    with guarded(screen):
-        plan = _plan(given, screen)
-    # Results of either format are in the way of a new batch; an unfinished one may have moved some of its own.
-    names = [] if plan.going_on else [*planned, *(f"{name}.{end}" for name in TABLES for end in ("csv", "parquet"))]
-    sources = [each.path for each in plan.inputs]
-    options = {**given, "data": [str(path) for path in given["data"]]}
-    work = WorkFolder(given["out"])
-    with Session(
-        "nca", options, data=sources, out=given["out"], planned=names, force=given["force"], quiet=given["quiet"]
-    ) as session:
-        try:
-            with session.stage("nca"):
-                bar = session.screen.progress
-                done = run_batch(plan.inputs, plan.job, session.folder, resume=plan.going_on, crew=plan.crew, bar=bar)
-        except BaseException:
-            if work.planned is not None:
-                pieces = len(work.planned["pieces"])
-                session.screen.warn(f"{work.n_done} of {pieces} pieces are done; --resume goes on from there")
-            raise
-        session.claim()
-        session.code = _code(done)
-        describe_batch(session.manifest, done.batch, plan.name, done.inputs)
-        session.write_manifest()
-        work.clear()
-        _tell(session, done)
-        if done.summary is not None and len(done.summary):
-            show_labels(session.screen, done.summary)
-        session.screen.say(f"nca: {done.batch.status}")
-        tell_files(session)
+    try:
+        with session.stage("nca"):
+            bar = session.screen.progress
+            done = run_batch(plan.inputs, plan.job, session.folder, resume=plan.going_on, crew=plan.crew, bar=bar)
+    except BaseException:
+        if work.planned is not None:
+            pieces = len(work.planned["pieces"])
+            session.screen.warn(f"{work.n_done} of {pieces} pieces are done; --resume goes on from there")
+        raise
+    session.claim()
+    session.code = _code(done)
+    describe_batch(session.manifest, done.batch, plan.name, done.inputs)
+    session.write_manifest()
+    _tell(session, done)
+    work.clear()
+    if done.summary is not None and len(done.summary):
+        show_labels(session.screen, done.summary)
+    session.screen.say(f"nca: {done.batch.status}")
+    tell_files(session)
 
 
 def _plan(given: Mapping[str, Any], screen: Screen) -> _Plan:
     """Check everything that can be checked before reading; end the command where all is done already."""
     from cellkinetics.batch.engines import check_engine
+    from cellkinetics.batch.folder import WorkFolder
     from cellkinetics.batch.inputs import find_inputs
     from cellkinetics.batch.job import Job
     from cellkinetics.batch.runner import Crew, may_begin
-    from cellkinetics.cli.nca import check_parameters, nca_options, parse_grouping
+    from cellkinetics.cli.nca import check_parameters, nca_options, parse_grouping, tell_idle
     from cellkinetics.cli.reading import reading_options
     from cellkinetics.cli.session import DONE, FAULTS
     from cellkinetics.data.dialects import Layout
@@ -120,6 +133,7 @@ def _plan(given: Mapping[str, Any], screen: Screen) -> _Plan:
         raise SettingsError("CDISC files are made of one table that is read at once; leave --cdisc out, or the batch")
     rules = nca_options(given)
     check_parameters(given["parameters"], rules)
+    tell_idle(screen, rules, given["parameters"])
     check_engine(given["engine"], given["jobs"], given["scheduler"])
     table_format(given["table_format"])
     names = ("dialect", "mapping", "lloq", "duplicates", "negative", "time_unit", "value_unit")
@@ -143,7 +157,10 @@ def _plan(given: Mapping[str, Any], screen: Screen) -> _Plan:
         piece_rows=given["piece_rows"],
     )
     going_on = may_begin(given["out"], resume=given["resume"], force=given["force"])
-    if given["resume"] and not going_on and _is_done(given["out"], job, inputs):
+    if given["resume"] and not going_on and _is_done(given["out"], job, inputs, force=given["force"]):
+        work = WorkFolder(given["out"])
+        with work.locked():
+            work.tidy()
         screen.say(f"the results in {given['out']} are complete already")
         raise typer.Exit(FAULTS if read_manifest(given["out"])["status"] == "faults" else DONE)
     if others:
@@ -153,9 +170,15 @@ def _plan(given: Mapping[str, Any], screen: Screen) -> _Plan:
     return _Plan(name, inputs, job, crew, going_on)
 
 
-def _is_done(out: Path, job: Job, inputs: Sequence[Input]) -> bool:
-    """Tell whether a folder holds the finished results of the same options and files."""
+def _is_done(out: Path, job: Job, inputs: Sequence[Input], *, force: bool) -> bool:
+    """Tell whether a folder holds the finished results of the same options and files.
+
+    Raises:
+        OutputError: if it did once, and one of them is not what it was; ``force`` lets it go.
+    """
     from cellkinetics.batch.inputs import hashed
+    from cellkinetics.errors import OutputError
+    from cellkinetics.report.output import sha256_of
     from cellkinetics.report.recorded import read_manifest
 
     manifest = read_manifest(out)
@@ -163,7 +186,16 @@ def _is_done(out: Path, job: Job, inputs: Sequence[Input]) -> bool:
     if manifest.get("status") not in ("done", "faults") or recorded.get("fingerprint") != job.fingerprint:
         return False
     found = {piece["file"]: piece["sha256"] for piece in recorded["pieces"]}
-    return found == {item["file"]: item["sha256"] for item in hashed(inputs)}
+    if found != {item["file"]: item["sha256"] for item in hashed(inputs)}:
+        return False
+    for name, entry in manifest["outputs"].items():
+        there = (out / name).is_file()
+        if not there or sha256_of(out / name) != entry["sha256"]:
+            if force:
+                return False
+            what = "has been changed since it was written" if there else "is gone"
+            raise OutputError(f"{out / name} {what}; make the results anew with --force")
+    return True
 
 
 def _code(done: Finished) -> int:
@@ -171,9 +203,9 @@ def _code(done: Finished) -> int:
     from cellkinetics.batch.worker import FAILED
     from cellkinetics.cli.session import DONE, FAULTS, INTERNAL
 
-    if any(receipt["status"] == FAILED for receipt in done.batch.receipts):
+    if any(part.status == FAILED for part in done.batch.parts):
         return INTERNAL
-    return FAULTS if any(fault.effect != "note" for _, fault in done.batch.faults) else DONE
+    return FAULTS if any(fault.effect != "note" for _, fault in done.batch.faults()) else DONE
 
 
 def _tell(session: Session, done: Finished) -> None:
@@ -181,11 +213,12 @@ def _tell(session: Session, done: Finished) -> None:
     from cellkinetics.cli.reading import tell_reading
     from cellkinetics.report.tables import plural
 
-    batch = done.batch
+    batch, several = done.batch, done.batch.job.several
     if done.done_before:
-        session.screen.say(f"{done.done_before} of {plural(len(batch.receipts), 'piece')} were done before")
-    if batch.job.several:
-        read = {receipt["file"] for receipt in batch.analysed}
+        session.screen.say(f"{done.done_before} of {plural(len(batch.parts), 'piece')} were done before")
+    if several:
+        read = {part.file for part in batch.analysed}
         session.screen.say(f"{len(read)} of {plural(len(done.inputs), 'file')} read")
-    faults = [(f"{file}: {fault}" if batch.job.several and file else str(fault), fault) for file, fault in batch.faults]
-    tell_reading(session, faults)
+    tell_reading(
+        session, ((f"{file}: {fault}" if several and file else str(fault), fault) for file, fault in batch.faults())
+    )

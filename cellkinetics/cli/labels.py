@@ -10,8 +10,13 @@ if TYPE_CHECKING:
 
     from cellkinetics.cli.screen import Screen
 
-_FIRST = ("CMAX", "TMAX", "AUCINT", "AUCLST", "AUCIFO", "LAMZHL", "CLO", "CLFO", "VZO", "VZFO")
-_MOST = 6
+_FIRST = ("CMAX", "TMAX", "AUCINT", "AUCLST", "AUCIFO", "LAMZHL")
+_OF_GROUPS = (
+    *("EXPDT", "ALPHAHL", "BETAHL", "CDAY", "PERSLO"),
+    *("AUCTAU", "CAVG", "CMIN", "CLTAU", "CLFTAU", "CLO", "CLFO", "VZTAU", "VZFTAU", "VZO", "VZFO"),
+)
+_KINDS = ("analyte", "specimen", "value_unit", "dose_unit")
+_MOST = 16
 _MOST_ROWS = 60
 
 
@@ -30,8 +35,8 @@ def show_labels(screen: Screen, summary: pd.DataFrame) -> None:
     if screen.quiet or summary.empty:
         return
     labels = label_table(summary, shown_parameters(summary))
-    grouping = [name for name in grouping_of(summary) if name not in {"analyte", "specimen"}]
-    apart = [name for name in ("analyte", "specimen") if len(set(labels[name])) > 1]
+    grouping = [name for name in grouping_of(summary) if name not in _KINDS]
+    apart = [name for name in _KINDS if name in labels and len(set(labels[name])) > 1]
     rows: list[list[str]] = []
     last = ""
     for row in labels.to_dict("records"):
@@ -45,7 +50,8 @@ def show_labels(screen: Screen, summary: pd.DataFrame) -> None:
         last = title
         texts = [str(row[style]) for style in STYLES]
         rows.append([name, str(row["n"]), f"{row['flagged']} †" if row["flagged"] else "", *texts])
-    heads = ["parameter", "n", "flagged", *(style.replace(" (", "\n(").replace(" [", "\n[") for style in STYLES)]
+    first = "\n  ".join(["parameter", *([" · ".join(grouping)] if grouping else [])])
+    heads = [first, "n", "flagged", *(style.replace(" (", "\n(").replace(" [", "\n[") for style in STYLES)]
     kept = _fitting(heads, rows, screen.width)
     cut = rows[:_MOST_ROWS]
     screen.table(
@@ -60,17 +66,21 @@ def show_labels(screen: Screen, summary: pd.DataFrame) -> None:
 
 
 def shown_parameters(summary: pd.DataFrame) -> list[str]:
-    """Return the parameters that the terminal shows: the most important ones, of windows the first."""
+    """Return the parameters that the terminal shows: the most important ones, with every window.
+
+    Those of the groups ``cellular`` and ``drug`` take part where anyone has a value.
+    """
     from cellkinetics.nca.column import Key
 
     names = summary[["parameter", "interval_start", "interval_end"]].drop_duplicates()
     columns = {Key(*row).column: str(row[0]) for row in names.itertuples(index=False)}
-    found = []
-    for code in _FIRST:
-        found += [column for column, of in columns.items() if of == code][:1]
+    had = set(summary.loc[summary["n"] > 0, "parameter"])
+    shown = [*_FIRST, *(code for code in _OF_GROUPS if code in had)]
+    found = [column for code in shown for column, of in columns.items() if of == code]
     if "AUCINT" in columns.values() and "AUCLST" in found:
         found.remove("AUCLST")
-    return found[:_MOST] or list(columns)[:_MOST]
+    core = any(code in columns.values() for code in _FIRST)
+    return (found if core else list(columns))[:_MOST]
 
 
 def _fitting(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from cellkinetics.report.cdisc.files import CDISC_FILES
 
 if TYPE_CHECKING:
     from cellkinetics.cli.cdisc import Submission
+    from cellkinetics.cli.screen import Screen
     from cellkinetics.cli.session import Session
     from cellkinetics.data.cohort import Cohort
     from cellkinetics.nca.options import NCAOptions
@@ -139,6 +141,7 @@ def nca_options(given: Mapping[str, Any]) -> NCAOptions:
         SettingsError: for a rule that does not exist.
     """
     from cellkinetics.cli.pairs import parse_pairs
+    from cellkinetics.errors import SettingsError
     from cellkinetics.nca.options import NCAOptions
 
     rules = {name: given[name] for name in RULES if given.get(name) is not None}
@@ -149,7 +152,27 @@ def nca_options(given: Mapping[str, Any]) -> NCAOptions:
         from cellkinetics.nca.picks import read_slopes
 
         rules["slopes"] = read_slopes(given["slopes"])
-    return NCAOptions(**rules)
+    try:
+        return NCAOptions(**rules)
+    except SettingsError as error:
+        raise SettingsError(as_typed(str(error))) from None
+
+
+def as_typed(message: str) -> str:
+    """Return a message about options with their names as they are typed.
+
+    Example:
+        >>> as_typed("lambda_z_max_points: 4 is less than lambda_z_min_points, 5")
+        '--lambda-z-max-points: 4 is less than --lambda-z-min-points, 5'
+        >>> as_typed("blq.before: takes zero or drop; tau: must be above 0")
+        '--blq before: takes zero or drop; --tau: must be above 0'
+    """
+    names = {**{name: name.replace("_", "-") for name in RULES}, "acceptance": "accept"}
+    for name, typed in names.items():
+        message = re.sub(rf"(^|; ){name}(?=[:.])", rf"\g<1>--{typed}", message)
+        if "_" in name:
+            message = re.sub(rf"(?<!-)\b{name}\b", f"--{typed}", message)
+    return re.sub(r"(^|; )(--[\w-]+)\.(?=\w)", r"\1\2 ", message)
 
 
 def check_parameters(parameters: str, rules: NCAOptions) -> None:
@@ -161,6 +184,21 @@ def check_parameters(parameters: str, rules: NCAOptions) -> None:
     from cellkinetics.nca.parameters import select
 
     select(parameters, rules)
+
+
+def tell_idle(screen: Screen, rules: NCAOptions, parameters: str, *, tau: bool = True) -> None:
+    """Say which of the options that were given do nothing.
+
+    Args:
+        screen: where to say it.
+        rules: the options.
+        parameters: what is calculated.
+        tau: whether the data hold dosing intervals.
+    """
+    from cellkinetics.nca.idle import idle_options
+
+    for sentence in idle_options(rules, parameters, tau=tau):
+        screen.warn(as_typed(sentence))
 
 
 def parse_grouping(by: str) -> list[str]:
@@ -202,10 +240,13 @@ def write_nca(
     Raises:
         OutputError: for what the CDISC files cannot hold; the tables stand all the same.
     """
+    import numpy as np
+
     from cellkinetics.cli.cdisc import cdisc_content
     from cellkinetics.cli.labels import show_labels
     from cellkinetics.nca.engine import noncompartmental
 
+    tell_idle(session.screen, rules, parameters, tau=bool(np.isfinite(cohort.tau).any()))
     session.manifest.options = {**session.manifest.options, "nca_options": rules.model_dump(mode="json")}
     with session.screen.progress("Noncompartmental analysis") as progress:
         result = noncompartmental(cohort, options=rules, parameters=parameters, progress=progress)

@@ -113,7 +113,8 @@ BLQ = Annotated[
     typer.Option(
         "--blq",
         help="Samples below quantification in NCA: default, pknca, winnonlin, zero, drop, lloq, half-lloq, "
-        "or qpnca-1 to qpnca-4; or rules by place, such as before=zero,between=drop,first_after=lloq/2,later=drop.",
+        "or qpnca-1 to qpnca-4; or rules by place, such as before=zero,between=drop,first_after=lloq/2,later=drop. "
+        "A rule is zero, drop, lloq, lloq/2, or a factor of the LLOQ (0.25).",
         rich_help_panel=ANALYSIS,
     ),
 ]
@@ -245,7 +246,8 @@ Accept = Annotated[
     list[str] | None,
     typer.Option(
         "--accept",
-        help="Threshold for flags, such as r2adj_min=0.8 or tmax_min=none. Repeat it for several.",
+        help="Threshold for flags: r2adj_min, span_min, extrapolated_max, tmax_min or straddle, such as r2adj_min=0.8 "
+        "or tmax_min=none. Repeat it for several.",
         metavar="NAME=VALUE",
         rich_help_panel=RULES,
     ),

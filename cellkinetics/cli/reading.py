@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,7 @@ def read_input(
     return cohort
 
 
-def tell_reading(session: Session, faults: Sequence[tuple[str, Fault]]) -> None:
+def tell_reading(session: Session, faults: Iterable[tuple[str, Fault]]) -> None:
     """Tell what was read, what was left out, and the first faults, each in words."""
     from cellkinetics.report.tables import plural
 
@@ -72,12 +72,14 @@ def tell_reading(session: Session, faults: Sequence[tuple[str, Fault]]) -> None:
     if len(rows["reasons"]) > MOST_FAULTS:
         more = plural(len(rows["reasons"]) - MOST_FAULTS, "more reason", "more reasons")
         screen.say(f"  and {more}; all stand in samples.csv")
-    errors = [text for text, fault in faults if fault.effect != "note"]
-    notes = len(faults) - len(errors)
-    for text in errors[:MOST_FAULTS]:
-        screen.fault(text)
-    if len(errors) > MOST_FAULTS:
-        more = plural(len(errors) - MOST_FAULTS, "more fault", "more faults")
+    errors = notes = 0
+    for text, fault in faults:
+        notes += fault.effect == "note"
+        errors += fault.effect != "note"
+        if fault.effect != "note" and errors <= MOST_FAULTS:
+            screen.fault(text)
+    if errors > MOST_FAULTS:
+        more = plural(errors - MOST_FAULTS, "more fault", "more faults")
         screen.fault(f"and {more}; all stand in check.csv")
     if notes:
         verb = "costs" if notes == 1 else "cost"

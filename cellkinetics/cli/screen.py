@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -22,13 +23,13 @@ class Screen:
 
         self.quiet = quiet
         self._out = Console(highlight=False, markup=False)
-        if not self._out.is_terminal:
+        if not self._out.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
             self._out.width = _FILE_WIDTH
         self._err = Console(stderr=True, highlight=False, markup=False)
 
     @property
     def width(self) -> int:
-        """Columns that a table may have; in a file no table is cut."""
+        """Columns that a table may have; in a file no table is cut, unless COLUMNS says how wide it is."""
         return self._out.width
 
     def say(self, text: str = "", *, style: str = "") -> None:

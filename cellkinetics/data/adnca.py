@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from cellkinetics.data.cohort import BoolArray
+from cellkinetics.data.cohort import BoolArray, FloatArray
 from cellkinetics.data.column import Column
 from cellkinetics.data.derivation import (
     Derived,
@@ -20,6 +20,7 @@ from cellkinetics.data.derivation import (
     occasions,
     put_beside_others,
     rows_of,
+    seconds_of,
     with_limits,
 )
 from cellkinetics.data.events import DOSE, RowKinds, every_row_a_sample
@@ -29,8 +30,9 @@ REASONS = ("excluded_reason", *(f"excluded_reason_{w}" for w in range(1, 10)))
 COLUMNS: dict[str, tuple[str, ...]] = {
     "subject": ("usubjid", "subjid"),
     "time": ("arrlt", "afrlt"),
-    "nominal_time": ("nrrlt", "nfrlt"),
+    "nominal_time": ("nrrlt",),
     "time_since_first": ("afrlt",),
+    "nominal_since_first": ("nfrlt",),
     "time_units": ("rrltu", "frltu"),
     "value": ("aval",),
     "value_text": ("avalc",),
@@ -45,6 +47,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "occasion": ("atptref", "dosnoa", "dosnop", "pctptref"),
     "reference_date": ("pcrftdtc", "pcrftdtm"),
     "dose": ("dosea",),
+    "dose_unit": ("doseu",),
     "infusion_duration": ("adosedur", "dosedur"),
     "duration_units": ("doseduru",),
     "tau": ("trtrint",),
@@ -99,6 +102,8 @@ def derive(request: Request) -> Derived:
             roles["derivation"],
         )
         roles["value"] = _as_below(roles["value"], imputed)
+    starts = _starts(roles)
+    _pair_nominal(roles, request)
     _doses_apart(roles, request)
     put_beside_others(roles, request, not_done)
     unit = None
@@ -117,7 +122,7 @@ def derive(request: Request) -> Derived:
         roles["infusion_duration"] = _without_zeros(roles["infusion_duration"])
     _note_summaries(roles, request)
     reference = roles.get("reference_date")
-    return Derived(roles, unit, () if reference is None else (reference,))
+    return Derived(roles, unit, () if reference is None else (reference,), starts)
 
 
 def _converted(column: Column, units: Column | None, unit: str | None) -> Column:
@@ -200,6 +205,40 @@ def _as_below(value: Column, rows: BoolArray) -> Column:
     return Column(value.name, codes, (*value.entries, "BLQ"), value.comma, value.points)
 
 
+def _starts(roles: Mapping[str, Column]) -> tuple[FloatArray, ...]:
+    """Return when the reference dose of each row was: its date, and AFRLT - ARRLT."""
+    reference, time, first = roles.get("reference_date"), roles["time"], roles.get("time_since_first")
+    starts = () if reference is None else (seconds_of(reference),)
+    if first is None or first.name == time.name:
+        return starts
+    with np.errstate(invalid="ignore"):
+        return (*starts, first.numbers - time.numbers)
+
+
+def _pair_nominal(roles: dict[str, Column], request: Request) -> None:
+    """Let planned times count from where the times do: NRRLT goes with ARRLT, NFRLT with AFRLT; a note tells of others.
+
+    Whatever column was mapped to the time, but AFRLT itself, counts from the reference dose.
+    """
+    if "nominal_time" in request.mapped:
+        return
+    time, first = roles["time"], roles.get("time_since_first")
+    since_first = first is not None and time.name == first.name
+    from_reference, from_first = roles.pop("nominal_time", None), roles.get("nominal_since_first")
+    own, other = (from_first, from_reference) if since_first else (from_reference, from_first)
+    if own is not None:
+        roles["nominal_time"] = own
+    elif other is not None:
+        dose = ("first", "reference") if since_first else ("reference", "first")
+        request.note(
+            "nominal_time",
+            f"{time.name} counts from the {dose[0]} dose, {other.name} from the {dose[1]} one: it is not taken as a "
+            "planned time",
+            f"give the planned time from the {dose[0]} dose, or map it: nominal_time={other.name}",
+            other,
+        )
+
+
 def _doses_apart(roles: dict[str, Column], request: Request) -> None:
     """Give each reference dose its occasion, or take the time from the first dose where none can be told."""
     if request.mapped & {"time", "occasion"}:
@@ -232,8 +271,11 @@ def _doses_apart(roles: dict[str, Column], request: Request) -> None:
                 first,
             )
             roles["time"] = _chosen(apart, first, time)
+            planned = roles.get("nominal_since_first")
             if "nominal_time" in roles:
-                roles["nominal_time"] = _chosen(apart, None, roles["nominal_time"])
+                roles["nominal_time"] = _chosen(apart, planned, roles["nominal_time"])
+            elif planned is not None:
+                roles["nominal_time"] = _chosen(~apart, None, planned)
 
 
 def _chosen(rows: BoolArray, one: Column | None, other: Column) -> Column:

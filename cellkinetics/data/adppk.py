@@ -17,7 +17,8 @@ from cellkinetics.data.timeunits import in_unit, unit_of_times
 COLUMNS: dict[str, tuple[str, ...]] = {
     "subject": ("usubjid", "id", "subjid", "usubjidn"),
     "time": ("time", "afrlt", "aprlt"),
-    "nominal_time": ("nfrlt", "nprlt"),
+    "nominal_time": ("nfrlt",),
+    "nominal_since_last": ("nprlt",),
     "time_units": ("rltu", "frltu", "rrltu", "timeu"),
     "value": ("dv", "aval"),
     "unit": ("dvu", "avalu"),
@@ -58,6 +59,12 @@ def classify(columns: Mapping[str, Column], rows: int) -> RowKinds:
 def derive(request: Request) -> Derived:
     """Return roles with times in the unit of their column."""
     roles = dict(request.roles)
+    last = roles.pop("nominal_since_last", None)
+    if "nominal_time" not in request.mapped and roles["time"].name.lower() == "aprlt":
+        # what counts from the last dose is planned from the last dose
+        roles.pop("nominal_time", None)
+        if last is not None:
+            roles["nominal_time"] = last
     if "time" in request.mapped:
         return Derived(roles)
     unit = unit_of_times(request, roles.get("time_units"))

@@ -23,6 +23,7 @@ from cellkinetics.data.dosing import (
     groups,
     lengths_of_profiles,
     steady_state_of_profiles,
+    units_of_doses,
 )
 from cellkinetics.data.duplicates import Samples, resolve_duplicates
 from cellkinetics.data.faultlog import FaultLog
@@ -103,7 +104,7 @@ def assemble(
 
     others = list(table.others)
     dose = np.full(n, np.nan)
-    if "dose" in roles and roles["dose"].not_numbers.any():
+    if "dose" in roles and (roles["dose"].kind or roles["dose"].not_numbers.any()):
         others.append(roles["dose"])
     elif "dose" in roles:
         dose = dose_from_column(roles["dose"], keys, log)
@@ -116,6 +117,7 @@ def assemble(
     found = covariates(others, keys.subject, names, line, keys.of_profile, log)
     found = {**found, **_of_profiles(derived.of_profiles, numbers.lod, keys)}
     group = groups(roles.get("group"), keys, log)
+    dose_unit = units_of_doses(roles.get("dose_unit"), keys, log)
     return Cohort(
         **_padded(resolved.samples, n, line),
         subject=tuple(profile_names.subject),
@@ -133,6 +135,8 @@ def assemble(
         infusion_duration=lengths["infusion_duration"],
         tau=lengths["tau"],
         steady_state=steady_state_of_profiles(roles.get("steady_state"), dose_rows, keys, time),
+        occasion_start=_occasion_starts(derived.starts, keys),
+        dose_unit=dose_unit,
         records=row_records(check, everything, line, resolved, duplicates),
     )
 
@@ -303,6 +307,19 @@ def _of_profiles(columns: Sequence[Column], lod: FloatArray, keys: Keys) -> dict
     }
     if not np.isnan(lod).all():
         found["lod"] = numbers_of_units(lod, keys.profile, n)[0]
+    return found
+
+
+def _occasion_starts(starts: Sequence[FloatArray], keys: Keys) -> FloatArray:
+    """Return what puts the occasions of each subject in order ``(n,)``: the first that all its profiles have."""
+    n = len(keys.of_profile)
+    found = np.full(n, np.nan)
+    for start in starts:
+        rows = np.flatnonzero((keys.profile >= 0) & np.isfinite(start))
+        earliest = np.full(n, np.inf)
+        np.minimum.at(earliest, keys.profile[rows], start[rows])
+        unknown = np.bincount(keys.of_profile, np.isinf(earliest), len(keys.names)) > 0
+        found = np.where(np.isnan(found) & ~unknown[keys.of_profile], earliest, found)
     return found
 
 

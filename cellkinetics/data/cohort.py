@@ -84,6 +84,9 @@ class Cohort(Drawable):
         tau: dosing interval ``(n,)``, in the unit of time, NaN where unknown.
         steady_state: ``(n,)``, 1 where the data say that the profile is at steady state (NONMEM's SS), 0 where they
             say that it is not, NaN where they do not say.
+        occasion_start: ``(n,)``, numbers that put the occasions of one subject in order of time, NaN where the data
+            do not tell it.
+        dose_unit: of each profile's dose, as the data say it; empty where they do not.
 
     Example:
         >>> cohort = Cohort.from_arrays([[0.0, 7.0, 14.0]], [[0.0, 900.0, 400.0]])
@@ -115,6 +118,8 @@ class Cohort(Drawable):
     infusion_duration: FloatArray = field(default_factory=lambda: np.empty(0))
     tau: FloatArray = field(default_factory=lambda: np.empty(0))
     steady_state: FloatArray = field(default_factory=lambda: np.empty(0))
+    occasion_start: FloatArray = field(default_factory=lambda: np.empty(0))
+    dose_unit: tuple[str, ...] = ()
     lower: FloatArray = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
@@ -123,7 +128,9 @@ class Cohort(Drawable):
             object.__setattr__(self, "lower", np.full(self.time.shape, np.nan))
         if not self.specimen:
             object.__setattr__(self, "specimen", ("",) * n)
-        for name in ("infusion_duration", "tau", "steady_state"):
+        if not self.dose_unit:
+            object.__setattr__(self, "dose_unit", ("",) * n)
+        for name in ("infusion_duration", "tau", "steady_state", "occasion_start"):
             if not len(getattr(self, name)):
                 object.__setattr__(self, name, np.full(n, np.nan))
         if not self.unusable:
@@ -132,7 +139,8 @@ class Cohort(Drawable):
             object.__setattr__(self, "value_unit", (DEFAULT_VALUE_UNIT,) * n)
         for array in (
             *(self.time, self.value, self.censored, self.lloq, self.uloq, self.nominal_time),
-            *(self.mask, self.row, self.dose, self.infusion_duration, self.tau, self.steady_state, self.lower),
+            *(self.mask, self.row, self.dose, self.infusion_duration, self.tau),
+            *(self.steady_state, self.occasion_start, self.lower),
         ):
             array.flags.writeable = False
         covariates = {name: _read_only(array) for name, array in self.covariates.items()}
@@ -304,9 +312,11 @@ class Cohort(Drawable):
             covariates=MappingProxyType({name: array[index] for name, array in self.covariates.items()}),
             records=self.records.of_profiles(index),
             specimen=pick(self.specimen),
+            dose_unit=pick(self.dose_unit),
             infusion_duration=self.infusion_duration[index],
             tau=self.tau[index],
             steady_state=self.steady_state[index],
+            occasion_start=self.occasion_start[index],
             lower=self.lower[index],
         )
 

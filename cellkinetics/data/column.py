@@ -44,6 +44,8 @@ class Column:
         entries: the texts that occur, without surrounding blanks; not necessarily all different.
         comma: whether a comma is the decimal mark.
         points: whether labels such as ``1.0`` keep their point, because the file has others such as ``1.5``.
+        kind: ``number`` or ``text`` where it is known that the column is a covariate of this kind, ``none``
+            where it is known to be none; empty where its own rows decide.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Column:
     entries: tuple[str, ...]
     comma: bool = False
     points: bool = False
+    kind: str = ""
 
     @classmethod
     def from_cells(cls, name: str, cells: pd.Series[Any]) -> Column:
@@ -166,16 +169,42 @@ def _pointed(text: str) -> str:
     return text.replace(",", ".") if text.count(",") == 1 and "." not in text else text
 
 
-def comma_is_decimal(columns: Iterable[Column], separator: str) -> bool:
-    """Tell whether the numbers of a table have a decimal comma.
+@dataclass
+class CommaSigns:
+    """What the numbers of a table say of the comma, as far as they were seen.
 
-    Never when a comma parts the columns. Else when a number says so without doubt (``0,5``), or when
-    semicolons part the columns and no number has a point. ``1,234`` alone says nothing.
+    Attributes:
+        doubtless: whether a number has a comma that can only be a decimal mark (``0,5``).
+        commas: whether a number has a comma.
+        points: whether a cell has a point.
     """
-    if separator == ",":
-        return False
-    texts = [entry for column in columns for entry in column.entries]
-    commas = [text for text in texts if "," in text and _DECIMAL_COMMA.fullmatch(text)]
-    if any(not _THOUSANDS_COMMA.fullmatch(text) for text in commas):
-        return True
-    return bool(commas) and separator == ";" and not any("." in text and text != "." for text in texts)
+
+    doubtless: bool = False
+    commas: bool = False
+    points: bool = False
+
+    def add(self, texts: Iterable[str]) -> None:
+        """Look at more cells."""
+        texts = list(texts)
+        commas = [text for text in texts if "," in text and _DECIMAL_COMMA.fullmatch(text)]
+        self.commas |= bool(commas)
+        self.doubtless |= any(not _THOUSANDS_COMMA.fullmatch(text) for text in commas)
+        self.points |= any("." in text and text != "." for text in texts)
+
+    def is_decimal(self, separator: str) -> bool:
+        """Tell whether the comma is the decimal mark.
+
+        Never when a comma parts the columns. Else when a number says so without doubt, or when
+        semicolons part the columns and no number has a point. ``1,234`` alone says nothing.
+        """
+        if separator == ",":
+            return False
+        return self.doubtless or (self.commas and separator == ";" and not self.points)
+
+
+def comma_is_decimal(columns: Iterable[Column], separator: str) -> bool:
+    """Tell whether the numbers of a table have a decimal comma, see `CommaSigns`."""
+    signs = CommaSigns()
+    for column in columns:
+        signs.add(column.entries)
+    return signs.is_decimal(separator)

@@ -50,7 +50,8 @@ def covariates(
     """Return the columns that are constant within every subject, one entry a profile.
 
     A column of numbers becomes float64 (NaN missing), any other one text ("" missing). A column that
-    varies within a subject, or is empty, is no covariate: a note says so.
+    varies within a subject, or is empty, is no covariate: a note says so. A column whose kind is known,
+    because these rows are a part of a file, is what it is in the whole file.
 
     Args:
         columns: the columns without another role.
@@ -73,8 +74,9 @@ def covariates(
                     column=column.name,
                 )
             )
-            continue
-        numeric = not column.not_numbers[subject >= 0].any()
+            if column.kind not in ("number", "text"):
+                continue
+        numeric = column.kind == "number" if column.kind else not column.not_numbers[subject >= 0].any()
         values: NDArray[Any] = column.numbers if numeric else column.labels[0]
         first, differs, where = one_value_each(values, ~missing, subject, len(names))
         if differs.any():
@@ -84,6 +86,8 @@ def covariates(
             message = f"the column varies within the subject{more}, so it is no covariate"
             action = "no need to act unless it should be one: a covariate has one value a subject"
             log.add(Fault("varying_column", message, action, "note", int(line[row]), names[subject[row]], column.name))
+            continue
+        if column.kind == "none":
             continue
         chosen = first[of_profile]
         if numeric:

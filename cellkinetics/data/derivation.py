@@ -56,11 +56,14 @@ class Derived:
         roles: role to column: every role that `cellkinetics.data.assembly` knows.
         time_unit: unit of the times in ``roles``, or None where the general rule decides.
         of_profiles: columns that hold one text a profile, and are covariates of it.
+        starts: when the reference dose of each row was, ``(rows,)`` each, NaN where unknown; numbers that order the
+            occasions of one subject. The best comes first.
     """
 
     roles: Mapping[str, Column]
     time_unit: str | None = None
     of_profiles: tuple[Column, ...] = field(default=())
+    starts: tuple[FloatArray, ...] = field(default=())
 
 
 def as_they_stand(request: Request) -> Derived:
@@ -162,27 +165,25 @@ def put_beside_others(roles: dict[str, Column], request: Request, not_done: Bool
     of its own, without a sample; it stands with the subject's first profile of its analyte, else of any.
     """
     names = [name for name in ("analyte", "occasion", "specimen") if name in roles]
-    rows = np.flatnonzero(not_done & (request.subject >= 0))
-    if not names or not len(rows):
+    rows = not_done & (request.subject >= 0)
+    if not names or not rows.any():
         return
-    labels = pd.DataFrame({name: np.array(roles[name].labels[1], object)[roles[name].labels[0]] for name in names})
-    labels["subject"] = request.subject
-    done = labels[~not_done]
-    there = set(done.itertuples(index=False, name=None))
-    first = done.drop_duplicates("subject").set_index("subject")
-    of_analyte = done.drop_duplicates(["subject", names[0]]).set_index(["subject", names[0]])
-    moved = False
-    for row in rows.tolist():
-        place = tuple(labels.loc[row])
-        subject, analyte = place[-1], place[0]
-        if place in there or subject not in first.index:
-            continue
-        if (subject, analyte) in of_analyte.index:
-            labels.loc[row, names] = [analyte, *of_analyte.loc[(subject, analyte), names[1:]]]
-        else:
-            labels.loc[row, names] = first.loc[subject, names].tolist()
-        moved = True
-    if moved:
+    labels = pd.DataFrame({"subject": request.subject})
+    labels = labels.assign(**{name: np.array(roles[name].labels[1], object)[roles[name].labels[0]] for name in names})
+    done = labels[~not_done].drop_duplicates()
+    lost = labels[rows].merge(done, how="left", indicator=True)
+    lost.index = np.flatnonzero(rows)
+    lost = lost.loc[lost["_merge"] == "left_only", list(labels)]
+    moves = False
+    for key in (["subject", names[0]], ["subject"]):
+        firsts = done.drop_duplicates(key).set_index(key)
+        wanted = pd.MultiIndex.from_frame(lost[key]) if len(key) > 1 else pd.Index(lost["subject"])
+        place = firsts.index.get_indexer(wanted)
+        moved = lost.index[place >= 0]
+        labels.loc[moved, list(firsts.columns)] = firsts.iloc[place[place >= 0]].to_numpy()
+        moves |= len(moved) > 0
+        lost = lost[place < 0]
+    if moves:
         roles.update({name: Column.from_cells(roles[name].name, labels[name]) for name in names})
 
 
@@ -229,6 +230,13 @@ def occasions(labels: Column | None, reference: Column | None, request: Request)
 
 
 _SERIES = ["subject", "analyte"]
+
+
+def seconds_of(column: Column) -> FloatArray:
+    """Return the dates of a column as seconds since 1970 ``(rows,)``, NaN where there is none to the day."""
+    found = [parse_moment(entry) for entry in column.entries]
+    seconds = [np.nan if one is None else one.clock / 1e6 - 60.0 * (one.offset or 0) for one in found]
+    return np.array(seconds, float)[column.codes]
 
 
 def _date_key(text: str) -> str:

@@ -216,6 +216,19 @@ def _note_several(column: Column, words: str, differs: IntArray, keys: Keys, log
         )
 
 
+def units_of_doses(column: Column | None, keys: Keys, log: FaultLog) -> tuple[str, ...]:
+    """Return the unit of each profile's dose, "" where there is none or where its rows contradict each other."""
+    n = len(keys.of_profile)
+    if column is None:
+        return ("",) * n
+    units, differs = labels_of_units(column, keys.profile, n)
+    by_subject, _ = labels_of_units(column, keys.subject, len(keys.names))
+    for row in differs[differs >= 0].tolist():
+        message = f"the unit of the dose {column.text(row)} differs from that in other rows; it is left unknown"
+        log.add(keys.fault("several_dose_units", message, "give one unit of the dose, or --dose-unit", row, column))
+    return tuple(unit or ("" if differs[i] >= 0 else by_subject[keys.of_profile[i]]) for i, unit in enumerate(units))
+
+
 def groups(column: Column | None, keys: Keys, log: FaultLog) -> tuple[str, ...]:
     """Return the group of each profile, "" where there is none or where a subject's rows contradict each other."""
     if column is None:

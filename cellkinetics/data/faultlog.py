@@ -11,6 +11,12 @@ LISTED = 100
 """Faults of one kind that are listed one by one; what is beyond is counted in one summarising fault."""
 
 
+def in_order(fault: Fault) -> tuple[bool, bool, float, str, str, str]:
+    """Return what faults are sorted by: those of the file, of rows and notes; then line, code and column."""
+    line = float("inf") if fault.row is None else fault.row
+    return (fault.effect != "file", fault.effect == "note", line, fault.code, fault.column or "", fault.message)
+
+
 class FaultLog:
     """Faults in the making: ``add`` them, then take ``faults`` once at the end.
 
@@ -54,10 +60,7 @@ class FaultLog:
             for (code, effect), number in sorted(self._counts.items())
             if number > LISTED
         ]
-        last = float("inf")
-        ordered = sorted(
-            self._listed, key=lambda f: (f.effect != "file", f.effect == "note", last if f.row is None else f.row)
-        )
+        ordered = sorted(self._listed, key=in_order)
         notes = [fault for fault in ordered if fault.effect == "note"]
         errors = [fault for fault in ordered if fault.effect != "note"]
         return (

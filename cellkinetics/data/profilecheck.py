@@ -102,7 +102,8 @@ def mixed_units(
             second = list(found.values())[1]
             who = ", ".join(f"{what} {name}" for what, name in zip(("analyte", "specimen"), kind, strict=True) if name)
             message = (
-                f"{who or 'the table'} has several units: {', '.join(found)}; summaries and pooled fits would mix them"
+                f"{who or 'the table'} has several units: {', '.join(found)}; summaries keep them apart, "
+                "pooled fits would mix them"
             )
             place = int(names.line[second])
             log.add(Fault("several_units", message, action, "note", place, names.subject[second], column.name))

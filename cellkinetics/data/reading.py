@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import pandas as pd
@@ -16,6 +16,7 @@ from cellkinetics.data.dialects import Layout
 from cellkinetics.data.duplicates import DUPLICATE_RULES
 from cellkinetics.data.faultlog import FaultLog
 from cellkinetics.data.tables import load_table, with_roles
+from cellkinetics.data.whole import Whole
 from cellkinetics.errors import SettingsError
 
 _RULES: dict[str, Any] = {"duplicates": "error", "negative": "error", "lloq": None}
@@ -90,7 +91,7 @@ def read_part(
     *,
     name: str,
     sha256: str,
-    points: Collection[str] = (),
+    whole: Whole,
     options: Mapping[str, Any],
 ) -> Cohort:
     """Read a part of a file that holds all rows of its subjects, as `read` would read them with the others.
@@ -99,7 +100,7 @@ def read_part(
         load: gives the cells, with their lines in the whole file.
         name: of the file.
         sha256: of the whole file.
-        points: columns whose labels keep what stands behind a point, because of other parts' rows.
+        whole: what holds for the whole file.
         options: the arguments of `read`.
 
     Raises:
@@ -107,7 +108,7 @@ def read_part(
     """
     rules = check_rules(*(options.get(key, usual) for key, usual in _RULES.items()))
     log, layout = FaultLog(), Layout(options.get("dialect", "auto"), dict(options.get("mapping") or {}))
-    table = with_roles(load(layout, log), name, sha256, layout, log, points)
+    table = with_roles(load(layout, log), name, sha256, layout, log, whole)
     units: dict[str, Any] = {key: options.get(key) for key in ("time_unit", "value_unit")}
     return assemble(table, log, **rules, **units)
 

@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import io
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ from cellkinetics.data.encoding import decode
 from cellkinetics.data.faultlog import FaultLog
 from cellkinetics.data.provenance import Source
 from cellkinetics.data.transport import SAS7BDAT, TRANSPORT, from_transport
+from cellkinetics.data.whole import Whole
 from cellkinetics.errors import Fault, SettingsError
 
-_NUMERIC_ROLES = (
+NUMERIC_ROLES = (
     *("time", "value", "nominal_time", "lloq", "uloq", "lod", "limit"),
     *("dose", "amt", "rate", "infusion_duration", "tau", "steady_state"),
 )
@@ -164,11 +165,9 @@ def _from_frame(frame: pd.DataFrame) -> Cells:
 
 
 def with_roles(
-    cells: Cells, name: str, digest: str, layout: Layout, log: FaultLog, points: Collection[str] = ()
+    cells: Cells, name: str, digest: str, layout: Layout, log: FaultLog, whole: Whole | None = None
 ) -> Table:
-    """Find the columns of cells that were read from a file, or from a part of it.
-
-    Labels of the columns ``points`` keep what stands behind a point.
+    """Find the columns of cells that were read from a file, or from a part of it, with what holds for the ``whole``.
 
     Raises:
         DataError: if a required column is missing, or there is no row.
@@ -191,10 +190,10 @@ def with_roles(
     columns = [column.keep(filled) for column in columns]
     positions = layout.roles(names)
     dialect = layout.choose(names)
-    comma = comma_is_decimal((columns[positions[r]] for r in _NUMERIC_ROLES if r in positions), cells.separator)
-    if comma:
+    if whole is not None:
+        columns = [whole.column(column) for column in columns]
+    elif comma_is_decimal((columns[positions[r]] for r in NUMERIC_ROLES if r in positions), cells.separator):
         columns = [replace(column, comma=True) for column in columns]
-    columns = [replace(column, points=True) if column.name in points else column for column in columns]
     return Table(
         roles={role: columns[position] for role, position in positions.items()},
         others=_other_columns(columns, set(positions.values()), dialect, log),

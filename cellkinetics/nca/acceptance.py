@@ -31,6 +31,7 @@ _PEAK = frozenset({"CMAX", "TMAX"})
 _AREAS = frozenset({"AUCLST", "AUCALL", "AUMCLST"})
 _OBSERVED = frozenset({"AUCIFO", "AUMCIFO"})
 _PREDICTED = frozenset({"AUCIFP", "AUMCIFP"})
+_INTERVAL = frozenset({"AUCTAU", "CTROUGH"})
 
 
 def sentence(flag: Flag, options: NCAOptions) -> str:
@@ -123,9 +124,9 @@ def flag(
     """Mark every result that a missed threshold, or a doubtful sample, touches.
 
     A mark of the terminal line touches whatever depends on lambda_z, windows apart: a line with a
-    mark is not used for those. A large extrapolated part touches the area, its moment and mean time;
-    an early Tmax touches the peak; for values above the upper limit see
-    `cellkinetics.nca.aboveuloq.rests_above`.
+    mark is not used for those. It touches what rests on a dosing interval that ends beyond the curve. A
+    large extrapolated part touches the area, its moment and mean time; an early Tmax touches the peak; for
+    values above the upper limit see `cellkinetics.nca.aboveuloq.rests_above`.
 
     Args:
         keys: results to mark.
@@ -155,6 +156,8 @@ def flag(
         needs = required([key])
         if "LAMZ" in needs and not BY_CODE[key.code].windowed:
             marks |= terminal
+        elif needs & _INTERVAL and Key("AUCTAU") in extrapolated:
+            marks |= np.where(extrapolated[Key("AUCTAU")] > 0, terminal, np.int16(0))
         share = _extrapolated(key, needs, high)
         if share is not None:
             marks |= share

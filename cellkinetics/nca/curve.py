@@ -19,6 +19,9 @@ from cellkinetics.nca.options import NCAOptions
 from cellkinetics.nca.positions import first_true, last_true
 from cellkinetics.nca.reasons import Why
 
+BLOCK = 4096
+"""Profiles at a time: the arrays of one block stay in the processor's cache."""
+
 
 @dataclass(frozen=True, eq=False)
 class Samples:

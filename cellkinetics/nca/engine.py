@@ -16,7 +16,7 @@ from cellkinetics.nca.acceptance import Flag
 from cellkinetics.nca.biphasic import Below, find_break, two_phases
 from cellkinetics.nca.cellular import CODES, PHASE_CODES, put_cellular, put_phases
 from cellkinetics.nca.column import Column, FlagArray, Key, Part, Parts, ReasonArray, because
-from cellkinetics.nca.curve import Curve, Samples, arrange
+from cellkinetics.nca.curve import BLOCK, Curve, Samples, arrange
 from cellkinetics.nca.drug import put_drug
 from cellkinetics.nca.moments import MEAN_TIMES, put_mean_times, put_moments, tails
 from cellkinetics.nca.occasions import CODES as COMPARISONS
@@ -35,7 +35,6 @@ from cellkinetics.nca.window import Beyond, Segments, add_up, beyond, cut, parti
 from cellkinetics.units import is_day
 
 _NO_SCATTER = 1e-7  # a relative standard error so small is rounding
-BLOCK = 4096  # profiles at a time: the arrays of one block stay in the processor's cache
 
 
 def compute(
@@ -113,7 +112,9 @@ def _compute(
             )
             extrapolated |= _put_windows(parts, windows, segments, marks, after)
         if interval:
-            extrapolated[Key("AUCTAU")] = put_interval(parts, curve, segments, marks, after)
+            # The last sample may lie minutes before tau: a line that misses a threshold marks what it adds there.
+            every = beyond(curve, marks, line, np.ones(n, bool), options)
+            extrapolated[Key("AUCTAU")] = put_interval(parts, curve, segments, marks, every)
             put_steady(parts, given.dose)
     if "AUMCLST" in needs:
         put_moments(parts, segments, marks, line)
@@ -255,6 +256,7 @@ def noncompartmental(
     options: NCAOptions | None = None,
     parameters: str | Iterable[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    **rules: Any,
 ) -> NCAResult:
     """Analyse every profile of a cohort without a model.
 
@@ -267,6 +269,7 @@ def noncompartmental(
             where the cohort's time unit is another.
         parameters: ``core`` (default), another group, ``all``, or codes; see `cellkinetics.nca.parameters.select`.
         progress: called as ``progress(done, total)`` with numbers of profiles.
+        rules: single options by the names of `NCAOptions`, such as ``route="bolus"``; instead of those of ``options``.
 
     Returns:
         An `NCAResult` with ``.table``, ``.wide``, ``.points`` and ``.summary()``.
@@ -280,11 +283,37 @@ def noncompartmental(
         >>> result = noncompartmental(cohort, windows="0-28", parameters="CMAX,TMAX,AUCINT")
         >>> result.wide[["CMAX", "TMAX", "AUCINT_0_28"]].round(1).to_dict("records")
         [{'CMAX': 900.0, 'TMAX': 7.0, 'AUCINT_0_28': 10495.7}]
+        >>> float(noncompartmental(cohort, auc_method="linear", blq="winnonlin").wide["AUCLST"].iloc[0])
+        11200.0
     """
-    options = _resolved(NCAOptions() if options is None else options, windows, cohort.time_unit)
-    keys = select(parameters, options)
-    if options.time == "nominal" and not np.isfinite(cohort.nominal_time).any():
+    if rules:
+        options = NCAOptions(**{**({} if options is None else options.model_dump()), **rules})
+    options = NCAOptions() if options is None else options
+    check_times(options, nominal=bool(np.isfinite(cohort.nominal_time).any()))
+    return analyse(cohort, windows=windows, options=options, parameters=parameters, progress=progress)
+
+
+def check_times(options: NCAOptions, *, nominal: bool) -> None:
+    """Refuse nominal times for data that have none at all.
+
+    Raises:
+        SettingsError: in that case.
+    """
+    if options.time == "nominal" and not nominal:
         raise SettingsError("the data have no nominal time; name its column, or use the actual time")
+
+
+def analyse(
+    cohort: Cohort,
+    *,
+    options: NCAOptions,
+    windows: str | Iterable[tuple[float, float]] | None = None,
+    parameters: str | Iterable[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> NCAResult:
+    """Analyse a part of a larger cohort as `noncompartmental` does, which looks at what all profiles share first."""
+    options = _resolved(options, windows, cohort.time_unit)
+    keys = select(parameters, options)
     samples, picks = Samples.of(cohort, options.time), Picks.of(cohort, options)
     n = len(cohort)
     unusable = np.array([fault is not None for fault in cohort.unusable], dtype=bool)

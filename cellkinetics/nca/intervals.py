@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from cellkinetics.data.cohort import BoolArray, Cohort, FloatArray, IntArray
 from cellkinetics.nca.column import Column, Key
-from cellkinetics.nca.curve import Curve, Role, Samples, arrange
-from cellkinetics.nca.integrate import interpolate, linear_area, log_area
+from cellkinetics.nca.curve import BLOCK, Curve, Role, Samples, arrange
+from cellkinetics.nca.integrate import interpolate
 from cellkinetics.nca.options import NCAOptions
 from cellkinetics.nca.peak import Landmarks, landmarks
 from cellkinetics.nca.picks import Picks
 from cellkinetics.nca.reasons import Why
 from cellkinetics.nca.terminal import Terminal, choose_line
-from cellkinetics.nca.window import Segments, covered_to, cut, extrapolated_area
+from cellkinetics.nca.window import Beyond, Segments, beyond, cut, extrapolated_area, piece
 
 INTERVAL_COLUMNS = (
     "subject",
@@ -78,6 +78,7 @@ class _Analysed:
     marks: Landmarks
     segments: Segments
     line: Terminal
+    after: Beyond  # of all lines: where one is not accepted, no window that needs it was calculated
     cumulative: FloatArray  # (positions - 1, n), area from the curve's first point to the end of each segment
     point: IntArray  # (positions, n), a number in `_POINTS`
     row: FloatArray  # (positions, n), line in the file; NaN for an imputed point
@@ -106,19 +107,26 @@ def interval_table(cohort: Cohort, columns: Mapping[Key, Column], options: NCAOp
         options: the rules that were followed.
     """
     usable = np.flatnonzero([fault is None for fault in cohort.unusable])
-    keys = [key for key in columns if key.code in _AREAS]
+    found = {key: column for key, column in columns.items() if key.code in _AREAS}
+    blocks = [usable[start : start + BLOCK] for start in range(0, max(1, len(usable)), BLOCK)]
+    frames = [_frame(cohort, block, _rows(cohort, block, found, options), found) for block in blocks]
+    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+
+
+def _rows(cohort: Cohort, usable: IntArray, columns: Mapping[Key, Column], options: NCAOptions) -> _Rows:
+    """Return the rows of some profiles."""
+    keys = list(columns)
     wanted = {key: columns[key].why[usable] == Why.CALCULATED for key in keys}
     with np.errstate(all="ignore"):
         found = _analyse(cohort, usable, options)
-        rows = [_whole_rows(found, keys, wanted, options)]
+        rows = [_whole_rows(found, keys, wanted)]
         for place, key in enumerate(keys):
             if key.code in _WINDOWS:
                 rows += _window_rows(found, key, place, len(keys), wanted[key], options)
         for place, key in enumerate(keys):
             if key.code in {"AUCIFO", "AUCIFP"}:
                 rows.append(_infinite_rows(found, key, place, len(keys), wanted[key]))
-    merged = _Rows(*(np.concatenate([getattr(part, name) for part in rows]) for name in _Rows.__dataclass_fields__))
-    return _frame(cohort, usable, merged, [key.column for key in keys])
+    return _Rows(*(np.concatenate([getattr(part, name) for part in rows]) for name in _Rows.__dataclass_fields__))
 
 
 def _analyse(cohort: Cohort, usable: IntArray, options: NCAOptions) -> _Analysed:
@@ -134,26 +142,20 @@ def _analyse(cohort: Cohort, usable: IntArray, options: NCAOptions) -> _Analysed
     rank = np.argsort(~counts, axis=0, kind="stable")
     if cohort.row.shape[1]:
         row[1:] = cohort.row[usable[None, :], np.take_along_axis(curve.order, rank, axis=0)]
+    line = choose_line(curve, marks.peak, options, picks).line
     point = np.where(curve.quantified, _QUANTIFIED, _BLQ)
     point[0] = _IMPUTED
     return _Analysed(
         curve=curve,
         marks=marks,
         segments=segments,
-        line=choose_line(curve, marks.peak, options, picks).line,
+        line=line,
+        after=beyond(curve, marks, line, np.ones(len(usable), bool), options),
         cumulative=np.cumsum(np.where(segments.exists, segments.area, 0.0), axis=0),
         point=point,
         row=row,
         healthy=curve.fault == Why.CALCULATED,
     )
-
-
-def _ends(found: _Analysed, key: Key, options: NCAOptions) -> tuple[FloatArray, BoolArray]:
-    """Return until when a window follows the samples, and where the terminal exponential takes over there."""
-    _, end = _window(found, key)
-    extrapolates = options.window_end in {"observed", "predicted"} and found.line.why == Why.CALCULATED
-    by_line = found.marks.has & (end > covered_to(found.curve)) & extrapolates
-    return np.where(by_line, np.minimum(found.marks.tlast, end), end), by_line
 
 
 def _window(found: _Analysed, key: Key) -> tuple[float, FloatArray]:
@@ -163,7 +165,7 @@ def _window(found: _Analysed, key: Key) -> tuple[float, FloatArray]:
     return key.start, np.full(len(found.healthy), key.end)
 
 
-def _within(found: _Analysed, key: Key, options: NCAOptions) -> BoolArray:
+def _within(found: _Analysed, key: Key) -> BoolArray:
     """Return the whole segments of an area, ``(positions - 1, n)``."""
     begins, ends = found.segments.time[:-1], found.segments.time[1:]
     if key.code == "AUCALL":
@@ -171,16 +173,16 @@ def _within(found: _Analysed, key: Key, options: NCAOptions) -> BoolArray:
     until = found.marks.tlast
     since = 0.0
     if key.code in _WINDOWS:
-        since, until = _window(found, key)[0], _ends(found, key, options)[0]
+        since, until = _window(found, key)[0], found.after.takes_over(_window(found, key)[1])[1]
     return found.segments.exists & found.marks.has & (begins >= since) & (ends <= until)
 
 
-def _whole_rows(found: _Analysed, keys: list[Key], wanted: Mapping[Key, BoolArray], options: NCAOptions) -> _Rows:
+def _whole_rows(found: _Analysed, keys: list[Key], wanted: Mapping[Key, BoolArray]) -> _Rows:
     segments = found.segments
     i, j = np.nonzero((segments.exists & found.healthy).T)
     member = np.zeros((len(i), len(keys)), bool)
     for place, key in enumerate(keys):
-        member[:, place] = (_within(found, key, options) & wanted[key])[j, i]
+        member[:, place] = (_within(found, key) & wanted[key])[j, i]
     return _Rows(
         profile=i,
         kind=np.zeros_like(i),
@@ -205,10 +207,10 @@ def _window_rows(
     """Return the parts of segments at the ends of a window, and its extrapolated tail."""
     segments = found.segments
     start, end = _window(found, key)
-    until, by_line = _ends(found, key, options)
+    by_line, until = found.after.takes_over(end)
     wanted = wanted & found.marks.has & found.healthy
     begins, ends = segments.time[:-1], segments.time[1:]
-    split = segments.exists & wanted & (begins < until) & (ends > start) & ~_within(found, key, options)
+    split = segments.exists & wanted & (begins < until) & (ends > start) & ~_within(found, key)
     i, j = np.nonzero(split.T)
     t1, c1 = segments.time[j, i], segments.value[j, i]
     t2, c2 = segments.time[j + 1, i], segments.value[j + 1, i]
@@ -227,21 +229,14 @@ def _window_rows(
         start_point=np.where(x == t1, found.point[j, i], _INTERPOLATED),
         end_point=np.where(y == t2, found.point[j + 1, i], _INTERPOLATED),
         rule=np.where(log, _LOG, _LINEAR),
-        area=_area(x, cx, y, cy, log),
-        cumulative=found.cumulative[j, i] - segments.area[j, i] + _area(t1, c1, y, cy, log),
+        area=piece(x, cx, y, cy, log),
+        cumulative=found.cumulative[j, i] - segments.area[j, i] + piece(t1, c1, y, cy, log),
         member=_member(len(i), place, n_areas),
     )
     i = np.flatnonzero(by_line & wanted)
     observed = options.window_end == "observed"
     tail = _tail_rows(found, i, place, n_areas, observed=observed, start=start, end=end[i])
     return [parts, tail]
-
-
-def _area(x: FloatArray, cx: FloatArray, y: FloatArray, cy: FloatArray, log: BoolArray) -> FloatArray:
-    area = linear_area(x, cx, y, cy)
-    log = log & (cx != cy)
-    area[log] = log_area(x[log], cx[log], y[log], cy[log])
-    return area
 
 
 def _infinite_rows(found: _Analysed, key: Key, place: int, n_areas: int, wanted: BoolArray) -> _Rows:
@@ -285,7 +280,7 @@ def _member(k: int, place: int, n_areas: int) -> BoolArray:
     return member
 
 
-def _frame(cohort: Cohort, usable: IntArray, rows: _Rows, names: list[str]) -> pd.DataFrame:
+def _frame(cohort: Cohort, usable: IntArray, rows: _Rows, keys: Iterable[Key]) -> pd.DataFrame:
     """Write the rows with their words, profile by profile: whole intervals in order of time, then the others."""
     order = np.argsort(rows.profile * len(_KINDS) + rows.kind, kind="stable")
     profile = usable[rows.profile[order]]
@@ -296,6 +291,7 @@ def _frame(cohort: Cohort, usable: IntArray, rows: _Rows, names: list[str]) -> p
     def line(numbers: FloatArray) -> pd.Series[Any]:
         return pd.Series(numbers[order], dtype="float64").astype("Int64")
 
+    names = [key.column for key in keys]
     # few combinations of areas occur, whatever the number of rows
     combinations, which = np.unique(rows.member[order], axis=0, return_inverse=True)
     areas = [";".join(name for name, here in zip(names, one, strict=True) if here) for one in combinations]

@@ -9,6 +9,7 @@ import pandas as pd
 
 from cellkinetics.errors import SettingsError
 from cellkinetics.nca.column import Key
+from cellkinetics.nca.parameters import PARAMETERS
 from cellkinetics.nca.summary import SUMMARY_COLUMNS
 from cellkinetics.printing import MISSING, number, percent, unit_text, window_text
 
@@ -46,15 +47,43 @@ NAMES = {
 }
 """Code to the name that is printed; others are printed as their code."""
 
-MEDIAN_ONLY = frozenset(
+SAMPLE_TIMES = frozenset(
     (
-        *("TMAX", "TFQ", "TLST", "TLAG", "T10CMAX", "T50CMAX", "BREAKT", "TFBLQ", "PERSLO", "PERSUP"),
-        *("LAMZLL", "LAMZUL", "LAMZNPT", "ALPHANPT", "BETANPT", "EXPNPT", "NSAMPLE", "NQUANT", "AUCPEO", "AUCPEP"),
+        *("TMAX", "TMIN", "TFQ", "TLST", "TLAG", "T10CMAX", "T50CMAX", "LAMZLL", "LAMZUL"),
+        *("BREAKT", "TFBLQ", "PERSLO", "PERSUP"),
     )
 )
-"""Times of samples, counts and parts: a mean of them says nothing, so that they have a median only."""
+"""Times at which something was or happened, by the samples; other times are lengths, such as half-lives."""
+
+_FLUCTUATIONS = frozenset({"FLUCP", "FLUCPTAU"})
+
+MEDIAN_ONLY = frozenset(
+    row.code
+    for row in PARAMETERS
+    if row.code in SAMPLE_TIMES
+    or row.unit_kind == "count"
+    or (row.unit_kind == "percent" and row.code not in _FLUCTUATIONS)
+)
+"""Times of samples, counts and parts in percent: a mean of them says nothing, so that they have a median only."""
 
 STYLES = ("geometric mean (CV %)", "mean (SD)", "median [min; max]")
+
+
+class LabelTable(pd.DataFrame):
+    """A table of texts that prints whole: every row, and the columns that hold anything, without the codes.
+
+    What is taken out of it is an ordinary table.
+    """
+
+    def __repr__(self) -> str:
+        columns = [
+            [str(name), *map(str, self.iloc[:, i])]
+            for i, name in enumerate(self.columns)
+            if name != "code" and self.iloc[:, i].astype(str).str.strip().ne("").any()
+        ]
+        widths = [max(map(len, column)) for column in columns]
+        rows = zip(*columns, strict=True)
+        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def printed_name(column: str) -> str:

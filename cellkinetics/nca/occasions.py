@@ -6,6 +6,7 @@ Boxenbaum H, Battle M. J Clin Pharmacol 1995;35:763-766.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -33,14 +34,16 @@ CODES = frozenset({*RATIOS, "EFFHL"})
 def first_occasions(cohort: Cohort) -> IntArray:
     """Return for each profile the number of the first occasion of its subject, analyte and specimen.
 
-    Where the names of a subject's occasions are all numbers, the smallest is the first; else the one
-    that comes first in the data. Shape ``(n,)``; the profile itself where there is no other.
+    The first is the one that began first (`Cohort.occasion_start`); where the data do not tell it, that of the
+    smallest number in names that differ only by their numbers. The order of rows never counts.
+
+    Shape ``(n,)``; the profile itself where there is no other, -1 where nothing tells which is the first.
 
     Example:
         >>> from dataclasses import replace
-        >>> cohort = Cohort.from_arrays([[0.0]] * 3, [[1.0]] * 3, subject=["A", "A", "B"])
-        >>> first_occasions(replace(cohort, occasion=("14", "1", "1"))).tolist()
-        [1, 1, 2]
+        >>> cohort = Cohort.from_arrays([[0.0]] * 5, [[1.0]] * 5, subject=["A", "A", "B", "C", "C"])
+        >>> first_occasions(replace(cohort, occasion=("DOSE 14", "DOSE 2", "1", "early", "late"))).tolist()
+        [1, 1, 2, -1, -1]
     """
     reference = np.arange(len(cohort))
     if len(set(cohort.occasion)) < 2:
@@ -50,22 +53,43 @@ def first_occasions(cohort: Cohort) -> IntArray:
         members.setdefault(key, []).append(i)
     for several in members.values():
         if len(several) > 1:
-            reference[several] = several[_first([cohort.occasion[i] for i in several])]
+            first = _first(cohort.occasion_start[several].tolist(), [cohort.occasion[i] for i in several])
+            reference[several] = -1 if first < 0 else several[first]
     return reference
 
 
-def _first(names: Sequence[str]) -> int:
+def _first(starts: Sequence[float], names: Sequence[str]) -> int:
+    """Return the place of the first of several occasions, -1 where neither their starts nor their names tell it."""
+    orders: list[Sequence[tuple[float, ...]]] = [[(start,) for start in starts], _numbers_in(names)]
+    for order in orders:
+        known = all(np.isfinite(number) for numbers in order for number in numbers)
+        if known and order and list(order).count(min(order)) == 1:
+            return order.index(min(order))
+    return -1
+
+
+def _numbers_in(names: Sequence[str]) -> list[tuple[float, ...]]:
+    """Return the numbers in names, none if the names differ by anything else (``week 2`` and ``day 28``)."""
     try:
-        return int(np.argmin([float(name) for name in names]))
+        return [(float(name),) for name in names]
     except ValueError:
-        return 0
+        words = {_NUMBER.sub("#", name.strip().upper()) for name in names}
+        return [tuple(map(float, _NUMBER.findall(name))) for name in names] if len(words) == 1 else []
+
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 def first_of_several(cohort: Cohort) -> BoolArray:
     """Say which profiles are the first of several occasions, shape ``(n,)``."""
     reference = first_occasions(cohort)
     itself = reference == np.arange(len(cohort))
-    return np.asarray(itself & (np.bincount(reference, minlength=len(cohort)) > 1))
+    return np.asarray(itself & (_members(reference) > 1))
+
+
+def _members(reference: IntArray) -> IntArray:
+    """Count the profiles that are compared with each, itself among them; ``(n,)``."""
+    return np.bincount(reference[reference >= 0], minlength=len(reference))
 
 
 def sources(keys: Sequence[Key]) -> tuple[Key, ...]:
@@ -94,7 +118,7 @@ def compare(code: str, columns: Mapping[Key, Column], reference: IntArray, tau: 
     """
     of, by = RATIOS[_ratio_of(code)]
     later, first = columns[Key(of)], columns[Key(by)]
-    base = first.value[reference]
+    base = np.where(reference >= 0, first.value[reference], np.nan)
     with np.errstate(all="ignore"):
         value = later.value / base
         grows = value > 1
@@ -112,8 +136,8 @@ def compare(code: str, columns: Mapping[Key, Column], reference: IntArray, tau: 
 
 def _reasons(why: ReasonArray, base: FloatArray, reference: IntArray) -> ReasonArray:
     itself = reference == np.arange(len(reference))
-    several = np.bincount(reference, minlength=len(reference))[reference] > 1
-    missing = np.where(~(base > 0), Why.NO_REFERENCE_VALUE, why)
+    several = _members(reference)[reference] > 1
+    missing = np.where(reference < 0, Why.OCCASIONS_UNORDERED, np.where(~(base > 0), Why.NO_REFERENCE_VALUE, why))
     fixed = np.array(why == Why.NOT_FOR_ROUTE) | (why == Why.UNUSABLE_PROFILE)
     reasons = np.where(itself, np.where(several, Why.FIRST_OCCASION, Why.NO_OTHER_OCCASION), missing)
     return np.where(fixed, why, reasons).astype(np.int8)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cellkinetics.errors import SettingsError
+from cellkinetics.nca.faultyoptions import in_words
 from cellkinetics.units import DEFAULT_DOSE_UNIT
 
 AUCMethod = Literal["linear", "linear-up-log-down", "linear-log", "log"]
@@ -27,15 +28,13 @@ Window = tuple[float, float]
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    _within: ClassVar[str] = ""  # the option of NCAOptions that holds these
+
     def __init__(self, **data: Any) -> None:
         try:
             super().__init__(**data)
         except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(str(part) for part in fault['loc']) or 'options'}: {fault['msg']}"
-                for fault in error.errors()
-            )
-            raise SettingsError(f"{type(self).__name__}: {faults}") from None
+            raise SettingsError(in_words(error.errors(), self._within, NESTED, list(type(self).model_fields))) from None
 
 
 class BLQRules(_Settings):
@@ -61,6 +60,8 @@ class BLQRules(_Settings):
         >>> BLQRules(first_after="lloq/2").first_after
         'lloq/2'
     """
+
+    _within: ClassVar[str] = "blq"
 
     before: BLQRule = "zero"
     between: BLQRule = "drop"
@@ -110,6 +111,8 @@ class Slope(_Settings):
         "subject 'P01'"
     """
 
+    _within: ClassVar[str] = "slopes"
+
     subject: Annotated[str, Field(min_length=1)]
     analyte: str = ""
     occasion: str = ""
@@ -155,11 +158,23 @@ class Acceptance(_Settings):
         2.0
     """
 
-    r2adj_min: float | None = 0.7
-    span_min: float | None = 2.0
-    extrapolated_max: float | None = 20.0
-    tmax_min: float | None = 1.0
+    _within: ClassVar[str] = "acceptance"
+
+    r2adj_min: Annotated[float, Field(allow_inf_nan=False)] | None = 0.7
+    span_min: Annotated[float, Field(allow_inf_nan=False)] | None = 2.0
+    extrapolated_max: Annotated[float, Field(allow_inf_nan=False)] | None = 20.0
+    tmax_min: Annotated[float, Field(allow_inf_nan=False)] | None = 1.0
     straddle: bool = True
+
+
+NESTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "blq": tuple(BLQRules.model_fields),
+        "slopes": tuple(Slope.model_fields),
+        "acceptance": tuple(Acceptance.model_fields),
+    }
+)
+"""Options of `NCAOptions` that hold several of their own, and the names of these."""
 
 
 class NCAOptions(_Settings):
@@ -260,6 +275,21 @@ class NCAOptions(_Settings):
         return tuple(dict.fromkeys(value))
 
     @model_validator(mode="after")
+    def _points_there_may_be(self) -> NCAOptions:
+        fewest, most = self.lambda_z_min_points, self.lambda_z_max_points
+        if most is not None and most < fewest:
+            raise SettingsError(
+                f"lambda_z_max_points: {most} is less than lambda_z_min_points, {fewest}: no line has both"
+            )
+        earliest, latest = self.lambda_z_not_before, self.lambda_z_not_after
+        if earliest is not None and latest is not None and earliest >= latest:
+            raise SettingsError(
+                f"lambda_z_not_after: {latest:g} is not later than lambda_z_not_before, {earliest:g}: "
+                "no line lies between them"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _no_weights_with_censoring(self) -> NCAOptions:
         if self.lambda_z_method == "tobit" and self.lambda_z_weights != "1":
             raise SettingsError("lambda_z_weights: the method tobit takes no weights; leave them at 1")
@@ -289,7 +319,7 @@ def parse_blq(text: str) -> BLQRules:
     """Read rules for samples below quantification: a preset, rules by place, or a preset and what differs from it.
 
     Raises:
-        SettingsError: for a preset, a place or a rule that does not exist.
+        SettingsError: for a preset, a place or a rule that does not exist, or two rules for one place.
 
     Example:
         >>> parse_blq("pknca, between=lloq/2").between, parse_blq("later=0.25").later
@@ -300,6 +330,7 @@ def parse_blq(text: str) -> BLQRules:
     if preset not in BLQ_PRESETS:
         raise SettingsError(f"blq: no preset {preset!r}; there are {', '.join(BLQ_PRESETS)}")
     rules: dict[str, Any] = BLQ_PRESETS[preset].model_dump()
+    changed = set()
     for change in changes:
         place, equals, rule = (part.strip() for part in change.partition("="))
         if not equals or place not in rules:
@@ -307,6 +338,9 @@ def parse_blq(text: str) -> BLQRules:
                 f"blq: {change!r} is no rule for a place; write PLACE=RULE, such as later=drop, "
                 f"with one of the places {', '.join(rules)}"
             )
+        if place in changed:
+            raise SettingsError(f"blq: there are two rules for {place}; give one")
+        changed.add(place)
         rules[place] = rule
     return BLQRules(**rules)
 

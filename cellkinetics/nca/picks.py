@@ -35,13 +35,16 @@ class Picks:
         """Find the profiles that the options name; None where they name none.
 
         Raises:
-            SettingsError: for a row that belongs to no profile, or a second choice of times for one.
+            SettingsError: for a row that belongs to no profile, a second choice of times for one, or a time at
+                which none of its profiles has a sample.
         """
         if not options.slopes:
             return None
         n = len(cohort)
         first, last = np.full(n, np.nan), np.full(n, np.nan)
         excluded: list[tuple[tuple[float, str], ...]] = [()] * n
+        times = cohort.nominal_time if options.time == "nominal" else cohort.time
+        times = np.where(cohort.mask & (times >= 0), times, np.nan)
         for slope in options.slopes:
             profiles = [
                 i
@@ -53,11 +56,14 @@ class Picks:
             ]
             if not profiles:
                 raise SettingsError(f"slopes: the data have no profile of {slope.named}")
+            for what, given in (("first", slope.first), ("last", slope.last), *(("exclude", t) for t in slope.exclude)):
+                if given is not None:
+                    _check_sampled(slope, what, given, times[profiles])
             for i in profiles:
                 if slope.first is not None and slope.last is not None:
                     if not np.isnan(first[i]):
                         raise SettingsError(f"slopes: two choices of first and last for {slope.named}")
-                    first[i], last[i] = slope.first, slope.last
+                    first[i], last[i] = _as_sampled(times[i], slope.first), _as_sampled(times[i], slope.last)
                 excluded[i] += tuple((time, slope.reason) for time in slope.exclude)
         return cls(first, last, tuple(excluded))
 
@@ -80,6 +86,30 @@ def same_time(time: FloatArray | float, given: float) -> Any:
     return np.isclose(time, given, rtol=1e-9, atol=0.0)
 
 
+def _as_sampled(times: FloatArray, given: float) -> float:
+    """Return a time as the sample has it that was taken then, so that rounding does not leave it out."""
+    found = times[same_time(times, given)]
+    return float(found[0]) if len(found) else given
+
+
+def _check_sampled(slope: Slope, what: str, given: float, times: FloatArray) -> None:
+    """Refuse a time at which no sample was taken.
+
+    Raises:
+        SettingsError: in that case, with the sample times before and after it.
+    """
+    if same_time(times, given).any():
+        return
+    sampled = np.unique(times[np.isfinite(times)])
+    at = int(np.searchsorted(sampled, given))
+    near = " and ".join(f"{time:.10g}" for time in sampled[max(at - 1, 0) : at + 1])
+    there = f"the nearest samples are at {near}" if near else "it has no samples from time zero on"
+    raise SettingsError(
+        f"slopes: {slope.named} has no sample at time {given:.10g} ({what}); {there}; "
+        "give times as they stand in the data (the nominal ones with --time nominal)"
+    )
+
+
 def read_slopes(path: Path) -> tuple[Slope, ...]:
     """Read a table of choices: ``subject, analyte, occasion, specimen, first, last, exclude, reason``.
 
@@ -95,8 +125,12 @@ def read_slopes(path: Path) -> tuple[Slope, ...]:
 
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"slopes: {path} cannot be read: {error}") from None
+    except FileNotFoundError:
+        raise SettingsError(f"--slopes {path}: there is no such file") from None
+    except OSError as error:
+        raise SettingsError(f"--slopes {path}: cannot be read ({error.strerror or error})") from None
+    except ValueError as error:
+        raise SettingsError(f"--slopes {path}: is no table of comma-separated values: {error}") from None
     table.columns = [str(name).strip().lower() for name in table.columns]
     unknown = [name for name in table.columns if name not in COLUMNS]
     if unknown or "subject" not in table.columns:

@@ -57,6 +57,7 @@ class Why(IntEnum):
     NO_OTHER_OCCASION = 37
     NO_REFERENCE_VALUE = 38
     NO_ACCUMULATION = 39
+    OCCASIONS_UNORDERED = 40
 
     @property
     def code(self) -> str:
@@ -86,7 +87,7 @@ SENTENCES: Mapping[Why, str] = MappingProxyType(
         Why.LAMBDA_Z_NOT_ACCEPTED: (
             "the window ends after the last sample, and the terminal slope misses the acceptance thresholds"
         ),
-        Why.ZERO_AREA: "the area is zero, so that no mean time can be had from it",
+        Why.ZERO_AREA: "the area is zero, and nothing can be divided by it",
         Why.OVERFLOW: "the calculation leaves the range of double-precision numbers",
         Why.NOT_FOR_ROUTE: "the parameter has no meaning for this route",
         Why.UNUSABLE_PROFILE: "the profile's data cannot be used",
@@ -122,6 +123,10 @@ SENTENCES: Mapping[Why, str] = MappingProxyType(
         Why.FIRST_OCCASION: "this is the first occasion, which the later ones are compared with",
         Why.NO_OTHER_OCCASION: "the subject has no other occasion of this analyte and specimen to compare with",
         Why.NO_REFERENCE_VALUE: "the parameter of the first occasion is not calculated, or zero",
+        Why.OCCASIONS_UNORDERED: (
+            "nothing tells which occasion of the subject is the first: neither the dates of the doses nor numbers in "
+            "the names of the occasions"
+        ),
         Why.NO_ACCUMULATION: "the area over the dosing interval is not larger than on the first occasion",
     }
 )

@@ -16,13 +16,13 @@ from cellkinetics.data.grouping import labels_of
 from cellkinetics.drawing import Drawable
 from cellkinetics.nca.column import Column, Key
 from cellkinetics.nca.intervals import interval_table
-from cellkinetics.nca.labels import label_table, turned
+from cellkinetics.nca.labels import LabelTable, label_table, turned
 from cellkinetics.nca.options import NCAOptions
 from cellkinetics.nca.parameters import BY_CODE
 from cellkinetics.nca.reasons import Why
 from cellkinetics.nca.summary import SUMMARY_COLUMNS, describe, gaps
-from cellkinetics.nca.tables import long_table, point_table, wide_table
-from cellkinetics.units import unit_label
+from cellkinetics.nca.tables import dose_units, long_table, point_table, wide_table
+from cellkinetics.units import DOSE_KINDS, unit_label
 
 _SHOWN = 10  # profiles that a printed result lists
 
@@ -92,11 +92,15 @@ class NCAResult(Drawable):
     def summary(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Describe each parameter over the profiles, always apart for each analyte, specimen and unit.
 
+        Where a subject has several occasions (a re-infusion, say) these are apart, too, as if ``by`` named
+        ``occasion``: a mean over several profiles of one subject is none of subjects.
+
         Args:
             by: one or several of ``group``, ``occasion`` and the cohort's covariates.
 
         Returns:
-            One row a group and parameter: ``analyte, specimen``, the columns of ``by``,
+            One row a group and parameter: ``analyte, specimen``, ``value_unit`` and ``dose_unit`` where an analyte
+            has several, ``occasion`` where these are apart, the columns of ``by``,
             ``interval_start, interval_end, parameter, unit`` and the statistics of
             `cellkinetics.nca.summary.describe` (flagged values take part), with ``n_flagged``,
             ``missing_reasons``, a text such as
@@ -107,19 +111,28 @@ class NCAResult(Drawable):
         """
         names = [] if by is None else [by] if isinstance(by, str) else list(by)
         names = [name for name in names if name not in ("analyte", "specimen")]
+        if "occasion" not in names and self.several_occasions:
+            names.insert(0, "occasion")
         labels = {name: self.labels(name) for name in names}
-        always = {name: getattr(self.cohort, name) for name in ("analyte", "specimen", "value_unit")}
+        always = {
+            "analyte": self.cohort.analyte,
+            "specimen": self.cohort.specimen,
+            "value_unit": self.cohort.value_unit,
+            "dose_unit": self._dose_units(),
+        }
         frame = pd.DataFrame({**always, **labels})
+        apart = [unit for unit in ("value_unit", "dose_unit") if _several(frame, unit)]
         rows = []
         for _, part in frame.groupby([*always, *names], sort=False, dropna=False):
             index = part.index.to_numpy()
-            analyte, specimen, value_unit, *others = part.iloc[0]
+            analyte, specimen, value_unit, dose_unit, *others = part.iloc[0]
             for key, column in self.columns.items():
                 statistics = describe(column.value[index])
                 rows.append(
                     {
                         "analyte": analyte,
                         "specimen": specimen,
+                        **{unit: part[unit].iloc[0] for unit in apart},
                         **dict(zip(names, others, strict=True)),
                         "interval_start": np.nan if key.start is None else key.start,
                         "interval_end": np.nan if key.end is None else key.end,
@@ -128,17 +141,29 @@ class NCAResult(Drawable):
                             BY_CODE[key.code].unit_kind,
                             time=self.cohort.time_unit,
                             value=value_unit,
-                            dose=self.options.dose_unit,
+                            dose=dose_unit,
                         ),
                         **statistics,
                         **self._losses(column, index),
                         "reason": gaps(statistics),
                     }
                 )
-        head = ["analyte", "specimen", *names, "interval_start", "interval_end", "parameter", "unit"]
+        head = ["analyte", "specimen", *apart, *names, "interval_start", "interval_end", "parameter", "unit"]
         table = pd.DataFrame(rows, columns=[*head, *SUMMARY_COLUMNS])
         counts = ["n", "n_missing", "n_geometric", "n_flagged"]
         return table.astype(dict.fromkeys(counts, "int64"))
+
+    def _dose_units(self) -> list[str]:
+        """Return the unit of each profile's dose where a parameter has it in its own, else nothing."""
+        by_dose = any(BY_CODE[key.code].unit_kind in DOSE_KINDS for key in self.columns)
+        return dose_units(self.cohort, self.options) if by_dose else [""] * len(self.cohort)
+
+    @property
+    def several_occasions(self) -> bool:
+        """Whether a subject has several occasions of one analyte and specimen."""
+        cohort = self.cohort
+        series = list(zip(cohort.subject, cohort.analyte, cohort.specimen, strict=True))
+        return len(set(zip(series, cohort.occasion, strict=True))) > len(set(series))
 
     def summary_text(
         self,
@@ -158,6 +183,8 @@ class NCAResult(Drawable):
         Raises:
             SettingsError: for a column that the cohort, or a parameter that the result does not have.
 
+        Printed, the table is whole, without columns that are empty.
+
         Example:
             >>> from cellkinetics import Cohort, noncompartmental
             >>> cohort = Cohort.from_arrays([[0, 7, 14]] * 2, [[0, 900, 400], [0, 400, 100]], group=["A", "B"])
@@ -169,9 +196,11 @@ class NCAResult(Drawable):
         """
         labels = label_table(self.summary(by), parameters)
         if statistics == "columns":
-            return labels
+            return LabelTable(labels)
         names = [] if by is None else [by] if isinstance(by, str) else list(by)
-        return turned(labels, [name for name in dict.fromkeys(names) if name not in ("analyte", "specimen")])
+        return LabelTable(
+            turned(labels, [name for name in dict.fromkeys(names) if name not in ("analyte", "specimen")])
+        )
 
     def labels(self, name: str) -> Any:
         """Return what a column to group by says of each profile: ``group``, ``occasion`` or a covariate.
@@ -213,6 +242,12 @@ class NCAResult(Drawable):
         head = self.wide[[*names, *shown]].head(_SHOWN).to_string(index=False, na_rep="-")
         more = f"\n... {len(self.wide) - _SHOWN} more profiles" if len(self.wide) > _SHOWN else ""
         return f"NCAResult: {len(self.wide)} profiles, {len(self.columns)} parameters\n{self.status}\n{head}{more}"
+
+
+def _several(profiles: pd.DataFrame, unit: str) -> bool:
+    """Tell whether an analyte of a specimen has several units."""
+    kinds = ["analyte", "specimen"]
+    return bool(profiles[[*kinds, unit]].drop_duplicates().duplicated(kinds).any())
 
 
 def status_of(total: int, lost: int, flagged: int) -> str:

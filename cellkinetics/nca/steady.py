@@ -108,7 +108,8 @@ def put_interval(parts: Parts, curve: Curve, segments: Segments, marks: Landmark
     """Write what is had from the dosing interval alone, and return the percentage of its area that is extrapolated.
 
     Cmax, Cmin and their times are those of the samples from time zero to tau. The area and the level at tau
-    follow the rules for a window that ends at tau.
+    follow the rules for a window that ends at tau, but for one: ``after`` holds every terminal line here, accepted or
+    not, as the last sample mostly lies close to tau. What rests on a line that is not accepted is flagged.
     """
     n = len(curve.fault)
     profiles = np.arange(n)
@@ -118,8 +119,8 @@ def put_interval(parts: Parts, curve: Curve, segments: Segments, marks: Landmark
     area, share, why = partial_area(segments, after, marks.has, 0.0, tau)
     why = np.where(known, why, Why.NO_TAU).astype(np.int8)
     parts[Key("AUCTAU")], parts[Key("AUCTAUPE")] = Part(area, why), Part(share, why)
-    follows = after.follows & (tau > after.covered)
-    moment = observed_moment(segments, np.where(follows, np.minimum(after.start, tau), tau))
+    follows, until = after.takes_over(tau)
+    moment = observed_moment(segments, until)
     tail = extrapolated_moment(after.height, after.rate, after.start, tau)
     moment = np.where(marks.has, moment + np.where(follows, tail, 0.0), 0.0)
     parts[Key("AUMCTAU")] = Part(moment, why)

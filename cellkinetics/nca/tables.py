@@ -19,7 +19,7 @@ from cellkinetics.nca.peak import landmarks
 from cellkinetics.nca.picks import Picks
 from cellkinetics.nca.reasons import Why
 from cellkinetics.nca.terminal import Choice, choose_line
-from cellkinetics.units import unit_label
+from cellkinetics.units import DEFAULT_DOSE_UNIT, unit_label
 
 TextArray = NDArray[np.object_]
 
@@ -56,11 +56,14 @@ def long_table(cohort: Cohort, columns: Mapping[Key, Column], options: NCAOption
         if fault is not None:
             code[i], text[i] = fault.code, str(fault)
     kinds = [BY_CODE[key.code].unit_kind for key in keys]
+    both = list(zip(cohort.value_unit, dose_units(cohort, options), strict=True))
     units = {
-        unit: _texts([unit_label(kind, time=cohort.time_unit, value=unit, dose=options.dose_unit) for kind in kinds])
-        for unit in dict.fromkeys(cohort.value_unit)
+        (value_unit, dose): _texts(
+            [unit_label(kind, time=cohort.time_unit, value=value_unit, dose=dose) for kind in kinds]
+        )
+        for value_unit, dose in dict.fromkeys(both)
     }
-    unit = np.concatenate([units[name] for name in cohort.value_unit]) if n else _texts([])
+    unit = np.concatenate([units[name] for name in both]) if n else _texts([])
     each = {
         name: np.repeat(_texts(items), k)
         for name, items in (
@@ -88,6 +91,13 @@ def long_table(cohort: Cohort, columns: Mapping[Key, Column], options: NCAOption
             "specimen": _strings(each["specimen"]),
         }
     )
+
+
+def dose_units(cohort: Cohort, options: NCAOptions) -> list[str]:
+    """Return the unit of each profile's dose: that of the options, else, for doses of the data, as these say it."""
+    if options.dose_unit != DEFAULT_DOSE_UNIT or options.dose is not None:
+        return [options.dose_unit] * len(cohort)
+    return [unit or DEFAULT_DOSE_UNIT for unit in cohort.dose_unit]
 
 
 def _times(items: Any) -> NDArray[np.float64]:

@@ -91,6 +91,11 @@ class Beyond:
     height: FloatArray
     rate: FloatArray
 
+    def takes_over(self, end: FloatArray) -> tuple[BoolArray, FloatArray]:
+        """Return which curves follow the terminal line at ``end``, and until when each follows its samples."""
+        by_line = self.follows & (end > self.covered)
+        return by_line, np.where(by_line, np.minimum(self.start, end), end)
+
     def why(self, start: float | FloatArray, end: float | FloatArray) -> ReasonArray:
         """Return why the curve is not known from ``start`` to ``end``."""
         lost = (end > self.covered) & ~self.follows & (not self.zero)
@@ -135,8 +140,8 @@ def partial_area(
         start: one time for all profiles.
         end: ``(n,)``.
     """
-    by_line = after.follows & (end > after.covered)
-    area = observed_area(segments, start, np.where(by_line, np.minimum(after.start, end), end))
+    by_line, until = after.takes_over(end)
+    area = observed_area(segments, start, until)
     tail = np.where(by_line, extrapolated_area(after.height, after.rate, after.start, start, end), 0.0)
     area = np.where(has, area + tail, 0.0)
     return area, np.where(area == 0, 0.0, 100.0 * (tail / area)), after.why(start, end)
@@ -224,11 +229,23 @@ def _add_piece(
     t1, c1, t2, c2 = segments.time[j, at], segments.value[j, at], segments.time[j + 1, at], segments.value[j + 1, at]
     log = segments.log[j, at]
     cx, cy = interpolate(x, t1, c1, t2, c2, log), interpolate(y, t1, c1, t2, c2, log)
+    total[at] += piece(x, cx, y, cy, log, rules)
+
+
+def piece(
+    x: FloatArray,
+    cx: FloatArray,
+    y: FloatArray,
+    cy: FloatArray,
+    log: BoolArray,
+    rules: tuple[_Rule, _Rule] = (linear_area, log_area),
+) -> FloatArray:
+    """Return the area, or the moment, of pieces from ``x`` to ``y`` by the rule of the segment of each; ``(k,)``."""
     log = log & (cx != cy)
     linear, logarithmic = rules
-    area = linear(x, cx, y, cy)
-    area[log] = logarithmic(x[log], cx[log], y[log], cy[log])
-    total[at] += area
+    total = linear(x, cx, y, cy)
+    total[log] = logarithmic(x[log], cx[log], y[log], cy[log])
+    return total
 
 
 def level_at(curve: Curve, segments: Segments, has: BoolArray, time: float | FloatArray) -> FloatArray:

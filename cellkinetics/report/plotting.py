@@ -207,12 +207,14 @@ def _boxes(drawn: _Drawn, key: Key | None) -> Figure:
 
 
 def _lambda_z(drawn: _Drawn, key: Key | None) -> Figure:
-    lines = TerminalLines(drawn.profiles, drawn.own(drawn.analysis.points), drawn.own(drawn.analysis.table))
+    options = drawn.analysis.options
+    tables = drawn.own(drawn.analysis.points), drawn.own(drawn.analysis.table)
+    lines = TerminalLines(drawn.profiles.at(options.time), *tables, tmax_tie=options.tmax_tie)
     return terminal_grid(lines, lines.keys) if key is None else terminal_figure(lines, key, **_LARGE)
 
 
 def _areas(drawn: _Drawn, key: Key | None) -> Figure:
-    areas = Areas(drawn.profiles, drawn.own(drawn.analysis.intervals))
+    areas = Areas(drawn.profiles.at(drawn.analysis.options.time), drawn.own(drawn.analysis.intervals))
     return area_grid(areas, areas.keys) if key is None else area_figure(areas, key, **_LARGE)
 
 

@@ -92,6 +92,15 @@ class Results:
         entries = [*self.manifest.get("earlier", []), self.manifest]
         return {stage["name"]: stage for entry in entries for stage in entry.get("stages", [])}
 
+    @property
+    def nca_options(self) -> Mapping[str, Any]:
+        """Options of the noncompartmental analysis, by the manifest; empty where they are not known."""
+        for entry in [self.manifest, *reversed(self.manifest.get("earlier", []))]:
+            options: Mapping[str, Any] | None = entry.get("options", {}).get("nca_options")
+            if options:
+                return options
+        return {}
+
     def value_unit(self, series: str) -> str:
         """Unit of the values of an analyte and specimen, by the manifest; empty where it is not known."""
         units = self.manifest.get("cohort", {}).get("value_unit", {})

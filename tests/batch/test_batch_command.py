@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellkinetics.batch.blocks import cut, read_piece
+from cellkinetics.batch.inputs import stamp
 from cellkinetics.batch.job import Piece
 from cellkinetics.data.reading import read
 from cellkinetics.data.samples import sample_table
@@ -53,6 +54,10 @@ def study(subjects: int = 12) -> list[dict[str, str]]:
     for k, row in enumerate(rows):
         row["sample"] = str(k)
     return rows
+
+
+def whole_file(path: Path) -> Piece:
+    return Piece(0, path.name, str(path), "", *stamp(path))
 
 
 def same_files(one: Path, other: Path, suffix: str = "csv", names: tuple[str, ...] = TABLES) -> None:
@@ -204,7 +209,7 @@ def test_labels_are_the_same_in_all_pieces(tmp_path: Path) -> None:
     """Alone, the first piece would call its group 1, as no label of it needs its point."""
     rows = [row | {"group": group} for k, group in enumerate(("1.0", "1.0", "2.5")) for row in rows_of(f"P{k}")]
     path = write(tmp_path / "study.csv", rows)
-    pieces = cut(Piece(0, "study.csv", str(path), ""), READING, 8, tmp_path / "rows")
+    pieces = cut(whole_file(path), READING, 8, tmp_path / "rows")
     assert [read_piece(piece, READING).group for piece in pieces] == [("1.0",), ("1.0",), ("2.5",)]
 
 
@@ -219,10 +224,10 @@ def test_labels_are_the_same_in_all_pieces(tmp_path: Path) -> None:
 def test_a_text_whose_lines_are_not_its_rows_is_not_cut(tmp_path: Path, change: Callable[[str], str]) -> None:
     path = write(tmp_path / "study.csv", [row for k in range(3) for row in rows_of(f"P{k:02d}")])
     path.write_bytes(change(path.read_text()).encode("latin-1"))
-    assert len(cut(Piece(0, "study.csv", str(path), ""), READING, 8, tmp_path / "rows")) == 1
+    assert len(cut(whole_file(path), READING, 8, tmp_path / "rows")) == 1
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(
     lengths=st.lists(st.integers(1, 6), min_size=2, max_size=8),
     rows=st.integers(1, 12),
@@ -249,7 +254,7 @@ def test_pieces_hold_every_row_once_with_its_line(
         lines[1:1] = ["# a remark", "", "S0,1,2,3,4"]
     path = folder / "study.csv"
     path.write_bytes(end.join(["# made by hand", "subject,time,value", *lines]).encode())
-    pieces = cut(Piece(0, "study.csv", str(path), ""), READING, rows, folder / "rows")
+    pieces = cut(whole_file(path), READING, rows, folder / "rows")
     whole, parts = read(path), [read_piece(piece, READING) for piece in pieces]
     subjects = [name for part in parts for name in part.subject]
     assert subjects == list(whole.subject)

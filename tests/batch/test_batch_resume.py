@@ -58,7 +58,8 @@ def test_a_batch_that_dies_before_any_of_its_moves_goes_on_to_the_same_bytes(
     cli: Callable, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every result appears by a rename or a replacement: the batch dies before the first, the second, and so on."""
-    whole = cli("nca", table, "--out", "whole", *OPTIONS)
+    options = ("--piece-rows", "20", "--resume")  # two pieces: every kind of move, and none too often
+    whole = cli("nca", table, "--out", "whole", *options)
     assert whole.code == 0, whole.err
     expected = contents(whole.folder)
     assert sorted(expected) == sorted(FILES)
@@ -70,12 +71,12 @@ def test_a_batch_that_dies_before_any_of_its_moves_goes_on_to_the_same_bytes(
                 function, calls = dying(getattr(os, name), after)
                 patch.setattr(os, name, function)
                 try:
-                    cli("nca", table, "--out", out, *OPTIONS)
+                    cli("nca", table, "--out", out, *options)
                 except (Killed, AssertionError):
                     places.add(Path(calls[-1]).name)
                 else:
                     break
-            resumed = cli("nca", table, "--out", out, *OPTIONS)
+            resumed = cli("nca", table, "--out", out, *options)
             assert resumed.code == 0, resumed.err
             assert contents(resumed.folder) == expected
             recorded = json.loads((resumed.folder / "manifest.json").read_text())
@@ -83,7 +84,7 @@ def test_a_batch_that_dies_before_any_of_its_moves_goes_on_to_the_same_bytes(
             assert set(FILES) <= set(recorded["outputs"])
         else:
             pytest.fail("the batch never ended")
-    assert {"plan.json", "commit.json", "manifest.json", "000003", *FILES} <= places
+    assert {"plan.json", "commit.json", "manifest.json", "000001", *FILES} <= places
 
 
 def test_what_is_done_is_not_done_again(cli: Callable, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,6 +174,16 @@ def test_other_options_are_refused_by_name(
     assert contents(unfinished) == before
 
 
+def test_another_input_is_not_taken_for_other_options(cli: Callable, table: Path, unfinished: Path) -> None:
+    folder = table.parent / "studies"
+    folder.mkdir()
+    (folder / table.name).write_bytes(table.read_bytes())
+    done = cli("nca", folder, "--out", "out", *OPTIONS)
+    assert done.code == 2
+    assert "the unfinished batch had another input, one file" in done.err
+    assert "options" not in done.err
+
+
 def test_a_file_that_has_changed_is_refused_by_name(cli: Callable, table: Path, unfinished: Path) -> None:
     table.write_text(table.read_text().replace("P7,7", "P7,8"))
     done = cli("nca", table, "--out", "out", *OPTIONS)
@@ -223,21 +234,29 @@ def test_results_do_not_go_among_the_tables(cli: Callable, table: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="the system has no SIGKILL")
-def test_batches_that_are_killed_at_random_moments_are_resumed_to_the_same_bytes(cli: Callable, table: Path) -> None:
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_batches_that_are_killed_at_random_moments_are_resumed_to_the_same_bytes(
+    cli: Callable, table: Path, jobs: str
+) -> None:
     options = ["nca", str(table), *OPTIONS, "--quiet"]
     expected = contents(cli(*options, "--out", "whole").folder)
     chance = random.Random(7)
-    for number in range(3):
+    for number in range(6):
         out = table.parent / f"out{number}"
         process = subprocess.Popen(
-            [sys.executable, "-m", "cellkinetics", *options, "--jobs", "2", "--out", str(out)],
+            [sys.executable, "-m", "cellkinetics", *options, "--jobs", jobs, "--out", str(out)],
             stderr=subprocess.DEVNULL,
         )
-        # The moment is random after the plan is there: the start of the program takes longer than the work.
-        while WorkFolder(out).planned is None and process.poll() is None:
-            time.sleep(0.01)
-        time.sleep(chance.uniform(0.0, 3.0))
+        # So many pieces are done, and a little more of the work: the start of the program takes much longer.
+        work, pieces = WorkFolder(out), chance.randrange(3)
+        while process.poll() is None and (work.planned is None or work.n_done < pieces):
+            time.sleep(0.002)
+        time.sleep(chance.uniform(0.0, 0.02))
+        in_time = process.poll() is None
         process.kill()
         process.wait()
         assert cli(*options, "--out", out.name).code == 0
         assert contents(out) == expected
+        if in_time:
+            return
+    pytest.fail("every batch was over before it was killed")

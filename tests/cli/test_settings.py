@@ -90,7 +90,7 @@ def test_a_settings_file_that_is_not_there_is_named(cli: Callable, trial: Path) 
     ("given", "message"),
     [
         (["--windows", "28-0"], "window 28-0"),
-        (["--auc-method", "trapezoid"], "auc_method"),
+        (["--auc-method", "trapezoid"], "--auc-method"),
         (["--blq", "guess"], "half-lloq"),
         (["--blq", "middle=zero"], "middle=zero"),
         (["--route", "oral"], "route"),

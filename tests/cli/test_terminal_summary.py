@@ -12,7 +12,13 @@ from cellkinetics.cli.screen import Screen
 
 def shown(result: ck.NCAResult, width: int, by: str | None = "group", *, terminal: bool = True) -> list[str]:
     screen, text = Screen(), io.StringIO()
-    screen._out = Console(file=text, width=width if terminal else screen.width, force_terminal=terminal, color_system=None, highlight=False)
+    screen._out = Console(
+        file=text,
+        width=width if terminal else screen.width,
+        force_terminal=terminal,
+        color_system=None,
+        highlight=False,
+    )
     show_labels(screen, result.summary(by))
     return text.getvalue().splitlines()
 
@@ -34,7 +40,8 @@ def test_no_line_is_wider_than_the_terminal_and_no_number_is_cut(result: ck.NCAR
     assert "[90,000; 630,000]" in peak
 
 
-def test_a_wide_terminal_and_a_file_show_every_style(result: ck.NCAResult) -> None:
+def test_a_wide_terminal_and_a_file_show_every_style(result: ck.NCAResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     for width, terminal in ((120, True), (80, False)):
         lines = shown(result, width, terminal=terminal)
         assert "geometric mean" in lines[2]
@@ -52,6 +59,31 @@ def test_without_groups_a_parameter_is_one_line(result: ck.NCAResult) -> None:
 
 
 def test_the_most_important_parameters_are_shown_or_what_was_asked_for(result: ck.NCAResult) -> None:
-    assert shown_parameters(result.summary()) == ["CMAX", "TMAX", "AUCINT_0_28", "AUCIFO", "LAMZHL"]
+    windows = ["AUCINT_0_28", "AUCINT_0_84"]
+    core = ["CMAX", "TMAX", *windows, "AUCIFO", "LAMZHL"]
+    assert shown_parameters(result.summary()) == core
+    cellular = ck.noncompartmental(result.cohort, windows="0-28,0-84", parameters="core,cellular")
+    found = shown_parameters(cellular.summary())
+    assert found[:6] == core
+    assert {"EXPDT", "CDAY_28", "PERSLO"} <= set(found)
+    drug = ck.noncompartmental(result.cohort, route="extravascular", dose=5, tau=28, parameters="core,drug")
+    found = shown_parameters(drug.summary())
+    assert {"AUCTAU", "CLFTAU", "VZFTAU"} <= set(found)
+    assert not {"CLTAU", "CLO", "VZTAU"} & set(found)  # not for this route
     few = ck.noncompartmental(result.cohort, parameters="R2,EXPDT")
     assert shown_parameters(few.summary()) == ["R2", "EXPDT"]
+
+
+def test_output_to_a_file_is_as_wide_as_columns_says(result: ck.NCAResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = shown(result, 0, terminal=False)
+    assert max(map(len, lines)) <= 80
+    monkeypatch.delenv("COLUMNS")
+    assert Screen().width > 500
+
+
+def test_the_names_of_the_groups_stand_above_them(result: ck.NCAResult) -> None:
+    lines = shown(result, 120)
+    assert lines[2].strip().startswith("parameter")
+    assert lines[3].strip().startswith("group")
+    assert not any(line.strip().startswith("group") for line in shown(result, 120, by=None))

@@ -76,12 +76,12 @@ def test_all_faults_of_a_table_are_found_at_once(tmp_path):
     cohort = read_text(tmp_path, "subject,time,value\nA,x,5\nA,1,text\n,2,5\nA,y,text\nB,0,-1\nB,1,3\n")
     errors = [(fault.row, fault.code) for fault in cohort.faults if fault.effect != "note"]
     assert errors == [
-        (2, "text_time"),
         (2, "no_usable_sample"),
+        (2, "text_time"),
         (3, "text_value"),
         (4, "missing_subject"),
-        (5, "text_value"),
         (5, "text_time"),
+        (5, "text_value"),
         (6, "negative_value"),
     ]
 

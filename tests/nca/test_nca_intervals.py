@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.data.reading import read
+from cellkinetics.nca import intervals
+from cellkinetics.nca.curve import Curve, Samples
 from cellkinetics.nca.engine import noncompartmental
 from cellkinetics.nca.intervals import INTERVAL_COLUMNS
 from cellkinetics.nca.options import NCAOptions
@@ -199,3 +201,19 @@ def test_an_empty_cohort_has_an_empty_table() -> None:
     table = noncompartmental(Cohort.from_arrays([], [])).intervals
     assert tuple(table.columns) == INTERVAL_COLUMNS
     assert table.empty
+
+
+def test_intervals_are_made_in_blocks_and_the_table_does_not_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    cohort = Cohort.from_arrays([[0.0, 7, 14, 28]] * 5, [[0.0, 900 + i, 400, 100] for i in range(5)])
+    whole = noncompartmental(cohort, windows="0-10,0-35").intervals
+    sizes: list[int] = []
+    arranged = intervals.arrange
+
+    def counted(samples: Samples, rules: NCAOptions) -> Curve:
+        sizes.append(len(samples))
+        return arranged(samples, rules)
+
+    monkeypatch.setattr(intervals, "BLOCK", 2)
+    monkeypatch.setattr(intervals, "arrange", counted)
+    pd.testing.assert_frame_equal(noncompartmental(cohort, windows="0-10,0-35").intervals, whole)
+    assert sizes == [2, 2, 1]

@@ -6,7 +6,8 @@ import pytest
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.errors import SettingsError
 from cellkinetics.nca.engine import noncompartmental
-from cellkinetics.nca.labels import STYLES, label_table
+from cellkinetics.nca.labels import MEDIAN_ONLY, SAMPLE_TIMES, STYLES, label_table
+from cellkinetics.nca.parameters import PARAMETERS
 from cellkinetics.nca.result import NCAResult
 
 
@@ -35,6 +36,26 @@ def test_the_styles_are_those_of_label_tables(result: NCAResult) -> None:
 def test_times_have_a_median_only(result: NCAResult) -> None:
     row = result.summary_text(parameters=["TMAX"]).iloc[0]
     assert row[list(STYLES)].tolist() == ["–", "–", "7 [7; 14]"]
+
+
+LENGTHS = {
+    *("LAMZHL", "LAMZHLSE", "ALPHAHL", "BETAHL", "EXPDT", "EFFHL", "TAU", "TABOVE"),
+    *(f"MRT{route}{end}" for route in ("EV", "IB", "IC") for end in ("LST", "IFO", "IFP")),
+}
+
+
+def test_every_time_is_one_of_a_sample_or_a_length() -> None:
+    times = {row.code for row in PARAMETERS if row.unit_kind == "time"}
+    assert times == SAMPLE_TIMES | LENGTHS
+    assert not SAMPLE_TIMES & LENGTHS
+    assert MEDIAN_ONLY & times == SAMPLE_TIMES
+
+
+def test_counts_and_parts_have_a_median_only_whatever_their_code() -> None:
+    assert {row.code for row in PARAMETERS if row.unit_kind == "count"} <= MEDIAN_ONLY
+    parts = {"AUCPEO", "AUCPEP", "AUCINTPE", "AUCTAUPE", "AUMCPEO", "AUMCPEP", "AUCPBEO", "AUCPBEP", "WCOVER"}
+    assert {row.code for row in PARAMETERS if row.unit_kind == "percent"} - MEDIAN_ONLY == {"FLUCP", "FLUCPTAU"}
+    assert parts <= MEDIAN_ONLY
 
 
 def test_missing_values_and_flags_are_counted(result: NCAResult) -> None:
@@ -81,3 +102,17 @@ def test_a_summary_read_back_from_its_file_gives_the_same_texts(result: NCAResul
 def test_an_unknown_parameter_is_told(result: NCAResult) -> None:
     with pytest.raises(SettingsError, match="no parameter 'XYZ'; it has CMAX, TMAX"):
         result.summary_text(parameters=["XYZ"])
+
+
+@pytest.mark.parametrize("statistics", ["columns", "rows"])
+def test_a_table_of_texts_prints_whole_and_without_empty_columns(statistics: str) -> None:
+    days = [0.0, 7.0, 14.0]
+    values = [[0.0, 90000.0 * k, 41000.0] for k in range(1, 9)]
+    cohort = Cohort.from_arrays([days] * 8, values, group=["dose level 1", "dose level 2"] * 4)
+    labels = noncompartmental(cohort).summary_text("group", ["CMAX", "TMAX"], statistics=statistics)
+    lines = str(labels).splitlines()
+    assert len(lines) == 1 + len(labels)
+    assert max(map(len, lines)) <= 120
+    assert "..." not in str(labels)
+    assert not {"analyte", "specimen", "flagged", "code"} & set(lines[0].split())
+    assert "[90,000; 630,000]" in str(labels)

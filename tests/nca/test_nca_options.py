@@ -5,6 +5,7 @@ import pytest
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.errors import SettingsError
 from cellkinetics.nca.engine import noncompartmental
+from cellkinetics.nca.idle import idle_options
 from cellkinetics.nca.options import BLQ_PRESETS, Acceptance, BLQRules, NCAOptions, Slope, parse_windows
 
 
@@ -38,12 +39,46 @@ def test_defaults_are_the_rules_of_the_house() -> None:
         ({"slopes": [{"subject": "1", "first": 7.0}]}, "both first and last"),
         ({"slopes": [{"subject": "1", "first": 7.0, "last": 7.0}]}, "after first"),
         ({"slopes": [{"subject": "1", "exclude": [7.0]}]}, "reason"),
-        ({"colour": "red"}, "colour"),
+        ({"colour": "red"}, "colour: there is no such option; there are auc_method, windows"),
+        ({"tau": -12.0}, "tau: must be above 0, not -12$"),
+        ({"acceptance": {"foo": 1}}, "acceptance.foo: there is no such name; there are r2adj_min, span_min"),
+        ({"acceptance": {"r2adj_min": float("nan")}}, "acceptance.r2adj_min: must be a finite number"),
+        ({"route": "oral"}, "route: takes cells, bolus, infusion or extravascular, not 'oral'"),
+        ({"windows": [(1,)]}, "windows: takes pairs of a start and an end"),
+        ({"blq": 3}, "blq: takes the name of a preset"),
+        ({"lambda_z_min_points": 5, "lambda_z_max_points": 4}, "lambda_z_max_points: 4 is less"),
+        ({"lambda_z_not_before": 5, "lambda_z_not_after": 5}, "lambda_z_not_after: 5 is not later"),
     ],
 )
 def test_a_wrong_option_is_named(wrong: dict[str, object], word: str) -> None:
     with pytest.raises(SettingsError, match=word):
         NCAOptions(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("options", "parameters", "idle"),
+    [
+        ({}, "core", []),
+        ({"tau": 12, "infusion_duration": 1, "steady_state": "all", "time_zero": "c0"}, "core", 4),
+        ({"route": "extravascular", "tau": 12, "steady_state": "all"}, "core", []),
+        ({"route": "extravascular", "infusion_duration": 1}, "core", ["infusion_duration"]),
+        ({"route": "infusion", "infusion_duration": 1}, "CMAX", ["infusion_duration"]),
+        ({"route": "infusion", "infusion_duration": 1}, "core,drug", []),
+        ({"route": "bolus", "steady_state": "all"}, "core", ["steady_state"]),
+        ({"route": "bolus", "time_zero": "c0"}, "core", []),
+        ({"route": "extravascular", "time_zero": "c0"}, "core", ["time_zero"]),
+        ({"time_zero": "minimum"}, "core", ["time_zero"]),
+        ({"dose": 5, "days": "14", "threshold": 9}, "core", ["dose", "days", "threshold"]),
+        ({"dose": 5, "days": "14", "threshold": 9}, "core,cellular,drug", []),
+    ],
+)
+def test_options_that_do_nothing_are_told(options: dict[str, object], parameters: str, idle: list[str] | int) -> None:
+    found = [sentence.split(":")[0] for sentence in idle_options(NCAOptions(**options), parameters, tau=False)]
+    assert (len(found) if isinstance(idle, int) else found) == idle
+
+
+def test_steady_state_for_all_is_not_idle_where_the_data_have_intervals() -> None:
+    assert not idle_options(NCAOptions(route="bolus", steady_state="all"), tau=True)
 
 
 def test_options_survive_a_round_trip_through_json() -> None:
@@ -95,10 +130,23 @@ def test_rules_for_blq_may_be_given_by_place_as_text() -> None:
         ("nobody", "no preset 'nobody'"),
         ("pknca,zero", "'zero' is no rule for a place"),
         ("middle=zero", "one of the places before, between"),
-        ("before=half", "BLQRules: before"),
+        ("before=half", r"blq.before: takes zero, drop, lloq, lloq/2, or a factor of the LLOQ .*, not 'half'"),
+        ("before=zero,before=drop", "two rules for before"),
         ("", "no preset ''"),
     ],
 )
 def test_text_that_is_no_rule_for_blq_is_refused(text: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         NCAOptions(blq=text)
+
+
+def test_rules_may_be_given_by_name_and_win_over_the_options() -> None:
+    cohort = Cohort.from_arrays([[0, 1, 2, 4]], [[0, 100, 50, 20]])
+    options = NCAOptions(route="extravascular", auc_method="linear")
+    result = noncompartmental(cohort, options=options, route="bolus", time_zero="c0")
+    assert (result.options.route, result.options.auc_method, result.options.time_zero) == ("bolus", "linear", "c0")
+    assert noncompartmental(cohort, windows="0-4").options.windows == ((0.0, 4.0),)
+    with pytest.raises(SettingsError, match="routes: there is no such option; there are auc_method"):
+        noncompartmental(cohort, routes="bolus")
+    with pytest.raises(SettingsError, match="route: takes cells, bolus"):
+        noncompartmental(cohort, route="oral")

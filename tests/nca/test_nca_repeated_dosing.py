@@ -124,3 +124,51 @@ def test_the_cohort_keeps_what_is_said_with_its_profile():
     frame = pd.concat([table([(0, DOSE)], SS=0), table([(0, DOSE)], SS=1).assign(ID=2)])
     cohort = ck.read(frame)
     assert cohort.take([1, 0]).steady_state.tolist() == [1.0, 0.0]
+
+
+def occasions(names=("CYCLE 1", "CYCLE 2", "CYCLE 10")):
+    """Return an SDTM table of three doses, each 28 days after the one before, whose levels grow by a half each time."""
+    rows = []
+    for number, name in enumerate(names):
+        dose = pd.Timestamp("2026-01-01T10:00") + pd.Timedelta(days=28 * number)
+        rows += [
+            {
+                "USUBJID": "P1",
+                "PCTESTCD": "DRG",
+                "PCSTRESN": 100 * 1.5**number * math.exp(-RATE * hour),
+                "PCTPTREF": name,
+                "PCRFTDTC": dose.isoformat(),
+                "PCDTC": (dose + pd.Timedelta(hours=hour)).isoformat(),
+            }
+            for hour in HOURS
+        ]
+    return pd.DataFrame(rows)
+
+
+ADAM = {"PCTESTCD": "PARAMCD", "PCSTRESN": "AVAL", "PCTPTREF": "ATPTREF"}
+
+
+def as_adnca(frame):
+    """Return the same as ADNCA, whose times since the first dose alone tell the order of the doses."""
+    date, dose = (pd.to_datetime(frame[name]) for name in ("PCDTC", "PCRFTDTC"))
+    hours = {"ARRLT": (date - dose) / pd.Timedelta(hours=1), "AFRLT": (date - dose.min()) / pd.Timedelta(hours=1)}
+    return frame.rename(columns=ADAM).drop(columns=["PCDTC", "PCRFTDTC"]).assign(**hours, RRLTU="HOURS")
+
+
+@pytest.mark.parametrize("names", [("CYCLE 1", "CYCLE 2", "CYCLE 10"), ("WEEK 0", "THEN", "DAY 1")])
+@pytest.mark.parametrize("write", [lambda frame: frame, as_adnca])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_order_of_rows_never_changes_what_is_compared_with_the_first_dose(names, write, seed):
+    frame = write(occasions(names))
+    shuffled = frame.iloc[np.random.default_rng(seed).permutation(len(frame))]
+    options = NCAOptions(route="bolus", auc_method="log", windows=(), tau=TAU, dose=DOSE)
+    parameters = "core,drug"
+    tables = []
+    for one in (frame, shuffled):
+        result = ck.noncompartmental(ck.read(one, time_unit="hour"), options=options, parameters=parameters)
+        columns = ["occasion", "parameter", "value", "status", "reason_code"]
+        tables.append(result.table[columns].sort_values(["occasion", "parameter"], ignore_index=True))
+    pd.testing.assert_frame_equal(*tables)
+    ratio = tables[0].query("parameter == 'ARAUC'").set_index("occasion")
+    assert ratio["reason_code"].to_dict() == {names[0]: "first_occasion", names[1]: "", names[2]: ""}
+    assert ratio["value"][list(names[1:])].tolist() == pytest.approx([1.5, 2.25], rel=1e-9)

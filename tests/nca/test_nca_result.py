@@ -115,6 +115,23 @@ def test_summary_statistics_worked_out_by_hand() -> None:
     assert numbers == pytest.approx(expected, rel=1e-12)
 
 
+def test_several_occasions_of_a_subject_are_never_pooled() -> None:
+    cohort = Cohort.from_arrays(
+        [[0, 7, 14]] * 3, [[0, 900, 400], [0, 100, 40], [0, 700, 300]], subject=["A", "A", "B"], group=["x"] * 3
+    )
+    result = noncompartmental(replace(cohort, occasion=("1", "2", "1")), parameters="CMAX")
+    for by in (None, "group", ["occasion", "group"], ["group", "occasion"]):
+        summary = result.summary(by)
+        assert summary[["occasion", "n", "mean"]].to_numpy().tolist() == [["1", 2, 800.0], ["2", 1, 100.0]]
+    assert list(result.summary("group").columns[:4]) == ["analyte", "specimen", "occasion", "group"]
+    rows = result.summary_text("group", statistics="rows")
+    assert rows[rows["statistic"] == "n"][["occasion", "x"]].to_numpy().tolist() == [["1", "2"], ["2", "1"]]
+    single = noncompartmental(replace(cohort, subject=("A", "C", "B"), occasion=("1", "2", "1")), parameters="CMAX")
+    assert "occasion" not in single.summary("group")
+    unnamed = noncompartmental(replace(cohort, occasion=("1", "1", "2")), parameters="CMAX")
+    assert "occasion" not in unnamed.summary("group")
+
+
 def test_a_zero_never_enters_a_geometric_mean_silently() -> None:
     numbers = describe(np.array([0.0, 10.0, 1000.0]))
     assert (numbers["n"], numbers["n_geometric"]) == (3, 2)

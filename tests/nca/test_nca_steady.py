@@ -148,8 +148,27 @@ def test_an_interval_that_ends_after_the_last_sample_follows_the_terminal_line()
     for code, value in (("AUCTAU", AREA), ("AUMCTAU", MOMENT), ("CTROUGH", TROUGH), ("MRTEVIFO", MEAN_TIME)):
         assert wide[code] == pytest.approx(value, rel=1e-12), code
     assert wide["AUCTAUPE"] == pytest.approx(100.0 * area(16.0, TAU) / AREA, rel=1e-12)
-    short = reasons(analyse(profile(hours)))
-    assert short["AUCTAU"] == short["CTROUGH"] == short["CAVG"] == "lambda_z_not_accepted"
+
+
+def test_a_line_that_misses_a_threshold_gives_the_interval_its_end_and_a_mark() -> None:
+    strict = {"span_min": 50.0}
+    late = reasons(analyse(profile([0.0, 3.0, 6.0, 10.0, TAU - 0.1]), acceptance=strict))  # minutes before tau
+    for code in ("AUCTAU", "AUMCTAU", "CAVG", "CTROUGH", "CLFTAU", "FLUCP", "FLUCPTAU", "SWINGTAU", "PTROUGHR"):
+        assert late[code] == "span_short", code
+    assert late["CMAX"] == late["CMIN"] == late["SWING"] == ""
+    table = analyse(profile([0.0, 3.0, 6.0, 10.0, TAU - 0.1]), acceptance=strict).table.set_index("parameter")
+    assert table.loc["AUCTAU", "value"] == pytest.approx(AREA, rel=1e-12)
+    assert table.loc["AUCTAU", "status"] == "flagged"
+    sampled = reasons(analyse(profile([0.0, 3.0, 6.0, 10.0, TAU]), acceptance=strict))  # the line adds nothing
+    assert sampled["LAMZ"] == "span_short"
+    assert sampled["AUCTAU"] == sampled["CTROUGH"] == sampled["CAVG"] == ""
+
+
+def test_a_window_does_not_follow_a_line_that_misses_a_threshold_where_the_interval_does() -> None:
+    cohort = profile([0.0, 3.0, 6.0, 10.0, TAU - 0.1])
+    options = NCAOptions(route="extravascular", windows=((0.0, TAU),), acceptance={"span_min": 50.0})
+    codes = reasons(noncompartmental(cohort, options=options, parameters="AUCINT,AUCTAU"))
+    assert codes == {"AUCINT": "lambda_z_not_accepted", "AUCTAU": "span_short"}
 
 
 def test_a_largely_extrapolated_interval_marks_what_rests_on_it() -> None:
@@ -169,7 +188,9 @@ def test_the_area_over_the_interval_is_that_of_the_window_which_ends_there(
     levels: list[float], tau: float, window_end: str, method: str
 ) -> None:
     cohort = Cohort.from_arrays([[1.5 * i for i in range(len(levels))]], [levels], tau=[tau])
-    options = NCAOptions(route="extravascular", windows=((0.0, tau),), window_end=window_end, auc_method=method)
+    every_line = {"r2adj_min": None, "span_min": None}  # a window follows accepted ones only
+    rules = {"windows": ((0.0, tau),), "window_end": window_end, "auc_method": method, "acceptance": every_line}
+    options = NCAOptions(route="extravascular", **rules)
     result = noncompartmental(cohort, options=options, parameters="AUCINT,AUCINTPE,AUCTAU,AUCTAUPE")
     window, share, interval, percent = result.columns.values()
     np.testing.assert_array_equal(window.value, interval.value)
@@ -292,8 +313,20 @@ def test_occasions_named_by_numbers_are_ordered_by_them() -> None:
     cohort = repeated()
     turned = replace(cohort.take([1, 0]), occasion=("15", "1"))
     assert analyse(turned, "ARAUC", route="bolus").table["reason_code"].tolist() == ["", "first_occasion"]
-    named = replace(turned, occasion=("week 2", "day 1"))
-    assert analyse(named, "ARAUC", route="bolus").table["reason_code"].tolist() == ["first_occasion", ""]
+    named = replace(turned, occasion=("Cycle 10, day 1", "Cycle 2, day 15"))
+    assert analyse(named, "ARAUC", route="bolus").table["reason_code"].tolist() == ["", "first_occasion"]
+
+
+def test_the_start_of_an_occasion_comes_before_its_name() -> None:
+    cohort = replace(repeated(), occasion_start=np.array([9.0, 2.0]))
+    assert analyse(cohort, "ARAUC", route="bolus").table["reason_code"].tolist() == ["", "first_occasion"]
+
+
+@pytest.mark.parametrize("names", [("week 2", "day 28"), ("screening", "treatment"), ("dose", "DOSE")])
+def test_where_nothing_tells_the_first_occasion_there_is_no_ratio(names: tuple[str, str]) -> None:
+    result = analyse(replace(repeated(), occasion=names), "ARAUC,EFFHL", route="bolus")
+    assert set(result.table["reason_code"]) == {"occasions_unordered"}
+    assert result.table["reason"].str.contains("nothing tells which occasion of the subject is the first").all()
 
 
 def test_occasions_of_another_analyte_or_specimen_are_not_compared() -> None:

@@ -100,6 +100,46 @@ def test_a_choice_for_nobody_is_refused() -> None:
         analyse(slopes=[{"subject": "P01", "first": 7, "last": 28}] * 2)
 
 
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        (
+            {"exclude": [14, 22], "reason": "haemolysed"},
+            r"subject 'P01' has no sample at time 22 \(exclude\); the nearest samples are at 21 and 28;",
+        ),
+        ({"first": 6.9, "last": 28}, r"time 6.9 \(first\); the nearest samples are at 0 and 7;"),
+        ({"first": 7, "last": 50}, r"time 50 \(last\); the nearest samples are at 49;"),
+    ],
+)
+def test_a_chosen_time_without_a_sample_is_refused_with_the_nearest(choice: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        analyse(slopes=[{"subject": "P01", **choice}])
+
+
+def test_a_chosen_time_need_be_that_of_one_of_the_profiles_only() -> None:
+    cohort = Cohort.from_arrays(
+        [DAYS, [day + 0.25 for day in DAYS]], [VALUES, VALUES], subject=["P01"] * 2, specimen=["A", "B"]
+    )
+    options = NCAOptions(slopes=[{"subject": "P01", "exclude": [14.25], "reason": "haemolysed"}])
+    assert noncompartmental(cohort, options=options).wide["LAMZNPT"].tolist() == [6, 5]
+
+
+def test_a_chosen_time_is_that_of_its_sample_but_for_rounding() -> None:
+    days = [0.0, 0.1 + 0.2, 1.0, 2.0, 3.0]
+    options = {"slopes": [{"subject": "P01", "first": 0.3, "last": 2.0}]}
+    assert line(analyse(days, [0.0, 8.0, 4.0, 2.0, 1.5], **options))[2] == 3  # 0.1 + 0.2 is above 0.3
+    days[1] = 0.3
+    options = {"slopes": [{"subject": "P01", "first": 0.1 + 0.2, "last": 2.0}]}
+    assert line(analyse(days, [0.0, 8.0, 4.0, 2.0, 1.5], **options))[2] == 3
+
+
+def test_a_table_of_choices_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"--slopes nope.csv: there is no such file$"):
+        read_slopes(Path("nope.csv"))
+    with pytest.raises(SettingsError, match=r"cannot be read \(Is a directory\)"):
+        read_slopes(tmp_path)
+
+
 def test_choices_reach_only_the_profiles_that_they_name() -> None:
     cohort = Cohort.from_arrays([DAYS, DAYS], [VALUES, VALUES], subject=["P01", "P02"])
     options = NCAOptions(slopes=[{"subject": "P02", "first": 7, "last": 28}])

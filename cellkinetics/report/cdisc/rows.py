@@ -8,6 +8,7 @@ import pandas as pd
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.nca.parameters import BY_CODE
 from cellkinetics.nca.result import NCAResult
+from cellkinetics.nca.tables import dose_units
 from cellkinetics.report.cdisc.terms import CENSORED_LINE, METHODS, cdisc_unit, iso_duration, plain, pptest, result_text
 
 _AREAS = ("area", "moment", "area_by_dose")
@@ -41,10 +42,10 @@ def parameter_rows(result: NCAResult, *, study: str | None, specimen: str) -> pd
 
     kinds = [BY_CODE[key.code].unit_kind for key in keys]
     time = cohort.time_unit
-    dose = result.options.dose_unit
+    both = list(zip(cohort.value_unit, dose_units(cohort, result.options), strict=True))
     units = {
-        value: [cdisc_unit(kind, time=time, value=value, dose=dose) for kind in kinds]
-        for value in dict.fromkeys(cohort.value_unit)
+        (value, dose): [cdisc_unit(kind, time=time, value=value, dose=dose) for kind in kinds]
+        for value, dose in dict.fromkeys(both)
     }
     method = METHODS[result.options.auc_method][0]
     line = CENSORED_LINE if result.options.lambda_z_method == "tobit" else ""
@@ -58,7 +59,7 @@ def parameter_rows(result: NCAResult, *, study: str | None, specimen: str) -> pd
             "PPCAT": by_profile(cohort.analyte),
             "AVAL": table["value"].to_numpy(np.float64),
             "AVALC": [result_text(value) if value == value else "" for value in table["value"]],
-            "AVALU": np.array([unit for value in cohort.value_unit for unit in units[value]], dtype=object),
+            "AVALU": np.array([unit for pair in both for unit in units[pair]], dtype=object),
             "PPSTAT": np.where(done, "", "NOT DONE").astype(object),
             "PPREASND": np.where(done, "", _plain_reasons(table["reason"])).astype(object),
             "PPSPEC": by_profile([found or specimen for found in cohort.specimen]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -55,6 +55,7 @@ class Profiles:
         outliers: samples (`KEY`, ``time``) that stand far from the individual fit.
         notes: profile to a short remark that stands in the panel (why there is no fit, say).
         time_unit, value_unit: labels of the axes.
+        time_kind: which times ``samples`` has in its column ``time``, see `at`.
     """
 
     samples: pd.DataFrame
@@ -65,6 +66,13 @@ class Profiles:
     notes: Mapping[Key, str] = field(default_factory=dict)
     time_unit: str = "day"
     value_unit: str = ""
+    time_kind: Literal["actual", "nominal"] = "actual"
+
+    def at(self, time: str) -> Profiles:
+        """Return the profiles with the times that an analysis used, ``actual`` or ``nominal`` (`NCAOptions.time`)."""
+        if time == self.time_kind or time != "nominal" or "nominal_time" not in self.samples:
+            return self
+        return replace(self, samples=self.samples.assign(time=self.samples["nominal_time"]), time_kind="nominal")
 
     @cached_property
     def keys(self) -> list[Key]:
@@ -243,7 +251,12 @@ def panel_title(profiles: Profiles, key: Key) -> str:
 def time_label(profiles: Profiles) -> str:
     """Return the label of the time axis, which says when its scale is not linear."""
     scale = ", square-root scale" if uses_root_scale(profiles.time_limits[1]) else ""
-    return f"time ({profiles.time_unit}{scale})"
+    return f"{time_name(profiles)} ({profiles.time_unit}{scale})"
+
+
+def time_name(profiles: Profiles) -> str:
+    """Return what the times are called: nominal ones are told."""
+    return "time" if profiles.time_kind == "actual" else "nominal time"
 
 
 def value_label(profiles: Profiles) -> str:

@@ -26,6 +26,7 @@ from cellkinetics.report.figures.profiles import (
     draw_limit,
     legend_handles,
     panel_title,
+    time_name,
     value_label,
 )
 from cellkinetics.report.figures.style import (
@@ -54,11 +55,13 @@ class TerminalLines:
         profiles: the samples.
         points: rows as in ``nca_points.csv``.
         parameters: rows as in ``nca.csv``; of these LAMZ, LAMZICPT, LAMZHL, R2ADJ, LAMZNPT and LAMZUL are read.
+        tmax_tie: which of several equal maxima is Tmax, as in the analysis.
     """
 
     profiles: Profiles
     points: pd.DataFrame
     parameters: pd.DataFrame
+    tmax_tie: str = "first"
 
     @property
     def keys(self) -> list[Key]:
@@ -81,7 +84,8 @@ class TerminalLines:
         rows = rows[rows["time"] >= 0].sort_values("time")
         if rows.empty:
             return float("nan")
-        rows = rows.iloc[int(rows["value"].to_numpy(float).argmax()) :]
+        peaks = np.flatnonzero(rows["value"] == rows["value"].max())
+        rows = rows.iloc[int(peaks[-1 if self.tmax_tie == "last" else 0]) :]
         time, value = rows["time"].to_numpy(float)[:, None], rows["value"].to_numpy(float)[:, None]
         with np.errstate(all="ignore"):
             return float(find_break(time, value, np.ones_like(value, bool)).time[0])
@@ -122,7 +126,7 @@ def terminal_figure(lines: TerminalLines, key: Key, *, width: float = 3.1, heigh
         ax = figure.subplots()
         draw_terminal(ax, lines, key)
         ax.set_title(panel_title(lines.profiles, key), loc="left")
-        ax.set_xlabel(f"time ({lines.profiles.time_unit})", fontsize=7.5)
+        ax.set_xlabel(f"{time_name(lines.profiles)} ({lines.profiles.time_unit})", fontsize=7.5)
         ax.set_ylabel(value_label(lines.profiles), fontsize=7.5)
     return figure
 
@@ -146,7 +150,7 @@ def terminal_grid(lines: TerminalLines, keys: Sequence[Key]) -> Figure:
             ax.set_title(panel_title(lines.profiles, key), loc="left")
         for ax in grid.flat[len(keys) :]:
             ax.set_visible(False)
-        figure.supxlabel(f"time ({lines.profiles.time_unit})", fontsize=9)
+        figure.supxlabel(f"{time_name(lines.profiles)} ({lines.profiles.time_unit})", fontsize=9)
         figure.supylabel(value_label(lines.profiles), fontsize=9)
         figure.legend(handles=terminal_handles(lines), loc="outside upper left", ncols=4)
     return figure

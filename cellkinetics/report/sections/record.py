@@ -45,7 +45,7 @@ def method_section(results: Results) -> Section | None:
     """Return the section that says in words how the numbers were made."""
     blocks: list[Block] = []
     if results["nca"] is not None or results["nca_wide"] is not None:
-        blocks += [Heading("Noncompartmental analysis"), Text(_nca_method(_nca_options(results.manifest)))]
+        blocks += [Heading("Noncompartmental analysis"), Text(_nca_method(results.nca_options))]
     if results["individual"] is not None:
         blocks += [
             Heading("Individual fits"),
@@ -98,14 +98,6 @@ def _fit_options(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
         if any(stage.get("name") == "fit" for stage in entry.get("stages", [])):
             options: Mapping[str, Any] = entry.get("options", {})
             return options if entry.get("command") == "fit" else {}
-    return {}
-
-
-def _nca_options(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-    for entry in [manifest, *reversed(manifest.get("earlier", []))]:
-        options = entry.get("options", {}).get("nca_options")
-        if options:
-            return options
     return {}
 
 

@@ -22,8 +22,11 @@ def terminal_lines(results: Results) -> dict[str, TerminalLines]:
     points, nca = results["nca_points"], results["nca"]
     if points is None or nca is None or not {"LAMZ", "LAMZICPT"} <= set(nca["parameter"]):
         return {}
+    time, tie = (
+        str(results.nca_options.get(name, usual)) for name, usual in (("time", "actual"), ("tmax_tie", "first"))
+    )
     return {
-        series: TerminalLines(profiles, _of(points, profiles), _of(nca, profiles))
+        series: TerminalLines(profiles.at(time), _of(points, profiles), _of(nca, profiles), tie)
         for series, profiles in profiles_by_series(results).items()
     }
 
@@ -33,8 +36,10 @@ def areas(results: Results) -> dict[str, Areas]:
     intervals = results["nca_intervals"]
     if intervals is None:
         return {}
+    time = str(results.nca_options.get("time", "actual"))
     found = {
-        series: Areas(profiles, _of(intervals, profiles)) for series, profiles in profiles_by_series(results).items()
+        series: Areas(profiles.at(time), _of(intervals, profiles))
+        for series, profiles in profiles_by_series(results).items()
     }
     return {series: one for series, one in found.items() if len(one.intervals)}
 

@@ -85,10 +85,9 @@ class Fitting:
         """Plan the search of profile ``i``; None, and rows with the reason, where there is none."""
         fault, mask = self.cohort.unusable[i], self.samples.used[i]
         time, censored, y = self.cohort.time[i, mask], self.cohort.censored[i, mask], self.samples.y[i, mask]
-        quantified = int((censored == NOT_CENSORED).sum())
         if fault is not None:
             self.fail(i, fault.code, fault.message)
-        elif (few := self.too_few(len(time), quantified)) is not None:
+        elif (few := self.too_few(censored)) is not None:
             self.fail(i, *few)
         else:
             try:
@@ -101,9 +100,9 @@ class Fitting:
                 self.fail(i, *self.wild(i, error))
         return None
 
-    def too_few(self, n: int, quantified: int) -> tuple[str, str] | None:
-        """Return why so few samples cannot be fitted; None where they can."""
-        del n
+    def too_few(self, censored: IntArray) -> tuple[str, str] | None:
+        """Return why samples with these flags are too few for a fit; None where they are enough."""
+        quantified = int((censored == NOT_CENSORED).sum())
         if quantified == 0:
             return "no_quantified_sample", "no quantified sample; without a prior there is nothing to fit"
         if quantified == 1:
@@ -196,7 +195,7 @@ class Fitting:
         quantified = mask & (censored == NOT_CENSORED)
         interior = searched & ~at_bound & ~at_kink
         # What ended at a bound is not known either: its curvature is passed on to the others.
-        uncertain, n = searched & ~at_kink, int(quantified.sum())
+        uncertain, n = searched & ~at_kink, self.n_quantified(patient.number)
         k = int(searched[: len(self.model.parameters)].sum())
         others = [
             (end.value, faster_phase_first(self.model, end.x))
@@ -215,7 +214,9 @@ class Fitting:
             at_kink=at_kink,
             covariance=covar,
             n=int(mask.sum()),
+            n_quantified=n,
             highest=self.highest(patient.number),
+            ceiling=self.ceiling(patient.number),
             last_quantified=float(data.time[quantified].max()),
             lmfit=self.view(patient.number, best, data, searched, covar, at_bound | at_kink),
             profiled=self.profiled.get(patient.number),
@@ -236,11 +237,20 @@ class Fitting:
                 at_kink[k] = searched[k] and not at_bound[k] and bool(near.any())
         return at_bound, at_kink
 
+    def n_quantified(self, i: int) -> int:
+        """Return how many samples enter that are neither below nor above quantification."""
+        return int((self.cohort.censored[i, self.samples.used[i]] == NOT_CENSORED).sum())
+
     def highest(self, i: int) -> float | None:
         """Return the highest quantified value; None where a sample above the ULOQ may be higher, or without any."""
         used, flag = self.samples.used[i], self.cohort.censored[i]
         y = self.samples.y[i, used & (flag == NOT_CENSORED)]
         return None if (flag[used] == RIGHT_CENSORED).any() or not len(y) else float(y.max())
+
+    def ceiling(self, i: int) -> float | None:
+        """Return the highest ULOQ that a sample is above; None where none is."""
+        y = self.samples.y[i, self.samples.used[i] & (self.cohort.censored[i] == RIGHT_CENSORED)]
+        return float(y.max()) if len(y) else None
 
     def view(
         self,

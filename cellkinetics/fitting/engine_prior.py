@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cellkinetics.data.cohort import Cohort, FloatArray, IntArray, Profile
+from cellkinetics.data.cohort import NOT_CENSORED, Cohort, FloatArray, IntArray, Profile
 from cellkinetics.fitting.batch import Ends, advance, join
 from cellkinetics.fitting.derived import Derivation
 from cellkinetics.fitting.engine import Fitting, require_finite
@@ -41,12 +41,12 @@ class FittingWithPrior(Fitting):
         if residual == LOG_CONSTANT and population.sigma is not None and not estimate_sigma:
             self.sigma = (population.sigma,)
 
-    def too_few(self, n: int, quantified: int) -> tuple[str, str] | None:
+    def too_few(self, censored: IntArray) -> tuple[str, str] | None:
         """Return why there is nothing that the prior could be held against; None where there is."""
-        if n == 0:
+        if not len(censored):
             return "no_sample", "no sample that a likelihood can take; the prior alone is no fit"
         free = [q.name for q, known in zip(self.model.parameters, self.before.known, strict=True) if not known]
-        if quantified == 0 and free:
+        if free and not (censored == NOT_CENSORED).any():
             names = ", ".join(free)
             return "no_quantified_sample", f"no quantified sample, and a prior that is silent about {names}"
         return None
@@ -94,7 +94,9 @@ class FittingWithPrior(Fitting):
             at_bound=at_bound,
             at_kink=at_kink,
             covariance=covar,
+            n_quantified=self.n_quantified(i),
             highest=self.highest(i),
+            ceiling=self.ceiling(i),
             view=self.view(i, best, data, estimated, covar, at_bound | at_kink),
         )
         counts, left_out = self.counts(i), self.samples.left_out(i)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cellkinetics.data.cohort import LEFT_CENSORED, NOT_CENSORED, BoolArray, FloatArray, IntArray, Profile
+from cellkinetics.data.cohort import LEFT_CENSORED, BoolArray, FloatArray, IntArray, Profile
 from cellkinetics.fitting.derived import Derivation
 from cellkinetics.fitting.lmfit_fit import LmfitView
 from cellkinetics.fitting.precision import WEAK_SE, interval
@@ -122,7 +122,7 @@ class Mode:
         at_bound: True where a parameter ended at a bound.
         at_kink: True for a Tmax that ended at a sampling time.
         covariance: ``(q, q)``, 0 for what is held.
-        highest: the highest quantified value, or None.
+        n_quantified, highest, ceiling: as in `cellkinetics.fitting.verdict.Search`.
         view: makes lmfit's own result.
     """
 
@@ -135,7 +135,9 @@ class Mode:
     at_bound: BoolArray
     at_kink: BoolArray
     covariance: FloatArray
+    n_quantified: int
     highest: float | None
+    ceiling: float | None
     view: LmfitView
 
 
@@ -218,7 +220,7 @@ def judge_posterior(
         specimen=profile.specimen,
         model=model.name,
         status="not_identifiable" if unknown else "prior" if of_prior else "ok",
-        reason="; ".join([*_few(profile, counts), *(row.reason for row in unknown), *_said(of_prior)]),
+        reason="; ".join([*_few(mode.n_quantified, counts[0]), *(row.reason for row in unknown), *_said(of_prior)]),
         rows=tuple(rows),
         theta=drawn.theta,
         sigma=values[p] if len(values) == p + 1 else float("nan"),
@@ -265,8 +267,8 @@ def _remarks(mode: Mode, prior: ModelPrior, k: int, estimate: float) -> list[Why
     if mode.at_kink[k]:
         sentence = "ends at a sampling day, where the posterior has a kink: the SD errs on the large side"
         notes.append(Why("at_sampling_time", sentence))
-    if name == "cmax" and mode.highest is not None:
-        notes += far_from_observed(estimate, mode.highest)
+    if name == "cmax":
+        notes += far_from_observed(estimate, mode.highest, mode.ceiling)
     if k < len(prior.mean) and prior.known[k]:
         away = (mode.x[k] - prior.mean[k]) / prior.sd[k]
         if abs(away) > UNUSUAL:
@@ -307,14 +309,12 @@ def _derived(
     return out
 
 
-def _few(profile: Profile, counts: tuple[int, int]) -> list[str]:
+def _few(n_quantified: int, n: int) -> list[str]:
     """Say that there is little to go by, for a fit that without a prior would not be made."""
-    quantified = counts[0] - counts[1]
-    if quantified >= _FEWEST or not counts[0]:
+    if n_quantified >= _FEWEST or not n:
         return []
-    what = "no quantified sample" if quantified == 0 else "one quantified sample"
-    below = int((profile.censored != NOT_CENSORED).sum())
-    return [f"{what} and {below} censored: the estimates are mostly the prior's"]
+    what = "no quantified sample" if n_quantified == 0 else "one quantified sample"
+    return [f"{what} and {n - n_quantified} censored: the estimates are mostly the prior's"]
 
 
 def _said(names: Sequence[str]) -> list[str]:

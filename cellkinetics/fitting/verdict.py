@@ -27,6 +27,8 @@ FOLLOW_UP = 0.5
 """Half-lives from the peak to the last quantified sample that a rate of persistence needs."""
 CMAX_FACTOR = 2.0
 """A Cmax further from the highest quantified sample than this factor, either way, gets a remark."""
+ULOQ_FACTOR = 5.0
+"""A Cmax above the highest ULOQ that a sample is above by more than this factor gets the same remark."""
 # Reasons that the covariance carries along.
 _PASSED_ON = {"flat_likelihood", "flat_profile", "one_phase", "short_follow_up"}
 _TMAX_HELD = Why("tmax_held", "given a peak on the day of the highest sample")
@@ -46,8 +48,10 @@ class Search:
         at_kink: True for a Tmax that ended at a sampling time, where -2LL has no derivative.
         covariance: ``(q, q)``, 0 for what is held or at a kink.
         n: number of samples.
+        n_quantified: how many of them are neither below nor above quantification.
         last_quantified: day of the last quantified one.
         highest: the highest quantified value; None where a sample above the ULOQ may be higher.
+        ceiling: the highest ULOQ that a sample is above; None where none is.
         lmfit: makes lmfit's own result.
         profiled: intervals by profile likelihood; None where they were not asked for.
     """
@@ -61,8 +65,10 @@ class Search:
     at_kink: BoolArray
     covariance: FloatArray
     n: int
+    n_quantified: int
     last_quantified: float
     highest: float | None
+    ceiling: float | None
     lmfit: LmfitView
     profiled: Profiled | None = None
 
@@ -121,10 +127,9 @@ def judge(
     values = (*drawn.theta, *np.exp(search.x[p:]).tolist())
     kinds = [*(parameter.unit for parameter in model.parameters), *search.lmfit.objective.residual.units]
     se = np.sqrt(np.diag(search.covariance))
-    n_quantified = counts[0] - counts[1]
-
-    df = max(n_quantified - int(search.searched[:p].sum()), 1)
-    why = _unidentified(plan, search, values, se, n_quantified, int(search.searched[:p].sum()))
+    n_searched = int(search.searched[:p].sum())
+    df = max(search.n_quantified - n_searched, 1)
+    why = _unidentified(plan, search, values, se, n_searched)
     rows = []
     for k, name in enumerate(search.names):
         transform = model.parameters[k].transform if k < p else "log"
@@ -137,8 +142,8 @@ def judge(
         else:
             spread = interval(transform, float(values[k]), float(se[k]), df)
             remarks = [_TMAX_HELD] if "tmax" in plan.held and k < p else []
-            if name == "cmax" and search.highest is not None:
-                remarks += far_from_observed(float(values[k]), search.highest)
+            if name == "cmax":
+                remarks += far_from_observed(float(values[k]), search.highest, search.ceiling)
             if name in plan.may_vanish:
                 spread = reach_down(spread, float(values[k]), float(se[k]), 1.0, df)
                 if spread.ci_low == 0.0:
@@ -211,7 +216,7 @@ def failed_fit(
 
 
 def _unidentified(
-    plan: Plan, search: Search, values: tuple[float, ...], se: FloatArray, n_quantified: int, n_searched: int
+    plan: Plan, search: Search, values: tuple[float, ...], se: FloatArray, n_searched: int
 ) -> dict[str, Why]:
     """Return every parameter that cannot be had, the most telling reason first."""
     why = dict(plan.unidentified)
@@ -222,10 +227,10 @@ def _unidentified(
             why[name] = Why(
                 "at_bound", f"{name} ended at a bound of its search, {values[k]:.3g}{_bound_of(name, search)}"
             )
-        elif n_quantified <= n_searched:
+        elif search.n_quantified <= n_searched:
             why[name] = Why(
                 "no_degrees_of_freedom",
-                f"{n_quantified} quantified samples for {n_searched} parameters: "
+                f"{search.n_quantified} quantified samples for {n_searched} parameters: "
                 "the curve runs through all of them and no residual is left to judge it by",
             )
         elif not se[k] <= WEAK_SE:  # NaN as well
@@ -378,12 +383,16 @@ def natural_value(model: Model, name: str, value: float) -> float:
     return model[name].natural(value) if name in model.names else float(np.exp(value))
 
 
-def far_from_observed(cmax: float, highest: float) -> list[Why]:
-    """Return the remark on a Cmax that no sample came near."""
-    if 1.0 / CMAX_FACTOR <= cmax / highest <= CMAX_FACTOR:
+def far_from_observed(cmax: float, highest: float | None, ceiling: float | None) -> list[Why]:
+    """Return the remark on a Cmax that no sample came near; arguments as in `Search`."""
+    if ceiling is not None:
+        far, what = cmax / ceiling > ULOQ_FACTOR, f"far above the highest ULOQ that a sample is above, {ceiling:.4g}"
+    elif highest is not None:
+        far = not 1.0 / CMAX_FACTOR <= cmax / highest <= CMAX_FACTOR
+        what = f"far from the highest quantified sample, {highest:.4g}"
+    else:
         return []
-    sentence = f"cmax, {cmax:.4g}, is far from the highest quantified sample, {highest:.4g}; look at the fit"
-    return [Why("cmax_far_from_observed", sentence)]
+    return [Why("cmax_far_from_observed", f"cmax, {cmax:.4g}, is {what}; look at the fit")] if far else []
 
 
 def _doubts(search: Search, why: dict[str, Why], gradient: FloatArray) -> list[Why]:

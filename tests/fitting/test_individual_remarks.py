@@ -1,11 +1,14 @@
 """Rows that are ok and still have something to say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.fitting.individual import fit
 from cellkinetics.fitting.result import Estimate, IndividualFits
+from cellkinetics.fitting.verdict import far_from_observed
 from cellkinetics.models.ecp import ECP
 from cellkinetics.models.published import STEIN_2019
 
@@ -82,3 +85,49 @@ def test_a_derived_row_is_ok_without_remark_only_if_all_its_parameters_can_be_ha
                 remarked += 1
                 assert f"contains {', '.join(n for n in ECP.names if n in unknown & inside)}, not" in row.reason
     assert remarked > 3
+
+
+def above_uloq(days: list[float], seed: int, uloq: float = 5000.0) -> Cohort:
+    """A patient of the published typical values whose samples near the peak are above the ULOQ."""
+    scatter = np.exp(0.3 * np.random.default_rng(seed).standard_normal(len(days)))
+    values = ECP.predict(STEIN_2019.typical, days) * scatter
+    above = values > uloq
+    cohort = Cohort.from_arrays([days], [np.where(above, uloq, values)], censored=[np.where(above, -1, 0)])
+    return replace(cohort, uloq=np.where(above, uloq, np.nan)[None])
+
+
+def test_samples_above_the_uloq_are_no_degrees_of_freedom() -> None:
+    # 5 quantified samples and 6 above the ULOQ, for the 6 parameters of the curve.
+    cohort = above_uloq([3, 5, 7, 8, 9, 10, 11, 12, 14, 28, 60], 1)
+    assert (cohort.censored[0] == 0).sum() == 5
+    one = fit(cohort).fits[0]
+    for name in (*ECP.names, "sigma"):
+        assert one[name].estimate is None
+        assert one[name].reason_code in {"no_degrees_of_freedom", "one_phase"}
+    assert one["cmax"].reason.startswith("5 quantified samples for 6 parameters")
+
+
+def test_a_prior_fit_with_samples_above_the_uloq_only_says_that_none_is_quantified() -> None:
+    cohort = Cohort.from_arrays([[7, 9]], [[5000.0, 5000.0]], censored=[[-1, -1]])
+    cohort = replace(cohort, uloq=np.array([[5000.0, 5000.0]]))
+    one = fit(cohort, prior="stein2019").fits[0]
+    assert one.reason.startswith("no quantified sample and 2 censored: the estimates are mostly the prior's")
+
+
+@pytest.mark.parametrize(
+    ("cmax", "highest", "ceiling", "said"),
+    [
+        (10_500.0, None, 2_000.0, "far above the highest ULOQ that a sample is above, 2000"),
+        (9_500.0, None, 2_000.0, ""),
+        (9_500.0, 2_000.0, None, "far from the highest quantified sample, 2000"),
+        (900.0, 2_000.0, None, "far from the highest quantified sample, 2000"),
+        (3_900.0, 2_000.0, None, ""),
+        (3_900.0, None, None, ""),
+    ],
+)
+def test_a_cmax_far_from_the_samples_is_remarked_on_by_the_limits_in_the_guide(
+    cmax: float, highest: float | None, ceiling: float | None, said: str
+) -> None:
+    remarks = far_from_observed(cmax, highest, ceiling)
+    assert [remark.code for remark in remarks] == (["cmax_far_from_observed"] if said else [])
+    assert all(said in remark.sentence for remark in remarks)

@@ -177,7 +177,8 @@ def judge_posterior(
 ) -> IndividualFit:
     """Turn a mode into rows with statuses; arguments as in `cellkinetics.fitting.verdict.judge`.
 
-    Every parameter gets an estimate, but one that the prior is silent about and the samples do not identify.
+    Every parameter gets an estimate, but one that the prior is silent about and the samples do not identify: the
+    likelihood hardly changes with it, or it ended at a bound of its search.
     """
     objective = mode.view.objective
     if not np.isfinite(mode.value) or mode.slope > STEEP:
@@ -193,11 +194,10 @@ def judge_posterior(
         estimate = float(values[k])
         if not mode.estimated[k]:
             rows.append(_held(name, unit, estimate))
-        elif (k >= p or not prior.known[k]) and not se[k] <= WEAK_SE:
-            where = "the prior is silent about it, and " if k < p else ""
-            sentence = f"{where}the samples hardly change the likelihood with {name}"
-            row = Estimate(name, unit, status="not_identifiable", reason=sentence, reason_code="flat_likelihood")
-            rows.append(row)
+        elif (k >= p or not prior.known[k]) and (mode.at_bound[k] or not se[k] <= WEAK_SE):
+            why = _at_bound(name, estimate) if mode.at_bound[k] else _flat(name)
+            sentence = f"the prior is silent about it, and {why.sentence}" if k < p else why.sentence
+            rows.append(Estimate(name, unit, status="not_identifiable", reason=sentence, reason_code=why.code))
         else:
             transform = model.parameters[k].transform if k < p else "log"
             row = Estimate(name, unit, estimate, *interval(transform, estimate, float(se[k])))
@@ -241,6 +241,14 @@ def _held(name: str, unit: str, value: float) -> Estimate:
     return Estimate(name, unit, value, reason=sentence, reason_code="held_at_population")
 
 
+def _at_bound(name: str, estimate: float) -> Why:
+    return Why("at_bound", f"{name} ended at a bound of its search, {estimate:.3g}")
+
+
+def _flat(name: str) -> Why:
+    return Why("flat_likelihood", f"the samples hardly change the likelihood with {name}")
+
+
 def _weighed(row: Estimate, se: float, sd: float, remarks: Sequence[Why]) -> Estimate:
     """Return the row with its SD over the prior's, and status ``prior`` where that is near 1."""
     notes = list(remarks)
@@ -263,7 +271,7 @@ def _weighed(row: Estimate, se: float, sd: float, remarks: Sequence[Why]) -> Est
 def _remarks(mode: Mode, prior: ModelPrior, k: int, estimate: float) -> list[Why]:
     name, notes = mode.names[k], []
     if mode.at_bound[k]:
-        notes.append(Why("at_bound", f"{name} ended at a bound of its search, {estimate:.3g}"))
+        notes.append(_at_bound(name, estimate))
     if mode.at_kink[k]:
         sentence = "ends at a sampling day, where the posterior has a kink: the SD errs on the large side"
         notes.append(Why("at_sampling_time", sentence))
@@ -287,7 +295,7 @@ def _derived(
     rows: Sequence[Estimate],
 ) -> list[Estimate]:
     p, out = len(model.parameters), []
-    unknown = {row.parameter for row in rows if row.estimate is None}
+    unknown = {row.parameter: row.reason_code for row in rows if row.estimate is None}
     covariance = np.where(np.isnan(prior.covariance), 0.0, prior.covariance)
     for quantity, log_value, gradient in zip(model.derived, *quantities, strict=True):
         unit = unit_label(quantity.unit, time=units[0], value=units[1])
@@ -295,7 +303,7 @@ def _derived(
         blamed = [name for k, name in enumerate(mode.names) if felt[k] and name in unknown]
         if blamed or not np.isfinite(log_value):
             sentence = f"depends on {', '.join(blamed)}" if blamed else "is no finite number at these parameters"
-            code = "flat_likelihood" if blamed else "numerical"
+            code = unknown[blamed[0]] if blamed else "numerical"
             row = Estimate(quantity.name, unit, status="not_identifiable", reason=sentence, reason_code=code)
             out.append(row)
             continue

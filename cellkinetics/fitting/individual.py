@@ -113,6 +113,11 @@ def fit(
         raise SettingsError(f"intervals {intervals!r} do not exist; take wald or profile")
     if population is not None and intervals == "profile":
         raise SettingsError("intervals by profile likelihood take no prior: a posterior has Laplace's; leave one out")
+    if intervals == "profile" and chosen.phases is not None and (chosen.phases.lag or chosen.phases.distribution):
+        raise SettingsError(
+            f"intervals by profile likelihood are not there for {chosen.name}: with two change points the other "
+            "parameters cannot be relied on to be at their best; take wald"
+        )
     require_days(cohort)
     use_compilation_cache()
     with jax.enable_x64(True):

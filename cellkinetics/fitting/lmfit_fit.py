@@ -16,6 +16,7 @@ from cellkinetics.fitting.objective import Data, Objective, Prior
 from cellkinetics.models.base import Model
 
 _PREFIX = {"log": "ln_", "logit": "logit_", "identity": ""}
+_NO_NUMBER = 1e100  # stands for -2LL where it is none
 _NATURAL = {"log": "exp({})", "logit": "1/(1+exp(-{}))", "identity": "1*{}"}
 
 
@@ -55,28 +56,27 @@ def _minimise(objective: Objective, data: Data, prior: Prior, row: Rows) -> tupl
             value, gradient = objective.value_and_gradient(jnp.asarray(point), data, prior)
             last[key] = float(value), np.asarray(gradient)
             if not (np.isfinite(last[key][0]) and np.isfinite(last[key][1]).all()):
-                raise FloatingPointError("-2LL or its gradient is no number")
+                # One step too far, from which the line search turns back.
+                last[key] = _NO_NUMBER, np.zeros(len(point))
         return last[key]
 
     def vector(params: Any) -> FloatArray:
         return np.array([params[label].value for label in labels])
 
-    try:
-        # A step that leads nowhere is the line search's own affair; `evaluate` looks at what comes of it.
-        with np.errstate(all="ignore"):
-            result = lmfit.minimize(
-                lambda params: evaluate(vector(params))[0],
-                params,
-                # Not L-BFGS-B: its small LAPACK calls wake every BLAS thread, ten times the CPU seconds.
-                method="bfgs",
-                calc_covar=False,
-                jac=lambda params: evaluate(vector(params))[1][free],
-                options={"maxiter": 500, "gtol": 1e-5},
-            )
-    except FloatingPointError:
-        return x, np.inf
+    # A step that leads nowhere is the line search's own affair; `evaluate` looks at what comes of it.
+    with np.errstate(all="ignore"):
+        result = lmfit.minimize(
+            lambda params: evaluate(vector(params))[0],
+            params,
+            # Not L-BFGS-B: its small LAPACK calls wake every BLAS thread, ten times the CPU seconds.
+            method="bfgs",
+            calc_covar=False,
+            jac=lambda params: evaluate(vector(params))[1][free],
+            options={"maxiter": 500, "gtol": 1e-5},
+        )
     end = vector(result.params)
-    return end, evaluate(end)[0]
+    value = evaluate(end)[0]
+    return end, value if value < _NO_NUMBER else np.inf
 
 
 def _labels(objective: Objective) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ from cellkinetics.fitting.objective import Objective
 from cellkinetics.fitting.precision import aicc
 from cellkinetics.fitting.start import Plan, faster_phase_first
 
+INSET = 1e-7
+"""How far inside a sampling interval its search ends, as a fraction of its length."""
 NO_GAIN = 1.0
 """If two phases of decline lower -2LL by less than this, the curve with one phase is the fit."""
 
@@ -149,7 +151,8 @@ def _try_one_phase(objective: Objective, patients: Sequence[Patient], minimise: 
     held = [patient.plan.simplified().held for patient in patients]
     ends = _from_best(objective, patients, minimise, starts, held)
     for k, patient in enumerate(patients):
-        searched = len(names) - len(patient.plan.held)
+        # The residual's parameters count too, as in the ranking of models.
+        searched = len(names) - len(patient.plan.held) + (len(objective.residual.names) if patient.sigma is None else 0)
         fewer = searched - len(patient.plan.simpler)
         old, value = _best(patient), float(ends.value[k])
         if value - old.value < NO_GAIN:
@@ -221,7 +224,9 @@ def box(
     for name, (low, high) in limits.items():
         parameter = objective.model[name]
         k = objective.model.names.index(name)
-        lower[k], upper[k] = parameter.transformed(low), parameter.transformed(high)
+        # Not on a sampling time itself, where the slope belongs to the interval beyond.
+        inset = INSET * (high - low)
+        lower[k], upper[k] = parameter.transformed(low + inset), parameter.transformed(high - inset)
     if not (np.isfinite(lower).all() and np.isfinite(upper).all()):
         raise FloatingPointError("a bound of the search is no number")
     return lower, upper

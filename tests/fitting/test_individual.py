@@ -383,3 +383,19 @@ def test_wrong_arguments_and_names_are_answered() -> None:
         fits["P01"]
     with pytest.raises(FitError, match="no row 'lag'"):
         fits.fits[0]["lag"]
+
+
+def test_an_optimum_at_a_sampling_day_is_found_from_either_side() -> None:
+    # Growth up to day 8 and decline from there on: with every sample near two lines, Tmax ends at the kink.
+    days = [1.0, 3.0, 5.0, 8.0, 10.0, 13.0, 15.0, 22.0, 29.0, 37.0]
+    values = [440.0, 640.0, 260.0, 3130.0, 3360.0, 3410.0, 2140.0, 340.0, 160.0, 96.0]
+    cohort = Cohort.from_arrays([days], [values])
+    together, by_lmfit = (fit(cohort, model="ecp-persistence", method=method).fits[0] for method in ("batch", "lmfit"))
+    assert together.status == by_lmfit.status != "failed"
+    assert together.estimates["minus2ll"] == pytest.approx(by_lmfit.estimates["minus2ll"], abs=1e-4)
+
+
+def test_intervals_by_profile_are_refused_where_there_are_two_change_points() -> None:
+    cohort = Cohort.from_arrays([RICH], [ECP.predict(STEIN, RICH).tolist()])
+    with pytest.raises(SettingsError, match=r"not there for ecp\+lag: .* take wald"):
+        fit(cohort, model="ecp+lag", intervals="profile")

@@ -27,7 +27,6 @@ def with_values(**wild: float) -> list[float]:
     "values",
     [
         with_values(_4=1e308, _5=1e308),  # beyond the range once it is a bound of Cmax
-        with_values(_4=1e306, _5=1e290),  # in range, but not the curvature there
         with_values(_4=1e-308, _5=5e-324),
         [1e308] * len(DAYS),
         [5e-324] * len(DAYS),
@@ -40,6 +39,12 @@ def test_a_wild_value_fails_its_own_profile_and_no_other(values: list[float]) ->
     assert {row.reason_code for row in fits["wild"].rows if row.status == "failed"} == {"numerical"}
     assert "look for a wild value: the samples run from" in fits["wild"].reason
     assert fits["wild"].estimates["n_samples"] == len(DAYS)
+
+
+def test_a_value_near_the_end_of_the_range_leaves_no_height_that_is_reported() -> None:
+    (one,) = fit(Cohort.from_arrays([DAYS], [with_values(_4=1e306, _5=1e290)]))
+    assert one.status == "not_identifiable"
+    assert all(one.estimates[name] is None for name in ("cmax", "foldx", "alpha", "auc_0_28", "sigma"))
 
 
 def test_a_large_value_that_can_be_fitted_leaves_only_numbers() -> None:

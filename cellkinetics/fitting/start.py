@@ -263,7 +263,7 @@ def _structure(phases: Phases, n_before: int, n_after: int) -> tuple[dict[str, f
         reason = Why(
             "few_samples_before_peak",
             f"{_count(n_before)} before the peak, growth needs {GROWTH_SAMPLES}; "
-            "the curve is drawn with its peak at the highest sample",
+            "the curve is drawn with its peak on the day of the highest sample",
         )
         why |= {"cmax": reason, "tmax": reason, "foldx": reason}
     decline = {"alpha": phases.contraction, "fb": phases.contraction and phases.persistence, "beta": phases.persistence}

@@ -131,23 +131,26 @@ def judge(
     df = max(search.n_quantified - n_searched, 1)
     why = _unidentified(plan, search, values, se, n_searched)
     rows = []
+    kinked = _taken_as_known(search)
     for k, name in enumerate(search.names):
         transform = model.parameters[k].transform if k < p else "log"
         unit = _unit(kinds[k], units)
         if name in why:
             rows.append(_unknown(name, unit, why[name]))
+            if name == "cmax" and (far := _drawn_far_above(float(drawn.curve.max()), search)):
+                rows[-1] = replace(rows[-1], reason=f"{rows[-1].reason}; {far}")
         elif search.at_kink[k]:
             note = Why("at_sampling_time", "ends at a sampling day, where the likelihood has a kink: no standard error")
             rows.append(Estimate(name, unit, float(values[k]), reason=note.sentence, reason_code=note.code))
         else:
             spread = interval(transform, float(values[k]), float(se[k]), df)
-            remarks = [_TMAX_HELD] if "tmax" in plan.held and k < p else []
+            remarks = [*([_TMAX_HELD] if "tmax" in plan.held else []), *kinked] if k < p else []
             if name == "cmax":
-                remarks += far_from_observed(float(values[k]), search.highest, search.ceiling)
+                remarks = [*far_from_observed(float(values[k]), search.highest, search.ceiling), *remarks]
             if name in plan.may_vanish:
                 spread = reach_down(spread, float(values[k]), float(se[k]), 1.0, df)
                 if spread.ci_low == 0.0:
-                    remarks = [Why("may_be_zero", "the samples do not tell this rate from 0, a plateau")]
+                    remarks.insert(0, Why("may_be_zero", "the samples do not tell this rate from 0, a plateau"))
             rows.append(_remarked(Estimate(name, unit, float(values[k]), *spread), remarks))
     if search.profiled is not None:
         rows = [_with_profile(row, model, search.profiled, why.get(row.parameter)) for row in rows]
@@ -310,9 +313,7 @@ def _derived_rows(
                 sentence = f"the model carries the area on beyond the last sample, day {last_day:g}"
                 remarks.append(Why("extrapolated", sentence))
             number = float(np.exp(log_number))
-            kinked = bool((np.abs(gradient[search.at_kink]) > SENSITIVE).any())
-            if kinked:
-                remarks.append(Why("at_sampling_time", "Tmax is taken as known: it ends at a sampling day"))
+            remarks += _taken_as_known(search)
             spread = interval("log", number, se, df)
             for k, _ in vanishing:
                 rate_se = float(np.sqrt(search.covariance[k, k]))
@@ -393,6 +394,22 @@ def far_from_observed(cmax: float, highest: float | None, ceiling: float | None)
     else:
         return []
     return [Why("cmax_far_from_observed", f"cmax, {cmax:.4g}, is {what}; look at the fit")] if far else []
+
+
+def _drawn_far_above(peak: float, search: Search) -> str:
+    """Say that the curve of a patient without a Cmax is drawn far above the samples; "" where it is not."""
+    factor, highest = (CMAX_FACTOR, search.highest) if search.ceiling is None else (ULOQ_FACTOR, search.ceiling)
+    if highest is None or peak <= factor * highest:
+        return ""
+    what = "quantified sample" if search.ceiling is None else "ULOQ that a sample is above"
+    return f"the curve is drawn with a peak of {peak:.4g}, {peak / highest:.2g} times the highest {what}"
+
+
+def _taken_as_known(search: Search) -> list[Why]:
+    """Return the remark on a standard error beside change points that ended at a kink of the likelihood."""
+    names = [name for name, known in zip(search.names, search.at_kink, strict=True) if known]
+    sentence = "the standard error takes {} as known, which ended at a sampling day"
+    return [Why("at_sampling_time", sentence.format(" and ".join(names)))] if names else []
 
 
 def _doubts(search: Search, why: dict[str, Why], gradient: FloatArray) -> list[Why]:

@@ -1,10 +1,12 @@
 """Rows that are ok and still have something to say."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import cellkinetics as ck
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.fitting.individual import fit
 from cellkinetics.fitting.result import Estimate, IndividualFits
@@ -41,7 +43,7 @@ def test_a_cmax_that_no_sample_came_near_says_so_with_both_numbers() -> None:
     assert row.status == "ok"
     assert row.estimate is not None
     assert row.estimate < max(values) / 2
-    assert row.reason_code == "cmax_far_from_observed"
+    assert row.reason_code.split(";")[0] == "cmax_far_from_observed"
     assert f"{row.estimate:.4g}" in row.reason
     assert f"{max(values):.4g}" in row.reason
 
@@ -131,3 +133,32 @@ def test_a_cmax_far_from_the_samples_is_remarked_on_by_the_limits_in_the_guide(
     remarks = far_from_observed(cmax, highest, ceiling)
     assert [remark.code for remark in remarks] == (["cmax_far_from_observed"] if said else [])
     assert all(said in remark.sentence for remark in remarks)
+
+
+@pytest.fixture(scope="module")
+def real(shared: Path) -> IndividualFits:
+    cohort = ck.read(shared / "data" / "ball32.csv")
+    return fit(cohort.take([list(cohort.subject).index(name) for name in ("CR-01", "CR-02", "PR-06")]))
+
+
+def test_rows_whose_standard_errors_take_tmax_as_known_say_so(real: IndividualFits) -> None:
+    one = real["PR-06"]
+    assert one["tmax"].se is None
+    rows = {row.parameter: row.reason_code.split(";") for row in one.rows if row.status == "ok" and row.se is not None}
+    assert {"cmax", "foldx", "alpha", "half_life_alpha", "auc_0_28"} <= set(rows)
+    for name, codes in rows.items():
+        assert ("at_sampling_time" in codes) == (name != "sigma"), name
+    assert "takes tmax as known, which ended at a sampling day" in one["alpha"].reason
+    smooth = real["CR-01"]
+    assert smooth["tmax"].se is not None
+    assert not any("at_sampling_time" in row.reason_code for row in smooth.rows)
+
+
+def test_a_curve_drawn_far_above_the_samples_is_said_where_cmax_is_not_reported(real: IndividualFits) -> None:
+    one, highest = real["CR-02"], np.nanmax(real.cohort.value[1])
+    assert one["cmax"].reason_code == "few_samples_before_peak"
+    assert one.curve.max() > 2 * highest
+    assert "drawn with its peak on the day of the highest sample" in one["tmax"].reason
+    number = f"{one.curve.max():.4g}, {one.curve.max() / highest:.2g} times the highest quantified sample"
+    assert one["cmax"].reason.endswith(f"the curve is drawn with a peak of {number}")
+    assert "drawn with a peak of" not in one["foldx"].reason

@@ -52,8 +52,10 @@ def beside_nca_table(fits: IndividualFits) -> pd.DataFrame:
     for *place, parameter, value, reason in zip(*keys, analysis["value"], analysis["reason"], strict=True):
         name = "AUCINT_0_28" if parameter == "AUCINT" else str(parameter)
         found[*map(str, place), name] = (float(value), str(reason))
-    areas = _areas(fits, found)
-    records = [record for i, fit in enumerate(fits) for record in _records(fits, i, fit, found, areas)]
+    areas, days = _areas(fits, found), _peak_days(fits)
+    records = [
+        record for i, fit in enumerate(fits) for record in _records(fits, i, fit, found, areas.get(i), days.get(i))
+    ]
     table = pd.DataFrame.from_records(records, columns=list(COLUMNS))
     return table.astype(dict.fromkeys(["nca", "fitted", "ratio"], float))
 
@@ -63,13 +65,14 @@ def _records(
     i: int,
     fit: IndividualFit,
     found: dict[tuple[str, ...], tuple[float, str]],
-    areas: dict[int, float],
+    area: float | None,
+    peak_day: float | None,
 ) -> Iterator[tuple[object, ...]]:
     place = (fit.subject, fit.analyte, fit.occasion, fit.specimen)
     units = {"time": fits.cohort.time_unit, "value": fits.cohort.value_unit[i]}
     for quantity, kind in QUANTITIES.items():
         nca, why_not = found.get((*place, quantity), (np.nan, "not part of the analysis"))
-        fitted, reason = _fitted(fit, quantity, areas.get(i))
+        fitted, reason = _fitted(fit, quantity, area, peak_day)
         head = (*place, fit.model, quantity, unit_label(kind, **units))
         if np.isnan(nca) or fitted is None or not nca > 0:
             reasons = [f"noncompartmental: {why_not}"] if np.isnan(nca) else []
@@ -86,8 +89,11 @@ def _records(
             yield (*head, nca, fitted, ratio, "flagged", "far_apart", "; ".join(filter(None, [sentence, reason])))
 
 
-def _fitted(fit: IndividualFit, quantity: str, area: float | None) -> tuple[float | None, str]:
-    """Return what the fit has of a quantity, and why not, or what to know about it."""
+def _fitted(fit: IndividualFit, quantity: str, area: float | None, peak_day: float | None) -> tuple[float | None, str]:
+    """Return what the fit has of a quantity, and why not, or what to know about it.
+
+    With a smooth switch the peak is that of the curve, not the parameters.
+    """
     if fit.status == "failed":
         return None, fit.reason
     if quantity == "AUCLST":
@@ -98,7 +104,11 @@ def _fitted(fit: IndividualFit, quantity: str, area: float | None) -> tuple[floa
     name = _FITTED[quantity]
     if name not in fit.estimates:
         return None, f"model {fit.model} has no {name}"
+    if quantity == "CMAX" and "cmax_realised" in fit.estimates:
+        name = "cmax_realised"
     row = fit[name]
+    if quantity == "TMAX" and peak_day is not None and row.estimate is not None:
+        return peak_day, row.reason
     return row.estimate, row.reason
 
 
@@ -118,6 +128,28 @@ def _areas(fits: IndividualFits, found: dict[tuple[str, ...], tuple[float, str]]
             (area,) = in_chunks(_area(model), theta, np.array([ends[i] for i in members]))
             out |= dict(zip(members, area.tolist(), strict=True))
     return out
+
+
+def _peak_days(fits: IndividualFits) -> dict[int, float]:
+    """Return the day of the realised peak where the switch is smooth, by number of the profile."""
+    groups: dict[Model, list[int]] = {}
+    for i, fit in enumerate(fits):
+        model = None if fit.view is None else fit.view.model
+        if model is not None and model.phases is not None and model.phases.smooth is not None:
+            groups.setdefault(model, []).append(i)
+    out: dict[int, float] = {}
+    with jax.enable_x64(True):
+        for model, members in groups.items():
+            (days,) = in_chunks(_peak_day(model), np.array([fits.fits[i].theta for i in members]))
+            out |= dict(zip(members, days.tolist(), strict=True))
+    return out
+
+
+@cache
+def _peak_day(model: Model) -> Callable[..., tuple[jax.Array, ...]]:
+    assert model.peak is not None
+    peak = model.peak
+    return jax.jit(jax.vmap(lambda theta: (peak(theta)[1],)))
 
 
 @cache

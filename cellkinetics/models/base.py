@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -71,6 +71,18 @@ class Parameter:
         return power if self.transform == "log" else 1.0 / (1.0 + power)
 
 
+class Peak(NamedTuple):
+    """The highest point of a curve.
+
+    Attributes:
+        value: level, natural scale.
+        day: days since infusion.
+    """
+
+    value: float
+    day: float
+
+
 @dataclass(frozen=True)
 class Model:
     """A kinetic model: ``log_curve(theta, time)`` returns ln C at each time.
@@ -84,6 +96,7 @@ class Model:
         inputs: names of what may be given over intervals of time and changes the curve, such as comedication.
         area: JAX function of ``theta`` (p,), start, end -> exact AUC over the interval, or None.
         time_below: JAX function of ``theta`` (p,), level -> day from which the curve stays below it, or None.
+        peak: JAX function of ``theta`` (p,) -> value and day of the realised peak, or None.
         derived: quantities computed from ``theta``: name -> (function, unit kind, meaning).
         search_curve: a smooth twin of ``log_curve`` for optimisers that expand around a mode, or
             None where ``log_curve`` is smooth itself. Conditional modes are those of the twin; the
@@ -109,6 +122,7 @@ class Model:
     inputs: tuple[str, ...] = ()
     area: Callable[..., jax.Array] | None = None
     time_below: Callable[..., jax.Array] | None = None
+    peak: Callable[..., tuple[jax.Array, jax.Array]] | None = None
     derived: tuple[Derived, ...] = ()
     search_curve: LogCurve | None = None
     source: str = ""
@@ -231,6 +245,28 @@ class Model:
         with jax.enable_x64(True):
             theta = jnp.asarray(self.theta(values))
             return float(self.time_below(theta, jnp.asarray(float(level)), *self._input(given)))
+
+    def realised_peak(self, values: Mapping[str, float], *, given: Intervals | None = None) -> Peak:
+        """Return the highest value that the curve reaches, and its day.
+
+        It is another than the parameter ``cmax`` with comedication and with a smooth switch. A distribution phase
+        that begins higher is no peak of the expansion and does not count.
+
+        Raises:
+            ModelError: if the model has no rule for it.
+
+        Example:
+            >>> from cellkinetics.models.registry import get_model
+            >>> values = {"cmax": 24e3, "tmax": 9.3, "foldx": 3900, "alpha": 0.16, "fb": 0.0079, "beta": 0.0032}
+            >>> peak = get_model("ecp+smooth=1").realised_peak(values)
+            >>> round(peak.value), round(peak.day, 3)
+            (26324, 10.122)
+        """
+        if self.peak is None:
+            raise ModelError(f"model {self.name} cannot tell its peak")
+        with jax.enable_x64(True):
+            value, day = self.peak(jnp.asarray(self.theta(values)), *self._input(given))
+            return Peak(float(value), float(day))
 
     def _input(self, given: Intervals | None) -> tuple[jax.Array, ...]:
         array = self.intervals(given)

@@ -18,6 +18,8 @@ _CORNERS = 256
 _QUANTITIES = 20  # points at which areas and derived quantities are looked at
 _LARGEST = 700.0  # of ln C: beyond it C is no number in double precision
 _END, _HALVINGS = 40.0, 8  # of the areas that are compared
+_FRACTIONS, _CLOSE = (1.5, 0.95, 0.5, 0.01), 1e-6  # levels of the peak; of ln C
+_LATER = (0.01, 0.1, 1.0, 10.0, 1000.0)
 
 
 def check_model(
@@ -31,6 +33,8 @@ def check_model(
     3. At random points inside the bounds the derivatives agree with central differences (parameters within
        a step of a corner of the curve apart), in double precision.
     4. The area, where there is one, agrees with quadrature of the curve; derived quantities are finite.
+       The curve is at a level on the day from which it stays below it, and below it later; the realised peak is
+       the curve on its day, which is not higher later, nor (without a distribution phase) just before.
     5. It can be compiled, and mapped over patients.
 
     Args:
@@ -88,6 +92,10 @@ class _Checks:
 
         self.curve, self.jacobian = jax.jit(curve), jax.jit(jax.jacfwd(curve))
         self.reverse = jax.jit(jax.jacrev(curve))
+        self.one_curve = jax.jit(lambda theta, days: model.log_curve(theta, days, *given))
+        peak, below = model.peak, model.time_below
+        self.peak = None if peak is None else jax.jit(lambda theta: peak(theta, *given))
+        self.below = None if below is None else jax.jit(lambda theta, level: below(theta, level, *given))
         self.low = np.asarray(model.to_transformed(jnp.asarray([p.lower for p in model.parameters])))
         self.high = np.asarray(model.to_transformed(jnp.asarray([p.upper for p in model.parameters])))
 
@@ -154,12 +162,43 @@ class _Checks:
             value = float(quantity.function(theta))
             if not np.isfinite(value):
                 self.fail(f"{quantity.name} is {value}", phi)
-        if self.model.area is None or float(self.curve(phi).max()) > _LARGEST:
+        if float(self.curve(phi).max()) > _LARGEST:
+            return
+        self.levels(phi, theta)
+        if self.model.area is None:
             return
         got = float(self.model.area(theta, jnp.asarray(0.0), jnp.asarray(_END), *self.given))
         expected, error = self.quadrature(theta)
         if not abs(got - expected) <= max(1e-6 * abs(expected), 10.0 * error):
             self.fail(f"the area from day 0 to {_END:g} is {got / expected:.8g} times that of quadrature", phi)
+
+    def levels(self, phi: np.ndarray, theta: jax.Array) -> None:
+        def log_value(days: np.ndarray) -> np.ndarray:
+            return np.asarray(self.one_curve(theta, jnp.asarray(days)))
+
+        highest = float(self.curve(phi)[self.time >= 0.0].max())
+        if self.peak is not None:
+            value, day = map(float, self.peak(theta))
+            highest = float(np.log(value))
+            early = self.model.phases is None or not self.model.phases.distribution
+            beside = [day, 0.999 * day if early else day, *(day + np.array(_LATER))]
+            around = log_value(np.array(beside))
+            if not (abs(around[0] - highest) <= _CLOSE and (around <= highest + _CLOSE).all()):
+                self.fail(f"the peak {value:.8g} on day {day:g} is not the maximum of the curve", phi)
+        if self.below is None:
+            return
+        for fraction in _FRACTIONS:
+            target = highest + float(np.log(fraction))
+            day = float(self.below(theta, jnp.exp(target)))
+            if np.isnan(day) or (np.isposinf(day) and log_value(np.full(6, 1e9))[0] < target - _CLOSE):
+                self.fail(f"the day below {np.exp(target):.6g} is {day}, but the curve does come below it", phi)
+            if np.isposinf(day):
+                continue
+            there = log_value(day + np.array([0.0, *_LATER]))
+            if not (abs(there[0] - target) <= _CLOSE or (fraction > 1.0 and there[0] < target)):
+                self.fail(f"on day {day:.8g} the curve is {np.exp(there[0] - target):.8g} times the level", phi)
+            if (there[1:] > target + _CLOSE).any():
+                self.fail(f"after day {day:.8g} the curve is above the level again", phi)
 
     def quadrature(self, theta: jax.Array) -> tuple[float, float]:
         """Return the area by Gauss-Legendre panels, halved until it stays, and its last change."""

@@ -31,6 +31,8 @@ SEARCH_WIDTH = 0.05
 """Width (days) of the smooth corners that mode searches use."""
 _REACH = 40.0  # widths of a smooth switch beyond which one side's weight is below 1e-17
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
+_GRID = np.linspace(-20.0, _REACH, 601)  # widths from Tmax, among which a smooth switch has its peak
+_HALVINGS = 60
 _STEPS = np.array([-40.0, -30.0, -20.0, -15.0, *range(-10, 11), 15.0, 20.0, 30.0, 40.0])
 
 _PARAMETERS = {
@@ -96,6 +98,7 @@ def expansion_model(phases: Phases) -> Model:
         inputs=phases.comedication,
         area=build.area,
         time_below=build.time_below,
+        peak=build.peak,
         derived=build.derived(),
         search_curve=None if smooth is not None else build.blended(SEARCH_WIDTH, corners=SEARCH_WIDTH),
         source="; ".join(["Stein AM et al. 2019, doi:10.1002/psp4.12388", *pieces]),
@@ -172,10 +175,59 @@ class _Builder:
         )
         return outside + inside.sum()
 
+    def peak(self, theta: jax.Array, windows: jax.Array | None = None) -> tuple[jax.Array, jax.Array]:
+        """Return the peak of the expansion, as it is realised, and its day.
+
+            sharp switch:   C(T) at T; Cmax but for comedication
+            smooth switch:  the maximum of the blend, which is beside T and is not Cmax
+
+        A distribution phase is no part of it, however high it begins. The maximum of the blend is looked for on a
+        grid and then where the slope changes its sign; dC/dtheta is that at a fixed day (envelope theorem).
+        """
+        rise, _ = self.split(theta, windows)
+        width = self.phases.smooth
+        if width is None:
+            return jnp.exp(log_peak(rise)), rise.tmax
+        curve = self.blended(width)
+        earliest = jnp.zeros_like(rise.tmax) if rise.nadir is None else rise.nadir
+        fixed = jax.lax.stop_gradient(theta)
+        time = jax.lax.stop_gradient(jnp.sort(jnp.maximum(rise.tmax + width * jnp.asarray(_GRID), earliest)))
+        best = jnp.argmax(curve(fixed, time, windows))
+
+        def slope(theta: jax.Array, day: jax.Array) -> jax.Array:
+            return jax.jvp(lambda t: curve(theta, t, windows), (day,), (jnp.ones_like(day),))[1]
+
+        low, high = time[jnp.maximum(best - 1, 0)], time[jnp.minimum(best + 1, len(_GRID) - 1)]
+        day = jax.lax.stop_gradient(_last(lambda t: slope(fixed, t) > 0.0, low, high))
+        value, change = jax.jvp(lambda t: slope(theta, t), (day,), (jnp.ones_like(day),))
+        newton = value / jnp.where(change < 0.0, change, -jnp.inf)
+        # At a corner, where a drug ends, or on the earliest day the slope is not 0: the day stays.
+        turning = day - jnp.where(jnp.abs(newton) < 1e-6 * width, newton, 0.0)
+        at_first = day <= jax.lax.stop_gradient(earliest) + 1e-12
+        value = jnp.exp(curve(theta, jnp.where(at_first, earliest, day), windows))
+        return value, jnp.where(at_first, earliest, turning)
+
     def time_below(self, theta: jax.Array, level: jax.Array, windows: jax.Array | None = None) -> jax.Array:
-        """Return the day after Tmax from which C stays below ``level`` (Tmax if it never was above it)."""
+        """Return the day after the peak from which C stays below ``level`` (the peak's if it is no higher)."""
         rise, fall = self.split(theta, windows)
-        return rise.tmax + time_to_fall(fall, jnp.log(level) - log_peak(rise))
+        target = jnp.log(level)
+        sharp = rise.tmax + time_to_fall(fall, target - log_peak(rise))
+        width = self.phases.smooth
+        if width is None:
+            return sharp
+        curve = self.blended(width)
+        _, peak = self.peak(theta, windows)
+        fixed, wanted = jax.lax.stop_gradient(theta), jax.lax.stop_gradient(target)
+        time = jnp.sort(jnp.maximum(rise.tmax + width * jnp.asarray(_GRID), peak))
+        time = jax.lax.stop_gradient(time)
+        above = curve(fixed, time, windows) > wanted
+        last = len(_GRID) - 1 - jnp.argmax(above[::-1])
+        begin, end = time[last], time[jnp.minimum(last + 1, len(_GRID) - 1)]
+        day = jax.lax.stop_gradient(_last(lambda t: curve(fixed, t, windows) > wanted, begin, end))
+        value, slope = jax.jvp(lambda t: curve(theta, t, windows), (day,), (jnp.ones_like(day),))
+        day = day - (value - target) / jnp.where(slope < 0.0, slope, -jnp.inf)
+        # Beyond the last day of the grid the blend is the decline itself.
+        return jnp.where(above.any(), jnp.where(above[-1], jnp.maximum(sharp, time[-1]), day), peak)
 
     def derived(self) -> tuple[Derived, ...]:
         """Return the quantities that this member has."""
@@ -198,6 +250,8 @@ class _Builder:
             Derived("rho", rho, "rate", "growth rate of the expansion"),
             Derived("r0", at_infusion, "value", "value at infusion, extrapolated"),
         ]
+        if self.phases.smooth is not None:
+            rows.append(Derived("cmax_realised", lambda th: self.peak(th)[0], "value", "maximum of the smooth curve"))
         if "alpha" in has:
             rows.append(
                 Derived("half_life_alpha", lambda th: jnp.log(2.0) / get(th, "alpha"), "time", "contraction half-life")
@@ -221,6 +275,17 @@ class _Builder:
                 )
             )
         return tuple(rows)
+
+
+def _last(holds: Callable[[jax.Array], jax.Array], low: jax.Array, high: jax.Array) -> jax.Array:
+    """Return where between two days a condition ends that holds at the first."""
+
+    def halve(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        middle = (ends[0] + ends[1]) / 2.0
+        on = holds(middle)
+        return jnp.where(on, middle, ends[0]), jnp.where(on, ends[1], middle)
+
+    return jax.lax.fori_loop(0, _HALVINGS, halve, (low, high))[0]
 
 
 def _days(start: float, end: float) -> tuple[jax.Array, jax.Array]:

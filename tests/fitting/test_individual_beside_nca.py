@@ -8,6 +8,7 @@ from cellkinetics.data.cohort import Cohort
 from cellkinetics.fitting.individual import fit
 from cellkinetics.models.ecp import ECP
 from cellkinetics.models.published import STEIN_2019
+from cellkinetics.models.registry import get_model
 
 DAYS = [1, 3, 5, 7, 9, 9.3, 11, 14, 17, 21, 28, 42, 56, 84, 180]
 
@@ -53,3 +54,13 @@ def test_values_far_apart_are_flagged(cohort: Cohort) -> None:
     assert (apart["status"] == "flagged").all()
     assert apart["reason"].str.contains("more than a factor of 2 apart").all()
     assert (table.loc[table["ratio"].between(0.5, 2), "status"] == "ok").all()
+
+
+def test_with_a_smooth_switch_the_fitted_peak_is_that_of_the_curve_and_not_the_parameters() -> None:
+    model = get_model("ecp+smooth=1")
+    values = dict(STEIN_2019.typical)
+    exact = Cohort.from_arrays([DAYS], [model.predict(values, DAYS).tolist()], lloq=1.0, subject=["exact"])
+    table = fit(exact, model=model, starts=values).beside_nca.set_index("quantity")
+    # the maximum of the blend on a grid of 1e-5 days: 26323.871 on day 10.12215, where cmax is 24000 and tmax 9.3
+    assert table.loc["CMAX", "fitted"] == pytest.approx(26323.87, rel=5e-3)
+    assert table.loc["TMAX", "fitted"] == pytest.approx(10.122, abs=0.02)

@@ -115,6 +115,58 @@ def test_an_input_that_the_model_does_not_have_is_refused() -> None:
         get_model("ecp").predict(VALUES, [1.0], given={"toci": [(1, 2)]})
 
 
+@pytest.mark.parametrize("width", [0.25, 3.0])
+def test_with_a_smooth_switch_the_curve_is_at_the_level_on_the_day_from_which_it_stays_below(width: float) -> None:
+    model = get_model(f"ecp+smooth={width}")
+    for level in (24100.0, 22000.0, 15000.0, 1000.0, 10.0):
+        day = model.below(VALUES, level)
+        at, *later = model.predict(VALUES, [day, *(day + np.array([0.01, 0.1, 1.0, 10.0, 100.0]))])
+        assert at == pytest.approx(level, rel=1e-10)
+        assert max(later) < level
+    assert model.below(VALUES, 1e6) == model.realised_peak(VALUES).day
+
+
+def test_time_below_a_level_and_peak_of_a_smooth_switch_have_the_derivatives_of_differences() -> None:
+    model = get_model("ecp+smooth=1")
+    assert model.time_below is not None
+    assert model.peak is not None
+    below, peak = model.time_below, model.peak
+
+    @jax.jit
+    def three(theta: jax.Array) -> jax.Array:
+        value, day = peak(theta)
+        return jnp.stack([jnp.log(value), day, below(theta, jnp.asarray(20000.0))])
+
+    theta = model.theta(VALUES)
+    exact = np.asarray(jax.jit(jax.jacfwd(three))(jnp.asarray(theta))) * theta
+    for k, name in enumerate(model.names):
+        step = np.where(np.arange(len(theta)) == k, 1e-5 * theta, 0.0)
+        differences = (np.asarray(three(theta + step)) - np.asarray(three(theta - step))) / 2e-5
+        assert exact[:, k] == pytest.approx(differences, rel=1e-6, abs=1e-8), name
+
+
+def test_the_realised_peak_is_cmax_at_tmax_unless_drugs_or_a_smooth_switch_change_it() -> None:
+    assert get_model("ecp").realised_peak(VALUES) == (pytest.approx(24000, rel=1e-14), 9.3)
+    # as above: G(9.3) = 4 + 1.2 + 0.84 + 0.7 * 3.3 days of growth at ln(251)/9.3
+    given = {"toci": [(4.0, 6.0)], "ster": [(5.0, 20.0)]}
+    value, day = get_model("ecp+comedication").realised_peak({**VALUES, "f_toci": 1.2, "f_ster": 0.7}, given=given)
+    assert value == pytest.approx(24000 / 251 * np.exp(np.log(251) / 9.3 * (4 + 1.2 + 0.84 + 0.7 * 3.3)), rel=1e-12)
+    assert day == 9.3
+    with pytest.raises(ModelError, match="mine cannot tell its peak"):
+        decline(lambda theta, t: -theta[1] * t).realised_peak({"c0": 1.0, "k": 1.0})
+
+
+def test_the_realised_peak_of_a_smooth_switch_is_the_maximum_on_a_fine_grid_and_a_derived_quantity() -> None:
+    model, time = get_model("ecp+smooth=1"), np.linspace(8.0, 14.0, 600_001)
+    curve = model.predict(VALUES, time)
+    value, day = model.realised_peak(VALUES)
+    assert value == pytest.approx(curve.max(), rel=1e-9)
+    assert day == pytest.approx(time[curve.argmax()], abs=2e-5)
+    realised = next(quantity for quantity in model.derived if quantity.name == "cmax_realised")
+    assert float(realised.function(jnp.asarray(model.theta(VALUES)))) == value
+    assert "cmax_realised" not in {quantity.name for quantity in get_model("ecp").derived}
+
+
 @settings(deadline=None, max_examples=25)
 @given(st.floats(0.5, 8.0), st.floats(1.0, 23000.0))
 def test_the_curve_is_at_the_level_on_the_day_from_which_it_stays_below(tmax: float, level: float) -> None:
@@ -208,6 +260,16 @@ def _decline_area(theta: jax.Array, start: jax.Array, end: jax.Array) -> jax.Arr
             lambda theta, t: jnp.log(theta[0]) - theta[1] * t,
             {"area": lambda theta, a, b: 1.1 * _decline_area(theta, a, b)},
             "the area from day 0 to 40 is 1.1 times",
+        ),
+        (
+            lambda theta, t: jnp.log(theta[0]) - theta[1] * t,
+            {"time_below": lambda theta, level: 1.1 * jnp.log(theta[0] / level) / theta[1]},
+            "on day .* the curve is .* times the level",
+        ),
+        (
+            lambda theta, t: jnp.log(theta[0]) - theta[1] * t,
+            {"peak": lambda theta: (theta[0] * jnp.exp(-theta[1]), 1.0)},
+            "on day 1 is not the maximum of the curve",
         ),
         (
             lambda theta, t: jnp.log(theta[0]) - theta[1] * t,

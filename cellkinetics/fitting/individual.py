@@ -54,8 +54,9 @@ def fit(
         cohort: n profiles; a profile that cannot be fitted is rows with status ``failed`` and the reason.
         model: name of a model (see `list_models`), or a `Model`; or several, of which each patient's fit is by the
             one with the least AICc, and ``ranking`` holds them all (see `cellkinetics.fitting.selection`).
-        method: ``batch`` searches all patients together; ``lmfit`` each one by lmfit, which ends at the same
-            optimum and takes a hundred times as long.
+        method: ``batch`` searches all patients together; ``lmfit`` each one by lmfit, which takes some seventy
+            times as long and nearly always ends at the same optimum: of 200 simulated patients it was lower in 1,
+            and higher in some; with other residuals -2LL differed in 1 or 2 of 25, by up to 1.7, either way.
         intervals: ``wald`` from the curvature alone; ``profile`` computes those of the profile likelihood
             too, for parameters and half-lives, in the columns ``profile_low`` and ``profile_high``, and a
             parameter without an end on either side is not identifiable.

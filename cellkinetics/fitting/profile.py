@@ -27,9 +27,10 @@ from cellkinetics.fitting.precision import rise_of_profile, rise_of_sigma
 from cellkinetics.fitting.search import End, Patient, box, explore, row
 from cellkinetics.fitting.start import ONE_PHASE, faster_phase_first
 
-_ROUNDS = 9  # trial values of one end, at most
+_ROUNDS = 18  # trial values of one end, at most; few ends need more than 9
 _INNER = 2  # rounds of eight steps of the other parameters at a trial value
 _CLOSE = 0.01  # of sqrt(D), and of the way from the minimum, at which an end is found
+_LOOSE = 0.05  # on the transformed scale: an end enclosed no closer than this is marked
 _FIRST = 0.6  # of sqrt(rise): the first trial value aims there
 _BETTER = 1e-3  # of -2LL: by so much an optimum found here replaces that of the search
 
@@ -42,6 +43,7 @@ class Profiled:
         rise: rise of -2LL at the ends.
         low, high: ends of the interval; NaN on a side where -2LL never rises so far before the bound.
         value, delta: points of the profile, in order of the value, and the rise of -2LL there.
+        loose: sides, ``lower`` or ``upper``, whose end was not found closely within the trial values allowed.
     """
 
     rise: dict[str, float] = field(default_factory=dict)
@@ -49,6 +51,7 @@ class Profiled:
     high: dict[str, float] = field(default_factory=dict)
     value: dict[str, FloatArray] = field(default_factory=dict)
     delta: dict[str, FloatArray] = field(default_factory=dict)
+    loose: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def flat(self) -> list[str]:
@@ -259,14 +262,15 @@ class _Walks:
         narrow = np.abs(outside - inside) < _CLOSE * np.abs(inside - self.origin[going]) + 1e-9
         self.ended[going] = (np.abs(z - goal) < _CLOSE * goal) | narrow | (within & (value == self.limit[going]))
 
-    def end(self) -> tuple[FloatArray, BoolArray]:
-        """Return where each walk ended, and whether that is the bound."""
+    def end(self) -> tuple[FloatArray, BoolArray, BoolArray]:
+        """Return where each walk ended, whether that is the bound, and whether it is not found closely."""
         goal = np.sqrt(self.rise)
         enclosed = np.isfinite(self.outside)
         with np.errstate(invalid="ignore", divide="ignore"):
             part = np.clip((goal - self.z_inside) / (self.z_outside - self.z_inside), 0.0, 1.0)
             end = np.where(enclosed, self.inside + part * (self.outside - self.inside), self.inside)
-        return end, ~enclosed & (np.abs(self.inside - self.limit) < 1e-9)
+        close = np.abs(self.outside - self.inside) <= _LOOSE  # False where not enclosed
+        return end, ~enclosed & (np.abs(self.inside - self.limit) < 1e-9), ~self.ended & ~close
 
 
 def _walk(
@@ -312,7 +316,7 @@ def _gather(
     """Join the walks of each patient: the outermost ends, and the least of the profiles."""
     size, q = max(rises) + 1, objective.size
     owner = branches.rows.patient[walks.branch]
-    end, unended = walks.end()
+    end, unended, loose = walks.end()
     low, high = np.full((size, q), np.inf), np.full((size, q), -np.inf)
     below, above = walks.side < 0, walks.side > 0
     np.minimum.at(low, (owner[below], walks.element[below]), end[below])
@@ -322,6 +326,7 @@ def _gather(
         tip = those & (end == sides[owner, walks.element])
         sides[owner[tip], walks.element[tip]] = np.where(walks.side[tip] < 0, -np.inf, np.inf)
     _without_second_phase(objective, branches, least, rises, low, high)
+    loose &= end == np.where(below, low[owner, walks.element], high[owner, walks.element])
     walk, value, delta = (np.concatenate(arrays) for arrays in zip(*points, strict=True))
     order = np.lexsort((value, walks.branch[walk], walks.element[walk], owner[walk]))
     walk, value, delta = walk[order], value[order], delta[order]
@@ -338,6 +343,8 @@ def _gather(
             found.rise[name] = float(rises[i][k])
             found.low[name] = float(lowest) if np.isfinite(lowest) else float("nan")
             found.high[name] = float(highest) if np.isfinite(highest) else float("nan")
+            mine = loose & (owner == i) & (walks.element == k)
+            found.loose[name] = [side for side, those in (("lower", below), ("upper", above)) if (mine & those).any()]
             found.value[name], found.delta[name] = _envelope(walks.branch[walk[some]], value[some], delta[some])
         out[i] = found
     return out

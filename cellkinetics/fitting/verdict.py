@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -339,11 +340,12 @@ def _with_power_of_profile(row: Estimate, search: Search, gradient: FloatArray) 
         return row
     ends = [search.profiled.low[name], search.profiled.high[name]][:: 1 if power > 0 else -1]
     low, high = (None if np.isnan(end) else row.estimate * float(np.exp(power * (end - search.x[k]))) for end in ends)
-    return replace(row, profile_low=low, profile_high=high)
+    sides = [side if power > 0 else {"lower": "upper", "upper": "lower"}[side] for side in search.profiled.loose[name]]
+    return _remarked(replace(row, profile_low=low, profile_high=high), [*_remarks(row), *_rough(sides)])
 
 
 def _with_profile(row: Estimate, model: Model, profiled: Profiled, why: Why | None) -> Estimate:
-    """Return the row of a parameter with the ends of its profile, and a remark where one is open."""
+    """Return the row of a parameter with the ends of its profile, and a remark where one is open or rough."""
     name = row.parameter
     if name not in profiled.low or not (why is None or _is_passed_on(why)):
         return row
@@ -352,10 +354,17 @@ def _with_profile(row: Estimate, model: Model, profiled: Profiled, why: Why | No
     )
     row = replace(row, profile_low=low, profile_high=high)
     open_ = [word for word, end in (("lower", low), ("upper", high)) if end is None]
-    if why is not None or len(open_) != 1:
-        return row
-    remark = Why(f"profile_no_{open_[0]}_end", f"the profile of -2LL has no {open_[0]} end within the bounds")
-    return _remarked(row, [*_remarks(row), remark])
+    remarks = _remarks(row)
+    if why is None and len(open_) == 1:
+        sentence = f"the profile of -2LL has no {open_[0]} end within the bounds"
+        remarks.append(Why(f"profile_no_{open_[0]}_end", sentence))
+    return _remarked(row, [*remarks, *_rough(profiled.loose[name])])
+
+
+def _rough(sides: Sequence[str]) -> list[Why]:
+    """Return the remarks on ends of a profile that were not found closely."""
+    sentence = "the {} end of the profile is rough: the search for it was not at its end"
+    return [Why(f"profile_{side}_end_rough", sentence.format(side)) for side in sides]
 
 
 def _drawn_profiles(model: Model, units: tuple[str, str], profiled: Profiled) -> dict[str, LikelihoodProfile]:

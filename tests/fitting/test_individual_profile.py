@@ -181,3 +181,24 @@ def test_there_is_no_profile_where_none_was_asked_for() -> None:
         fit(cohort)["P"].profile("tmax")
     with pytest.raises(SettingsError, match="wald or profile"):
         fit(cohort, intervals="bayes")  # type: ignore[arg-type]
+
+
+def test_an_end_that_was_not_found_closely_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    # beta is where the profile bends most; with 18 trial values all ends of these patients are found.
+    cohort = ck.read(library["stein2019"].simulate(6, RICH, lloq=50, seed=3).samples)
+    monkeypatch.setattr("cellkinetics.fitting.profile._ROUNDS", 2)
+    hasty = fit(cohort, intervals="profile")
+    monkeypatch.undo()
+    found = 0
+    for one, patient in zip(hasty, fit(cohort, intervals="profile"), strict=True):
+        for row in one.rows:
+            sides = [side for side in ("lower", "upper") if f"profile_{side}_end_rough" in row.reason_code]
+            found += len(sides)
+            for side in sides:
+                assert f"the {side} end of the profile is rough" in row.reason
+        assert not any("end_rough" in row.reason_code for row in patient.rows)
+        rate, half_life = one["alpha"], one["half_life_alpha"]
+        if rate.status == half_life.status == "ok":
+            turned = "profile_lower_end_rough" in half_life.reason_code
+            assert turned == ("profile_upper_end_rough" in rate.reason_code)
+    assert found > 5

@@ -30,8 +30,9 @@ from cellkinetics.fitting.precision import between_intervals, covariance
 from cellkinetics.fitting.profile import Profiled, profile
 from cellkinetics.fitting.result import IndividualFit
 from cellkinetics.fitting.search import End, Patient, Progress, best_row, box, search
+from cellkinetics.fitting.settled import Drawn, Search
 from cellkinetics.fitting.start import Plan, faster_phase_first, plan_fit, spread_of
-from cellkinetics.fitting.verdict import Drawn, Search, failed_fit, judge
+from cellkinetics.fitting.verdict import failed_fit, judge
 from cellkinetics.models.base import Model
 from cellkinetics.models.residual import Residual
 

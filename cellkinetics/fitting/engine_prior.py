@@ -16,8 +16,8 @@ from cellkinetics.fitting.precision import between_intervals
 from cellkinetics.fitting.prior import PopulationPrior
 from cellkinetics.fitting.result import IndividualFit
 from cellkinetics.fitting.search import Patient, best_row
+from cellkinetics.fitting.settled import Drawn
 from cellkinetics.fitting.start import Plan
-from cellkinetics.fitting.verdict import Drawn
 from cellkinetics.models.base import Model
 from cellkinetics.models.residual import LOG_CONSTANT, Residual
 

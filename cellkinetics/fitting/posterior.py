@@ -19,7 +19,9 @@ from cellkinetics.fitting.derived import Derivation
 from cellkinetics.fitting.lmfit_fit import LmfitView
 from cellkinetics.fitting.precision import WEAK_SE, interval
 from cellkinetics.fitting.prior import ModelPrior
+from cellkinetics.fitting.remarks import far_from_observed
 from cellkinetics.fitting.result import Estimate, IndividualFit
+from cellkinetics.fitting.settled import Drawn
 from cellkinetics.fitting.start import (
     CMAX_FACTOR,
     DEFAULT,
@@ -31,7 +33,7 @@ from cellkinetics.fitting.start import (
     corner_intervals,
     plan_fit,
 )
-from cellkinetics.fitting.verdict import STEEP, Drawn, failed_fit, far_from_observed
+from cellkinetics.fitting.verdict import STEEP, failed_fit
 from cellkinetics.models.base import Model
 from cellkinetics.units import unit_label
 
@@ -122,7 +124,7 @@ class Mode:
         at_bound: True where a parameter ended at a bound.
         at_kink: True for a Tmax that ended at a sampling time.
         covariance: ``(q, q)``, 0 for what is held.
-        n_quantified, highest, ceiling: as in `cellkinetics.fitting.verdict.Search`.
+        n_quantified, highest, ceiling: as in `cellkinetics.fitting.settled.Search`.
         view: makes lmfit's own result.
     """
 

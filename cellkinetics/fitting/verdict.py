@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import replace
 
 import numpy as np
 
-from cellkinetics.data.cohort import BoolArray, FloatArray, Profile
+from cellkinetics.data.cohort import FloatArray, Profile
 from cellkinetics.fitting.derived import Derivation
-from cellkinetics.fitting.lmfit_fit import LmfitView
 from cellkinetics.fitting.objective import Objective
 from cellkinetics.fitting.precision import WEAK_SE, interval, reach_down
 from cellkinetics.fitting.profile import Profiled
-from cellkinetics.fitting.result import Estimate, FitStatus, IndividualFit, LikelihoodProfile
+from cellkinetics.fitting.quantities import derived_rows
+from cellkinetics.fitting.remarks import (
+    drawn_far_above,
+    far_from_observed,
+    is_passed_on,
+    remarked,
+    remarks_of,
+    rough,
+    taken_as_known,
+    unknown_row,
+)
+from cellkinetics.fitting.result import Estimate, IndividualFit, LikelihoodProfile
+from cellkinetics.fitting.settled import Drawn, Search
 from cellkinetics.fitting.start import CMAX_FACTOR as SEARCHED_CMAX_FACTOR
 from cellkinetics.fitting.start import Plan, Why
 from cellkinetics.models.base import Model
@@ -22,74 +31,9 @@ from cellkinetics.units import unit_label
 
 STEEP = 0.05
 """Largest slope of -2LL on the transformed scale at which a search counts as ended."""
-SENSITIVE = 0.05
-"""A derived quantity depends on a parameter if it changes by more than this percentage for 1 % of it."""
 FOLLOW_UP = 0.5
 """Half-lives from the peak to the last quantified sample that a rate of persistence needs."""
-CMAX_FACTOR = 2.0
-"""A Cmax further from the highest quantified sample than this factor, either way, gets a remark."""
-ULOQ_FACTOR = 5.0
-"""A Cmax above the highest ULOQ that a sample is above by more than this factor gets the same remark."""
-# Reasons that the covariance carries along.
-_PASSED_ON = {"flat_likelihood", "flat_profile", "one_phase", "short_follow_up"}
 _TMAX_HELD = Why("tmax_held", "given a peak on the day of the highest sample")
-_AREA_END = {"auc_0_28": 28.0}
-
-
-@dataclass(frozen=True, eq=False)
-class Search:
-    """Where the search for one patient ended; arrays are ``(q,)`` over ``names``.
-
-    Attributes:
-        names: the model's parameters, then ``sigma``.
-        x: end point on the transformed scale.
-        slope: largest absolute derivative of -2LL over the parameters inside their bounds.
-        searched: False where a value was held.
-        at_bound: True where a parameter ended at a bound.
-        at_kink: True for a Tmax that ended at a sampling time, where -2LL has no derivative.
-        covariance: ``(q, q)``, 0 for what is held or at a kink.
-        n: number of samples.
-        n_quantified: how many of them are neither below nor above quantification.
-        last_quantified: day of the last quantified one.
-        highest: the highest quantified value; None where a sample above the ULOQ may be higher.
-        ceiling: the highest ULOQ that a sample is above; None where none is.
-        lmfit: makes lmfit's own result.
-        profiled: intervals by profile likelihood; None where they were not asked for.
-    """
-
-    names: tuple[str, ...]
-    x: FloatArray
-    minus2ll: float
-    slope: float
-    searched: BoolArray
-    at_bound: BoolArray
-    at_kink: BoolArray
-    covariance: FloatArray
-    n: int
-    n_quantified: int
-    last_quantified: float
-    highest: float | None
-    ceiling: float | None
-    lmfit: LmfitView
-    profiled: Profiled | None = None
-
-    @property
-    def aic(self) -> float:
-        """-2LL + 2 k over the k searched parameters."""
-        return self.minus2ll + 2.0 * float(self.searched.sum())
-
-    @property
-    def bic(self) -> float:
-        """-2LL + k ln n over the k searched parameters and n samples."""
-        return self.minus2ll + float(self.searched.sum() * np.log(self.n))
-
-
-class Drawn(NamedTuple):
-    """What a patient's curve is drawn with: parameters on the natural scale ``(p,)``, days and values."""
-
-    theta: FloatArray
-    time: FloatArray
-    curve: FloatArray
 
 
 def judge(
@@ -132,13 +76,13 @@ def judge(
     df = max(search.n_quantified - n_searched, 1)
     why = _unidentified(plan, search, values, se, n_searched)
     rows = []
-    kinked = _taken_as_known(search)
+    kinked = taken_as_known(search)
     for k, name in enumerate(search.names):
         transform = model.parameters[k].transform if k < p else "log"
         unit = _unit(kinds[k], units)
         if name in why:
-            rows.append(_unknown(name, unit, why[name]))
-            if name == "cmax" and (far := _drawn_far_above(float(drawn.curve.max()), search)):
+            rows.append(unknown_row(name, unit, why[name]))
+            if name == "cmax" and (far := drawn_far_above(float(drawn.curve.max()), search)):
                 rows[-1] = replace(rows[-1], reason=f"{rows[-1].reason}; {far}")
         elif search.at_kink[k]:
             note = Why("at_sampling_time", "ends at a sampling day, where the likelihood has a kink: no standard error")
@@ -152,11 +96,11 @@ def judge(
                 spread = reach_down(spread, float(values[k]), float(se[k]), 1.0, df)
                 if spread.ci_low == 0.0:
                     remarks.insert(0, Why("may_be_zero", "the samples do not tell this rate from 0, a plateau"))
-            rows.append(_remarked(Estimate(name, unit, float(values[k]), *spread), remarks))
+            rows.append(remarked(Estimate(name, unit, float(values[k]), *spread), remarks))
     if search.profiled is not None:
         rows = [_with_profile(row, model, search.profiled, why.get(row.parameter)) for row in rows]
     rows, of_residual = rows[:p], rows[p:]
-    rows += _derived_rows(model, units, plan, search, quantities, why, df, last_day=float(days[-1]))
+    rows += derived_rows(model, units, plan, search, quantities, why, df, last_day=float(days[-1]))
     rows += [*of_residual, *_statistics(search, counts, left_out)]
 
     unknown = [name for name in search.names if name in why]
@@ -255,7 +199,7 @@ def _unidentified(
         flat = Why("flat_profile", f"the profile of -2LL in {name} has no end on either side")
         if name not in why:
             why[name] = flat
-        elif why[name].code in _PASSED_ON:
+        elif is_passed_on(why[name]):
             why[name] = Why(f"{why[name].code};{flat.code}", f"{why[name].sentence}; {flat.sentence}")
     return why
 
@@ -274,97 +218,21 @@ def _follow_up(search: Search, values: tuple[float, ...], k: int) -> float:
     return float((search.last_quantified - peak) * values[k] / np.log(2.0))
 
 
-def _derived_rows(
-    model: Model,
-    units: tuple[str, str],
-    plan: Plan,
-    search: Search,
-    quantities: Derivation,
-    why: dict[str, Why],
-    df: int,
-    *,
-    last_day: float,
-) -> list[Estimate]:
-    if not model.derived:
-        return []
-    rows = []
-    for quantity, log_number, gradient in zip(model.derived, *quantities, strict=True):
-        unit = _unit(quantity.unit, units)
-        alone = (gradient != 0.0).sum() == 1
-        blamed = [
-            name
-            for k, name in enumerate(search.names)
-            if name in why and abs(gradient[k]) > SENSITIVE and (alone or _is_blamed(search, why[name], k))
-        ]
-        vanishing = [
-            (k, name)
-            for k, name in enumerate(search.names)
-            if name in plan.may_vanish and name not in why and abs(gradient[k]) > SENSITIVE
-        ]
-        se = float(np.sqrt(max(gradient @ search.covariance @ gradient, 0.0)))
-        if blamed:
-            sentence = f"depends on {', '.join(blamed)}: {why[blamed[0]].sentence}"
-            rows.append(_unknown(quantity.name, unit, Why(why[blamed[0]].code, sentence)))
-        elif not (np.isfinite(log_number) and se <= WEAK_SE):
-            sentence = f"the likelihood hardly changes with {quantity.name}"
-            rows.append(_unknown(quantity.name, unit, Why("flat_likelihood", sentence)))
-        else:
-            remarks = _doubts(search, why, gradient)
-            if last_day < _AREA_END.get(quantity.name, last_day):
-                sentence = f"the model carries the area on beyond the last sample, day {last_day:g}"
-                remarks.append(Why("extrapolated", sentence))
-            number = float(np.exp(log_number))
-            remarks += _taken_as_known(search)
-            spread = interval("log", number, se, df)
-            for k, _ in vanishing:
-                rate_se = float(np.sqrt(search.covariance[k, k]))
-                spread = reach_down(spread, number, rate_se, float(gradient[k]), df)
-            if np.isinf(spread.ci_high):
-                rate = vanishing[0][1]
-                sentence = f"the samples do not tell {rate} from 0, where {quantity.name} has no upper end"
-                rows.append(_unknown(quantity.name, unit, Why("may_be_zero", sentence)))
-            else:
-                row = _remarked(Estimate(quantity.name, unit, number, *spread), remarks)
-                rows.append(_with_power_of_profile(row, search, gradient))
-    return rows
-
-
-def _with_power_of_profile(row: Estimate, search: Search, gradient: FloatArray) -> Estimate:
-    """Return a half-life's row with the ends of its rate's profile; a quantity of several parameters has none."""
-    (felt,) = np.nonzero(gradient)
-    if search.profiled is None or len(felt) != 1 or abs(abs(gradient[felt[0]]) - 1.0) > 1e-9:
-        return row
-    k, power = felt[0], float(gradient[felt[0]])
-    name = search.names[k]
-    if name not in search.profiled.low or row.estimate is None:
-        return row
-    ends = [search.profiled.low[name], search.profiled.high[name]][:: 1 if power > 0 else -1]
-    low, high = (None if np.isnan(end) else row.estimate * float(np.exp(power * (end - search.x[k]))) for end in ends)
-    sides = [side if power > 0 else {"lower": "upper", "upper": "lower"}[side] for side in search.profiled.loose[name]]
-    return _remarked(replace(row, profile_low=low, profile_high=high), [*_remarks(row), *_rough(sides)])
-
-
 def _with_profile(row: Estimate, model: Model, profiled: Profiled, why: Why | None) -> Estimate:
     """Return the row of a parameter with the ends of its profile, and a remark where one is open or rough."""
     name = row.parameter
-    if name not in profiled.low or not (why is None or _is_passed_on(why)):
+    if name not in profiled.low or not (why is None or is_passed_on(why)):
         return row
     low, high = (
         None if np.isnan(end) else natural_value(model, name, end) for end in (profiled.low[name], profiled.high[name])
     )
     row = replace(row, profile_low=low, profile_high=high)
     open_ = [word for word, end in (("lower", low), ("upper", high)) if end is None]
-    remarks = _remarks(row)
+    remarks = remarks_of(row)
     if why is None and len(open_) == 1:
         sentence = f"the profile of -2LL has no {open_[0]} end within the bounds"
         remarks.append(Why(f"profile_no_{open_[0]}_end", sentence))
-    return _remarked(row, [*remarks, *_rough(profiled.loose[name])])
-
-
-def _rough(sides: Sequence[str]) -> list[Why]:
-    """Return the remarks on ends of a profile that were not found closely."""
-    sentence = "the {} end of the profile is rough: the search for it was not at its end"
-    return [Why(f"profile_{side}_end_rough", sentence.format(side)) for side in sides]
+    return remarked(row, [*remarks, *rough(profiled.loose[name])])
 
 
 def _drawn_profiles(model: Model, units: tuple[str, str], profiled: Profiled) -> dict[str, LikelihoodProfile]:
@@ -393,67 +261,6 @@ def natural_value(model: Model, name: str, value: float) -> float:
     return model[name].natural(value) if name in model.names else float(np.exp(value))
 
 
-def far_from_observed(cmax: float, highest: float | None, ceiling: float | None) -> list[Why]:
-    """Return the remark on a Cmax that no sample came near; arguments as in `Search`."""
-    if ceiling is not None:
-        far, what = cmax / ceiling > ULOQ_FACTOR, f"far above the highest ULOQ that a sample is above, {ceiling:.4g}"
-    elif highest is not None:
-        far = not 1.0 / CMAX_FACTOR <= cmax / highest <= CMAX_FACTOR
-        what = f"far from the highest quantified sample, {highest:.4g}"
-    else:
-        return []
-    return [Why("cmax_far_from_observed", f"cmax, {cmax:.4g}, is {what}; look at the fit")] if far else []
-
-
-def _drawn_far_above(peak: float, search: Search) -> str:
-    """Say that the curve of a patient without a Cmax is drawn far above the samples; "" where it is not."""
-    factor, highest = (CMAX_FACTOR, search.highest) if search.ceiling is None else (ULOQ_FACTOR, search.ceiling)
-    if highest is None or peak <= factor * highest:
-        return ""
-    what = "quantified sample" if search.ceiling is None else "ULOQ that a sample is above"
-    return f"the curve is drawn with a peak of {peak:.4g}, {peak / highest:.2g} times the highest {what}"
-
-
-def _taken_as_known(search: Search) -> list[Why]:
-    """Return the remark on a standard error beside change points that ended at a kink of the likelihood."""
-    names = [name for name, known in zip(search.names, search.at_kink, strict=True) if known]
-    sentence = "the standard error takes {} as known, which ended at a sampling day"
-    return [Why("at_sampling_time", sentence.format(" and ".join(names)))] if names else []
-
-
-def _doubts(search: Search, why: dict[str, Why], gradient: FloatArray) -> list[Why]:
-    """Return the remark on a quantity that can be had although parameters in its formula cannot."""
-    inside = [(name, abs(g) > SENSITIVE) for name, g in zip(search.names, gradient, strict=True) if name in why and g]
-    if not inside:
-        return []
-    names = ", ".join(name for name, _ in inside)
-    carried = any(felt for _, felt in inside)
-    what = "its own interval carries that doubt" if carried else "that hardly changes it"
-    return [Why("contains_not_identifiable", f"contains {names}, not identifiable by the samples: {what}")]
-
-
-def _remarked(row: Estimate, remarks: list[Why]) -> Estimate:
-    """Return the row with its remarks; several are joined with ``;``."""
-    return replace(
-        row,
-        reason="; ".join(remark.sentence for remark in remarks),
-        reason_code=";".join(remark.code for remark in remarks),
-    )
-
-
-def _remarks(row: Estimate) -> list[Why]:
-    return [Why(row.reason_code, row.reason)] if row.reason_code else []
-
-
-def _is_blamed(search: Search, why: Why, k: int) -> bool:
-    """Say whether a derived quantity must do without parameter ``k``; else its own SE carries the doubt."""
-    return not _is_passed_on(why) or not search.searched[k]
-
-
-def _is_passed_on(why: Why) -> bool:
-    return _PASSED_ON.issuperset(why.code.split(";"))
-
-
 def _statistics(search: Search, counts: tuple[int, int], left_out: str) -> list[Estimate]:
     numbers = {"minus2ll": search.minus2ll, "aic": search.aic, "bic": search.bic}
     numbers |= {"n_samples": float(counts[0]), "n_blq": float(counts[1])}
@@ -463,10 +270,6 @@ def _statistics(search: Search, counts: tuple[int, int], left_out: str) -> list[
         replace(row, reason=f"{exact}; {left_out}") if left_out and row.parameter == "n_samples" else row
         for row in rows
     ]
-
-
-def _unknown(name: str, unit: str, why: Why, status: FitStatus = "not_identifiable") -> Estimate:
-    return Estimate(name, unit, status=status, reason=why.sentence, reason_code=why.code)
 
 
 def _unit(kind: str, units: tuple[str, str]) -> str:

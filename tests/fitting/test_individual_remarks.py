@@ -9,8 +9,8 @@ import pytest
 import cellkinetics as ck
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.fitting.individual import fit
+from cellkinetics.fitting.remarks import far_from_observed
 from cellkinetics.fitting.result import Estimate, IndividualFits
-from cellkinetics.fitting.verdict import far_from_observed
 from cellkinetics.models.ecp import ECP
 from cellkinetics.models.published import STEIN_2019
 

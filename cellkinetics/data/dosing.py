@@ -196,7 +196,16 @@ def _of_samples(column: Column, values: FloatArray, words: str, keys: Keys, log:
     length, differs = numbers_of_units(values, keys.profile, len(keys.of_profile))
     by_subject, _ = numbers_of_units(values, keys.subject, len(keys.names))
     _note_several(column, words, differs, keys, log)
-    return np.where(np.isnan(length) & (differs < 0), by_subject[keys.of_profile], length)
+    others = by_subject[keys.of_profile]
+    filled = np.isnan(length) & (differs < 0) & ~np.isnan(others)
+    rows = dict(zip(*np.unique(keys.profile, return_index=True), strict=True)) if filled.any() else {}
+    for profile in np.flatnonzero(filled).tolist():
+        message = (
+            f"there is no {words} in this profile; that of the subject's other rows, {others[profile]:g}, is taken"
+        )
+        code, action = f"{words.replace(' ', '_')}_of_subject", "give it in the rows of this profile if it is another"
+        log.add(keys.fault(code, message, action, int(rows[profile]), column))
+    return np.where(filled, others, length)
 
 
 def _of_records(column: Column, values: FloatArray, words: str, keys: Keys, log: FaultLog) -> FloatArray:

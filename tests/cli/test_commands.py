@@ -208,7 +208,7 @@ def test_flagged_values_are_counted_in_the_summary(cli: Callable, tmp_path: Path
         lines += [f"{name},low,{day},{value},50" for day, value in zip(days, values, strict=True)]
     (tmp_path / "trial.csv").write_text("\n".join(lines) + "\n")
     done = cli("nca", "trial.csv")
-    assert re.search(r"parameter +n +flagged +\(CV %\) +\(SD\)", done.out)
+    assert re.search(r"group +n +flagged +\(CV %\) +\(SD\)", done.out)
     assert re.search(r"t½ λz \(day\)\s+low +2 +1 † +\d", done.out)
     assert re.search(r"Cmax \(copies/µg\)\s+low +2 +9,000 \(", done.out)
 

@@ -1,5 +1,7 @@
 """Specimen, infusion duration and dosing interval: from the columns into the cohort."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -119,3 +121,13 @@ def test_units_are_compared_within_a_specimen(tmp_path):
     text = "subject,time,value,specimen,unit\nA,0,1,blood,copies/ug\nA,0,1,marrow,cells/uL\nB,0,1,marrow,copies/ug\n"
     notes = [fault for fault in read_text(tmp_path, text).faults if fault.code == "several_units"]
     assert [note.message.split(";")[0] for note in notes] == ["specimen marrow has several units: cells/uL, copies/ug"]
+
+
+def test_a_dosing_interval_taken_from_another_occasion_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "trial.csv"
+    path.write_text("subject,occasion,time,value,tau\nP1,1,1,5,12\nP1,1,2,4,12\nP1,2,1,6,\nP1,2,2,5,\n")
+    cohort = ck.read(path)
+    assert cohort.tau.tolist() == [12, 12]
+    (note,) = (fault for fault in cohort.faults if fault.code == "dosing_interval_of_subject")
+    assert (note.row, note.subject, note.effect) == (4, "P1", "note")
+    assert "that of the subject's other rows, 12, is taken" in note.message

@@ -1,5 +1,6 @@
 """The options are valid by construction, and say what is wrong."""
 
+import numpy as np
 import pytest
 
 from cellkinetics.data.cohort import Cohort
@@ -150,3 +151,23 @@ def test_rules_may_be_given_by_name_and_win_over_the_options() -> None:
         noncompartmental(cohort, routes="bolus")
     with pytest.raises(SettingsError, match="route: takes cells, bolus"):
         noncompartmental(cohort, route="oral")
+
+
+def test_the_whole_area_ends_at_the_last_sample_that_counts() -> None:
+    # after 100 at 2: 0 at 4 and later left out; or 10 (the LLOQ) at 4 and at 8
+    cohort = Cohort.from_arrays([[0, 2, 4, 8]], [[0, 100, 0, 0]], lloq=10.0)
+    areas = {
+        blq: float(noncompartmental(cohort, parameters="AUCALL", auc_method="linear", blq=blq).wide["AUCALL"].iloc[0])
+        for blq in ("default", "first_after=lloq,later=lloq", "winnonlin")
+    }
+    assert list(areas.values()) == [100 + 100, 100 + 110 + 40, 100]
+
+
+def test_a_window_beyond_the_last_sample_has_the_whole_tail_and_says_so() -> None:
+    days, values = [0, 7, 14, 21, 28, 35, 42, 60], [0, 100, 1000, 300, 100, 30, 0, 0]
+    result = noncompartmental(Cohort.from_arrays([days], [values], lloq=1.0), windows="0-60,0-61")
+    wide = result.wide.iloc[0]
+    tail = 30 / wide["LAMZ"] * (1 - np.exp(-wide["LAMZ"] * (61 - 35)))
+    assert wide["AUCINT_0_60"] == pytest.approx(wide["AUCLST"] + 30 * 7 / 2)  # a triangle to the first of them
+    assert wide["AUCINT_0_61"] == pytest.approx(wide["AUCLST"] + tail)
+    assert wide["AUCINTPE_0_60"] == 0 < wide["AUCINTPE_0_61"]

@@ -104,3 +104,18 @@ def test_pages_hold_twelve_profiles_and_any_name_can_be_drawn() -> None:
     pages = list(terminal_pages(lines))
     assert [sum(ax.get_visible() for ax in page.axes) for page in pages] == [12, 1]
     assert "A$\\frac$ &lt;李雷&gt;" in svg_text(pages[1], "p")
+
+
+def test_samples_below_quantification_long_after_the_last_are_drawn_or_told() -> None:
+    days = [0.0, 7.0, 14.0, 21.0, 28.0, 42.0, 68.0]
+    near = ck.Cohort.from_arrays([days], [[0.0, 900.0, 400.0, 200.0, 100.0, 0.0, 0.0]], lloq=1.0)
+    far = ck.Cohort.from_arrays([[*days, 360.0]], [[0.0, 900.0, 400.0, 200.0, 100.0, 0.0, 0.0, 0.0]], lloq=1.0)
+    ends, texts = [], []
+    for cohort in (near, far):
+        (ax,) = ck.noncompartmental(cohort).plot("lambda_z", subject="1").axes
+        ends.append(ax.get_xlim()[1])
+        texts.append(" ".join(text.get_text() for text in ax.texts))
+    assert ends[0] > 68
+    assert "later" not in texts[0]
+    assert ends[1] == pytest.approx(84)
+    assert "1 later BLQ, to 360 day" in texts[1]

@@ -113,7 +113,8 @@ def terminal_figure(lines: TerminalLines, key: Key, *, width: float = 3.1, heigh
     out by hand; pale dots are the other quantified samples, open triangles samples below quantification at
     their LLOQ. The line is dashed where it is extrapolated. A dotted line marks the break between contraction
     and persistence where the points lie on both sides of it. The time axis is linear, the value axis
-    logarithmic, so that an exponential is straight; the axis ends a little after the last quantified sample.
+    logarithmic, so that an exponential is straight; the axis ends after the last sample, or
+    at three times the last quantified time, and the panel says what is later.
 
     Args:
         lines: points and parameters of the analyte.
@@ -208,14 +209,20 @@ def draw_terminal(ax: Axes, lines: TerminalLines, key: Key) -> None:
         at = lines.break_of(key) if straddled else float("nan")
         if np.isfinite(at):
             ax.axvline(at, zorder=2, **_BREAK)
-    _write(ax, line, profiles.time_unit)
+    late = rows[(rows["status"] != "excluded") & (rows["time"] > end)]
+    more = f"{len(late)} later BLQ, to {number(late['time'].max())} {profiles.time_unit}" if len(late) else ""
+    _write(ax, line, profiles.time_unit, more)
 
 
 def _end(rows: pd.DataFrame) -> float:
-    """Return where the time axis ends: a little after the last quantified sample, so that the decline has room."""
-    seen = rows[(rows["status"] != "excluded") & (rows["censored"] != 1)]
+    """Return where the time axis ends: after the last sample that counts, but the decline keeps a third of it."""
+    kept = rows[rows["status"] != "excluded"]
+    seen = kept[kept["censored"] != 1]
     last = float(np.nanmax((seen if len(seen) else rows)["time"].to_numpy(float), initial=0.0))
-    return 1.3 * last if last > 0 else 1.0
+    every = float(np.nanmax(kept["time"].to_numpy(float), initial=0.0))
+    if last <= 0:
+        return 1.0
+    return min(1.05 * every, 3.0 * last) if every > 1.3 * last else 1.3 * last
 
 
 def _draw_others(ax: Axes, rows: pd.DataFrame, points: pd.DataFrame, floor: float) -> None:
@@ -241,8 +248,8 @@ def _draw_line(ax: Axes, rate: float, intercept: float, lower: float, upper: flo
         ax.plot(x, np.where(height > 0, height, np.nan), color=FIT, zorder=4, **look)
 
 
-def _write(ax: Axes, line: dict[str, dict[str, Any]], time_unit: str) -> None:
-    """Write half-life, fit and marks of the line into its panel, or why there is none."""
+def _write(ax: Axes, line: dict[str, dict[str, Any]], time_unit: str, more: str = "") -> None:
+    """Write half-life, fit and marks of the line into its panel, or why there is none; and what is not drawn."""
     row = line.get("LAMZ", {})
     half_life = _value(line, "LAMZHL")
     if np.isfinite(half_life):
@@ -255,6 +262,7 @@ def _write(ax: Axes, line: dict[str, dict[str, Any]], time_unit: str) -> None:
         texts = textwrap.wrap(f"no line: {reason}", 36)[:3]
     flags = str(row.get("reason_code", "") or "") if row.get("status") == "flagged" else ""
     texts += [f"† {_FLAGS.get(flag, flag.replace('_', ' '))}" for flag in flags.split(";") if flag]
+    texts += [more] if more else []
     ax.text(
         0.985,
         0.985,

@@ -66,4 +66,4 @@ def test_options_and_settings_stand_for_the_table(cli: Callable, trial: Path, tm
 def test_a_value_that_an_option_does_not_take_is_refused(cli: Callable, trial: Path, option: str, value: str) -> None:
     done = cli("nca", trial, option, value)
     assert done.code == 2
-    assert option.strip("-").replace("-", "_") in done.err
+    assert option in done.err

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import typer
 
+from cellkinetics.cli import fit_options as f
 from cellkinetics.cli import options as o
 from cellkinetics.errors import SettingsError
 
@@ -32,13 +33,13 @@ def fit(
     ctx: typer.Context,
     data: o.Data,
     out: o.Out = o.DEFAULT_OUT,
-    model: o.FitModels = "ecp",
-    residual: o.Residual = "log-constant",
-    prior: o.Prior = None,
-    flat: o.Flat = None,
-    estimate_sigma: o.EstimateSigma = False,
-    intervals: o.FitIntervals = "wald",
-    seed: o.FitSeed = 0,
+    model: f.FitModels = "ecp",
+    residual: f.Residual = "log-constant",
+    prior: f.Prior = None,
+    flat: f.Flat = None,
+    estimate_sigma: f.EstimateSigma = False,
+    intervals: f.FitIntervals = "wald",
+    seed: f.FitSeed = 0,
     dialect: o.Dialect = "auto",
     mapping: o.Map = None,
     lloq: o.LLOQ = None,

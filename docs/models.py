@@ -85,8 +85,9 @@ model); the two-state model differs from the closed form by 1.8e-12 of C at most
 Checked against printed numbers: Kimmel 2021 and the three of Chaudhury 2020. A public run of the BioModels files
 themselves (BIOMD0000001041, BIOMD0000001024, BIOMD0000001025; Tellurium with libroadrunner, ten daily records) prints
 as its last values Kimmel C 25.922, N 159.5, B 0.0710; Lotka-Volterra C 8323.4, U 0.1603; EC50 U 73.681. All six are
-ours on day 9, to the last digit; day 9 is the tenth record when the first is day 0, which is our reading. We
-have the numbers of that run, not its address, so check them with the files,
+ours on day 9, to the last digit; day 9 is the tenth record when the first is day 0, which is our reading. The
+run is that of the folders `labs/kimmel2021-*` and `labs/chaudhury2020-*` of
+[Biosimulant/models-oncology](https://github.com/Biosimulant/models-oncology); the files are
 [BIOMD0000001041](https://www.ebi.ac.uk/biomodels/BIOMD0000001041),
 [BIOMD0000001024](https://www.ebi.ac.uk/biomodels/BIOMD0000001024) and
 [BIOMD0000001025](https://www.ebi.ac.uk/biomodels/BIOMD0000001025). EC50 cures

@@ -3,6 +3,7 @@
 Numbers of Kimmel 2021 and Chaudhury 2020 at day 9 are those printed by a public run of the BioModels files
 themselves (BIOMD0000001041, BIOMD0000001024, BIOMD0000001025; libroadrunner by Tellurium, ten daily records from
 day 0 on): cells 25.922 and 159.5, tumour 0.0710; cells 8323.4, tumour 0.1603; tumour 73.681.
+The run: README files of labs/kimmel2021-* and labs/chaudhury2020-* in github.com/Biosimulant/models-oncology.
 """
 
 import subprocess

@@ -17,8 +17,8 @@ _PUBLIC = {
     "get_model": "cellkinetics.models.registry",
     "library": "cellkinetics.models.published",
     "list_models": "cellkinetics.models.registry",
+    "simulate_dose_exploration": "cellkinetics.models.trial_simulation",
     "simulate_patients": "cellkinetics.models.simulation",
-    "simulate_trial": "cellkinetics.models.trial_simulation",
     "trajectories": "cellkinetics.models.registry",
 }
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cellkinetics.errors import SettingsError
 from cellkinetics.models.base import Model
+from cellkinetics.models.residual import LOG_CONSTANT, Residual
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,11 +83,11 @@ def simulate_patients(
     """
     import pandas as pd
 
-    nominal = _checked_times(times, jitter)
+    nominal = checked_times(times, jitter)
     _check_settings(model, n, omega_sd, residual_sd, lloq)
     rng = np.random.default_rng(seed)
     theta = individual_parameters(model, n, typical=typical, omega_sd=omega_sd, rng=rng)
-    time = nominal + jitter * _room(nominal) * (2 * rng.random((n, len(nominal))) - 1)
+    time = nominal + jitter * room(nominal) * (2 * rng.random((n, len(nominal))) - 1)
     value, censored = observe(log_curves(model, theta, time), time, residual_sd=residual_sd, lloq=lloq, rng=rng)
     subject = [f"V{i + 1:0{len(str(n))}d}" for i in range(n)]
     samples = pd.DataFrame(
@@ -129,21 +130,56 @@ def observe(
     log_value: FloatArray,
     time: FloatArray,
     *,
-    residual_sd: float,
+    residual_sd: float | Sequence[float],
     lloq: float | None,
     rng: np.random.Generator,
+    residual: Residual = LOG_CONSTANT,
+    uloq: float | None = None,
 ) -> tuple[FloatArray, NDArray[np.int64]]:
-    """Add the residual to ln C and censor below the LLOQ; return values and flags, shapes as given.
+    """Add the residual to ln C and censor at the limits; return values and flags, shapes as given.
 
-    A censored value is its LLOQ. Without an LLOQ a sample from before infusion is 0 and flagged.
+        log scale:      ln y = ln C + s(ln C) eps          natural scale:  y = C + s(C) eps
+
+    with eps standard normal, or Student's t, and s of `Residual.sd`. A censored value is its limit, with the flag 1
+    below the LLOQ and -1 above the ULOQ. Without an LLOQ a value that is not positive, such as every one of a sample
+    from before infusion, is 0 and has the flag 1.
+
+    Args:
+        log_value: ln C.
+        time: days from infusion.
+        residual_sd: the residual's parameters, in the order of `Residual.names`.
+        lloq: lower limit of quantification, or None.
+        rng: of eps.
+        residual: kind and scale of the residual.
+        uloq: upper limit of quantification, or None.
     """
-    value = np.exp(log_value + residual_sd * rng.standard_normal(log_value.shape))
+    eps = rng.standard_t(residual.df, log_value.shape) if residual.kind == "student" else None
+    eps = rng.standard_normal(log_value.shape) if eps is None else eps
+    predicted = log_value if residual.scale == "log" else np.exp(log_value)
+    if residual.kind in ("constant", "student"):
+        spread: FloatArray | float = float(np.atleast_1d(residual_sd)[0])
+    else:
+        with jax.enable_x64(True):
+            sigma = jnp.asarray(np.atleast_1d(residual_sd), dtype=float)
+            spread = np.asarray(residual.sd(jnp.asarray(predicted), sigma))
+    value = predicted + spread * eps
+    if residual.scale == "log":
+        value = np.exp(value)
     value = np.where(time < 0, 0.0, value)
-    censored = value < lloq if lloq is not None else value <= 0
-    return np.where(censored, lloq or 0.0, value), censored.astype(np.int64)
+    censored = np.where(value < lloq if lloq is not None else value <= 0, 1, 0)
+    value = np.where(censored == 1, lloq or 0.0, value)
+    if uloq is not None:
+        above = value > uloq
+        value, censored = np.where(above, uloq, value), np.where(above, -1, censored)
+    return value, censored.astype(np.int64)
 
 
-def _checked_times(times: Sequence[float], jitter: float) -> FloatArray:
+def checked_times(times: Sequence[float], jitter: float) -> FloatArray:
+    """Return nominal days as an array.
+
+    Raises:
+        SettingsError: unless they rise, and ``jitter`` is a fraction that keeps their order.
+    """
     nominal = np.asarray(times, dtype=float)
     if nominal.ndim != 1 or not len(nominal) or not np.isfinite(nominal).all() or (np.diff(nominal) <= 0).any():
         raise SettingsError("times must be a list of different days in rising order, such as [0, 7, 14, 28]")
@@ -167,10 +203,10 @@ def _check_settings(
         raise SettingsError(f"lloq is {lloq}; give a positive number, or None for data without a limit")
 
 
-def _room(nominal: FloatArray) -> FloatArray:
+def room(nominal: FloatArray) -> FloatArray:
     """Return the distance from each time to its nearest neighbour, 0 at infusion and for a single time."""
     if len(nominal) < 2:
         return np.zeros(len(nominal))
     step = np.diff(nominal)
-    room = np.minimum(np.append(step, step[-1]), np.insert(step, 0, step[0]))
-    return np.where(nominal == 0, 0.0, room)
+    nearest = np.minimum(np.append(step, step[-1]), np.insert(step, 0, step[0]))
+    return np.where(nominal == 0, 0.0, nearest)

@@ -31,7 +31,7 @@ RESPONSES = ("PD", "SD", "MR", "PR", "VGPR", "CR", "sCR")
 FloatArray = NDArray[np.float64]
 
 
-def simulate_trial(seed: int = SEED) -> pd.DataFrame:
+def simulate_dose_exploration(seed: int = SEED) -> pd.DataFrame:
     """Simulate the samples of 24 patients on 4 dose levels over up to two years.
 
     Sampling days move within visit windows, visits are missed, and follow-up ends at progression or
@@ -43,7 +43,7 @@ def simulate_trial(seed: int = SEED) -> pd.DataFrame:
         group, response, crs_grade, tocilizumab_day, age, weight``, values to 4 significant digits.
 
     Example:
-        >>> trial = simulate_trial()
+        >>> trial = simulate_dose_exploration()
         >>> trial["subject"].nunique(), trial["group"].nunique()
         (24, 4)
     """
@@ -126,4 +126,4 @@ def _significant(value: FloatArray) -> FloatArray:
 if __name__ == "__main__":
     import sys
 
-    sys.stdout.write(simulate_trial().to_csv(index=False, lineterminator="\n"))
+    sys.stdout.write(simulate_dose_exploration().to_csv(index=False, lineterminator="\n"))

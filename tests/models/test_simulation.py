@@ -7,7 +7,8 @@ import pytest
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.errors import CellKineticsError, ModelError, SettingsError
 from cellkinetics.models.ecp import ECP
-from cellkinetics.models.simulation import VirtualPatients, simulate_patients
+from cellkinetics.models.residual import Residual, get_residual
+from cellkinetics.models.simulation import VirtualPatients, observe, simulate_patients
 
 TYPICAL = {"cmax": 24000.0, "tmax": 9.3, "foldx": 3900.0, "alpha": 0.16, "fb": 0.0079, "beta": 0.0032}
 
@@ -85,3 +86,45 @@ def test_unknown_parameters_are_refused() -> None:
         simulate(omega_sd={"lag": 0.1})
     with pytest.raises(CellKineticsError, match="missing: cmax"):
         simulate(typical={})
+
+
+def drawn_values(
+    residual: Residual, sigma: list[float], level: float, **limits: float
+) -> tuple[np.ndarray, np.ndarray]:
+    log_value = np.full((400, 50), np.log(level))
+    rng = np.random.default_rng(3)
+    options: dict = {"lloq": None, **limits}
+    return observe(log_value, np.ones_like(log_value), residual_sd=sigma, rng=rng, residual=residual, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "sigma", "sd"),
+    [
+        # At C = 100: 0.2 * 100; 5 + 0.1 * 100; sqrt(5^2 + (0.1 * 100)^2).
+        ("natural-proportional", [0.2], 20.0),
+        ("natural-combined", [5.0, 0.1], 15.0),
+        ("natural-combined-root", [5.0, 0.1], 11.1803),
+    ],
+)
+def test_a_natural_residual_has_the_spread_of_its_formula(name: str, sigma: list[float], sd: float) -> None:
+    value, _ = drawn_values(get_residual(name), sigma, 100.0)
+    assert value.mean() == pytest.approx(100.0, abs=4 * sd / np.sqrt(value.size))
+    assert value.std() == pytest.approx(sd, rel=0.03)
+
+
+def test_a_student_residual_has_heavy_tails_on_the_log_scale() -> None:
+    value, _ = drawn_values(get_residual("log-student:6"), [0.5], 100.0)
+    eps = (np.log(value) - np.log(100.0)) / 0.5
+    # Quantiles of t with 6 degrees of freedom: 95 % 1.9432, 99.5 % 3.7074 (a normal has 1.6449 and 2.5758).
+    assert np.quantile(eps, 0.95) == pytest.approx(1.9432, rel=0.05)
+    assert np.quantile(eps, 0.995) == pytest.approx(3.7074, rel=0.1)
+
+
+def test_a_value_above_the_uloq_stands_as_the_uloq_with_its_flag() -> None:
+    value, censored = drawn_values(get_residual("log-constant"), [1.0], 100.0, lloq=50.0, uloq=200.0)
+    assert set(value[censored == -1]) == {200.0}
+    assert set(value[censored == 1]) == {50.0}
+    assert ((value[censored == 0] >= 50) & (value[censored == 0] <= 200)).all()
+    # P(z > ln 2) = 0.2441 on either side.
+    assert (censored == -1).mean() == pytest.approx(0.2441, abs=0.012)
+    assert (censored == 1).mean() == pytest.approx(0.2441, abs=0.012)

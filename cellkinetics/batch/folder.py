@@ -6,12 +6,14 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from cellkinetics.batch.job import Job, Piece
 from cellkinetics.errors import OutputError, SettingsError
+from cellkinetics.locking import locked
 
 UNFINISHED = "unfinished"
 _GONE, _LOCK = ".unfinished-", ".unfinished.lock"
@@ -89,34 +91,13 @@ class WorkFolder:
         for rest in self.out.glob(f"{_GONE}*"):
             shutil.rmtree(rest, ignore_errors=True)
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep a second batch out of the folder; the lock ends with the process, however it ends.
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep a second batch out of the folder; see `cellkinetics.locking.locked`.
 
         Raises:
             OutputError: if a batch is at work in it.
         """
-        try:
-            import fcntl
-        except ImportError:  # not on Windows
-            yield
-            return
-        path = self.out / _LOCK
-        while True:
-            with path.open("w") as stream:
-                try:
-                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError as error:
-                    message = f"another batch is at work in {self.out}; wait, or give another folder"
-                    raise OutputError(message) from error
-                # Whoever held it may have removed the file between the two calls: that lock keeps nobody out.
-                if not _is_still(path, stream.fileno()):
-                    continue
-                try:
-                    yield
-                finally:
-                    path.unlink(missing_ok=True)
-                return
+        return locked(self.out / _LOCK, f"another batch is at work in {self.out}; wait, or give another folder")
 
     def _read(self, name: str) -> dict[str, Any] | None:
         try:
@@ -130,14 +111,6 @@ class WorkFolder:
         temporary = self.path / f".{name}"
         temporary.write_text(json.dumps(content), encoding="utf-8")
         os.replace(temporary, self.path / name)
-
-
-def _is_still(path: Path, handle: int) -> bool:
-    """Tell whether an open file is the one that has this name."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(handle))
-    except FileNotFoundError:
-        return False
 
 
 def check_same(plan: Mapping[str, Any], job: Job, inputs: Sequence[Mapping[str, Any]]) -> None:

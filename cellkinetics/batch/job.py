@@ -12,7 +12,7 @@ import cellkinetics
 from cellkinetics.batch import PIECE_ROWS
 from cellkinetics.data.whole import Whole
 from cellkinetics.nca.options import NCAOptions
-from cellkinetics.report.output import jsonable
+from cellkinetics.plain import jsonable
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,15 @@ from typing import Any
 
 import pandas as pd
 
-from cellkinetics.batch import engines
+from cellkinetics import engines
 from cellkinetics.batch.assemble import Batch, Units, UnsuitableError
 from cellkinetics.batch.blocks import check_unchanged, cut
 from cellkinetics.batch.folder import WorkFolder, check_same, planned_pieces
 from cellkinetics.batch.inputs import Input, hashed
 from cellkinetics.batch.job import Job, Piece, Task
 from cellkinetics.batch.worker import Receipt, read_receipt
+from cellkinetics.batch.worker import work as do_piece
+from cellkinetics.engines import Crew
 from cellkinetics.errors import OutputError, SettingsError
 from cellkinetics.report.output import OutputFolder, sha256_of
 
@@ -25,15 +27,6 @@ Progress = Callable[[int, int], None]
 Bar = Callable[[str], AbstractContextManager[Progress | None]]
 
 _ALWAYS = frozenset({"group", "occasion", "analyte", "specimen", "file"})
-
-
-@dataclass(frozen=True)
-class Crew:
-    """Who works: see `cellkinetics.batch.engines.run`."""
-
-    engine: str = "processes"
-    jobs: int = 1
-    scheduler: str | None = None
 
 
 @dataclass(frozen=True)
@@ -174,7 +167,7 @@ def _work(pieces: Sequence[Piece], job: Job, work: WorkFolder, crew: Crew, bar: 
             # A column that is not there is better missed after one piece than after all of them.
             tasks = _try_first(tasks)
             done = len(pieces) - len(tasks)
-        for receipt in engines.run(tasks, engine=crew.engine, jobs=crew.jobs, scheduler=crew.scheduler):
+        for receipt in engines.run(do_piece, tasks, crew):
             _check_faithful(receipt, job)
             units.add(receipt)  # better now than when all are done
             done += 1
@@ -189,7 +182,7 @@ def _try_first(tasks: list[Task]) -> list[Task]:
         UnsuitableError: if it lacks a column to group by.
     """
     for number, task in enumerate(tasks):
-        receipt = next(iter(engines.run([task])))
+        receipt = next(iter(engines.run(do_piece, [task])))
         if receipt["status"] == "done":
             if receipt["grouping_missing"]:
                 missing = ", ".join(receipt["grouping_missing"])

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from cellkinetics.batch.folder import WorkFolder
     from cellkinetics.batch.inputs import Input
     from cellkinetics.batch.job import Job
-    from cellkinetics.batch.runner import Crew, Finished
+    from cellkinetics.batch.runner import Finished
     from cellkinetics.cli.screen import Screen
     from cellkinetics.cli.session import Session
+    from cellkinetics.engines import Crew
 
 TABLES = ("samples", "nca", "nca_wide", "nca_points", "nca_intervals")
 
@@ -114,16 +115,16 @@ def _run(session: Session, plan: _Plan, work: WorkFolder) -> None:
 
 def _plan(given: Mapping[str, Any], screen: Screen) -> _Plan:
     """Check everything that can be checked before reading; end the command where all is done already."""
-    from cellkinetics.batch.engines import check_engine
     from cellkinetics.batch.folder import WorkFolder
     from cellkinetics.batch.inputs import find_inputs
     from cellkinetics.batch.job import Job
-    from cellkinetics.batch.runner import Crew, may_begin
+    from cellkinetics.batch.runner import may_begin
     from cellkinetics.cli.nca import check_parameters, nca_options, parse_grouping, tell_idle
     from cellkinetics.cli.reading import reading_options
     from cellkinetics.cli.session import DONE, FAULTS
     from cellkinetics.data.dialects import Layout
     from cellkinetics.data.reading import check_rules
+    from cellkinetics.engines import Crew, check_crew
     from cellkinetics.errors import OutputError, SettingsError
     from cellkinetics.report.formats import table_format
     from cellkinetics.report.recorded import read_manifest
@@ -134,7 +135,8 @@ def _plan(given: Mapping[str, Any], screen: Screen) -> _Plan:
     rules = nca_options(given)
     check_parameters(given["parameters"], rules)
     tell_idle(screen, rules, given["parameters"])
-    check_engine(given["engine"], given["jobs"], given["scheduler"])
+    crew = Crew(given["engine"], given["jobs"], given["scheduler"])
+    check_crew(crew)
     table_format(given["table_format"])
     names = ("dialect", "mapping", "lloq", "duplicates", "negative", "time_unit", "value_unit")
     reading = reading_options(**{name: given[name] for name in names})
@@ -166,7 +168,6 @@ def _plan(given: Mapping[str, Any], screen: Screen) -> _Plan:
     if others:
         screen.say(f"not read, for their names are not those of tables: {', '.join(others[:10])}")
     name = paths[0].name if len(paths) == 1 else f"{len(inputs)} files"
-    crew = Crew(given["engine"], given["jobs"], given["scheduler"])
     return _Plan(name, inputs, job, crew, going_on)
 
 

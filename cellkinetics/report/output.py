@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellkinetics.errors import OutputError
+from cellkinetics.plain import jsonable
 from cellkinetics.report.recorded import MANIFEST, read_manifest
 
 if TYPE_CHECKING:
@@ -225,21 +226,6 @@ def sha256_of(path: str | Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def jsonable(value: Any) -> Any:
-    """Return a value made of what JSON holds: numpy numbers as numbers, NaN and infinity as null, paths as text."""
-    if isinstance(value, Mapping):
-        return {str(key): jsonable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [jsonable(item) for item in value]
-    if hasattr(value, "tolist"):  # numpy arrays and scalars, without importing numpy
-        return jsonable(value.tolist())
-    if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else None
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    return str(value)
 
 
 def _listed(names: Iterable[str], most: int = 4) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cellkinetics.batch import engines
+from cellkinetics import engines
 from cellkinetics.batch.folder import WorkFolder
 from cellkinetics.errors import SettingsError
 
@@ -121,7 +121,7 @@ def test_a_process_that_is_ended_from_outside_ends_the_batch_with_what_to_do(
 )
 def test_a_crew_that_makes_no_sense_is_refused(engine: str, jobs: int, scheduler: str | None, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        engines.check_engine(engine, jobs, scheduler)
+        engines.check_crew(engines.Crew(engine, jobs, scheduler))
 
 
 def test_a_scheduler_that_does_not_answer_is_named(cli: Callable, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:

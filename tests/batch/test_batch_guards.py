@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellkinetics.batch import blocks, engines, record, runner, worker
+from cellkinetics import engines
+from cellkinetics.batch import blocks, record, runner, worker
 from cellkinetics.batch.assemble import Part
 from cellkinetics.batch.folder import WorkFolder
 from cellkinetics.data.cohort import Cohort
@@ -208,9 +209,8 @@ def test_futures_are_let_go_as_soon_as_they_are_done_with(monkeypatch: pytest.Mo
             return future
 
     monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", Pool)
-    monkeypatch.setattr(engines, "work", lambda task: {"number": task})
     seen = 0
-    for _ in engines.run(list(range(50)), jobs=2):
+    for _ in engines.run(lambda task: {"number": task}, list(range(50)), engines.Crew(jobs=2)):
         seen += 1
         if seen == 40:
             gc.collect()

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from cellkinetics.errors import OutputError
-from cellkinetics.report.output import OutputFolder, jsonable, previous_outputs, sha256_of
+from cellkinetics.plain import jsonable
+from cellkinetics.report.output import OutputFolder, previous_outputs, sha256_of
 
 TABLE = pd.DataFrame({"subject": ["001", "NA"], "value": [0.1 + 0.2, np.nan]})
 EMPTY = pd.DataFrame({"row": []})

@@ -22,9 +22,8 @@ _R = TypeVar("_R")
 ENGINES = ("processes", "dask")
 PATIENCE = 10.0
 """Seconds that a scheduler has to answer."""
-ONE_THREAD = dict.fromkeys(
-    ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
-)
+_THREADS = ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+ONE_THREAD = dict.fromkeys(_THREADS, "1")
 """Environment of a process among several: each has one thread, so that they do not fight for processors.
 XLA takes NPROC, which, unlike its flags, leaves the programs in its cache good for every process."""
 
@@ -44,7 +43,11 @@ class Crew:
     scheduler: str | None = None
 
 
-def run(work: Callable[[_T], _R], tasks: Sequence[_T], crew: Crew = Crew()) -> Iterator[_R]:
+ALONE = Crew()
+"""This process, and no other."""
+
+
+def run(work: Callable[[_T], _R], tasks: Sequence[_T], crew: Crew = ALONE) -> Iterator[_R]:
     """Do all tasks and give what comes of each, in the order in which they are done.
 
     Args:

@@ -19,7 +19,7 @@ from cellkinetics.batch.inputs import Input, hashed
 from cellkinetics.batch.job import Job, Piece, Task
 from cellkinetics.batch.worker import Receipt, read_receipt
 from cellkinetics.batch.worker import work as do_piece
-from cellkinetics.engines import Crew
+from cellkinetics.engines import ALONE, Crew
 from cellkinetics.errors import OutputError, SettingsError
 from cellkinetics.report.output import OutputFolder, sha256_of
 
@@ -66,7 +66,7 @@ def may_begin(out: Path, *, resume: bool, force: bool) -> bool:
 
 
 def run_batch(
-    inputs: Sequence[Input], job: Job, folder: OutputFolder, *, resume: bool = False, crew: Crew = Crew(), bar: Bar
+    inputs: Sequence[Input], job: Job, folder: OutputFolder, *, resume: bool = False, crew: Crew = ALONE, bar: Bar
 ) -> Finished:
     """Do what is not done yet, and put the files of the batch into its folder.
 

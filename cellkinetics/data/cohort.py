@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
@@ -145,6 +145,11 @@ class Cohort(Drawable):
             array.flags.writeable = False
         covariates = {name: _read_only(array) for name, array in self.covariates.items()}
         object.__setattr__(self, "covariates", MappingProxyType(covariates))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go to another process whole: a read-only mapping does not by itself."""
+        state = {one.name: getattr(self, one.name) for one in fields(self)}
+        return _restored, ({**state, "covariates": dict(self.covariates)},)
 
     @classmethod
     def from_arrays(
@@ -379,6 +384,10 @@ class Cohort(Drawable):
             f"Cohort: {subjects} subjects, {len(self)} profiles, {self.n_samples} samples, "
             f"{self.n_blq} below quantification, {unusable} profiles unusable"
         )
+
+
+def _restored(state: dict[str, Any]) -> Cohort:
+    return Cohort(**state)
 
 
 def series_name(analyte: str, specimen: str) -> str:

@@ -1,5 +1,6 @@
 """A cohort holds what it was given: shapes are checked, samples in order, arrays not to be written to."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -39,6 +40,16 @@ def test_negative_numbers_count_from_the_end_and_keep_their_records(cohort):
 def test_a_profile_that_is_not_there_is_a_data_error(cohort, wrong):
     with pytest.raises(DataError, match=r"profile|mask"):
         cohort.take(wrong)
+
+
+def test_a_cohort_goes_to_another_process_whole(cohort):
+    copy = pickle.loads(pickle.dumps(cohort))
+    assert copy.subject == cohort.subject
+    assert copy.covariates["AGE"].tolist() == [61, 62, 63]
+    assert copy.records.row.tolist() == cohort.records.row.tolist()
+    assert copy.faults == cohort.faults
+    with pytest.raises(ValueError, match="read-only"):
+        copy.time[0, 0] = 1.0
 
 
 def test_nothing_may_be_taken(cohort):

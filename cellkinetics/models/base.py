@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -138,6 +139,15 @@ class Model:
             if parameter.name == name:
                 return parameter
         raise ModelError(f"model {self.name} has no parameter {name!r}; it has {', '.join(self.names)}")
+
+    def __reduce_ex__(self, protocol: Any) -> str | tuple[Any, ...]:
+        # To another process a model of ours goes by its name: its functions are made, and cannot be sent.
+        from cellkinetics.models.registry import get_model
+
+        known: Model | None = None
+        with contextlib.suppress(ModelError):
+            known = get_model(self.name)
+        return (get_model, (self.name,)) if known is self else super().__reduce_ex__(protocol)
 
     def theta(self, values: Mapping[str, float]) -> NDArray[np.float64]:
         """Return named values as a vector in the model's order.

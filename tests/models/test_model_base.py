@@ -1,5 +1,8 @@
 """Names, transforms and errors that every model shares."""
 
+import pickle
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -66,3 +69,20 @@ def test_unknown_model_names_are_answered_with_those_that_exist() -> None:
     assert get_model("ecp") is ECP
     assert get_model(ECP) is ECP
     assert ECP in list_models()
+
+
+def test_a_model_with_a_name_is_the_same_one_in_another_process() -> None:
+    for name in ("ecp", "ecp+lag-persistence", "ecp+smooth=1"):
+        model = get_model(name)
+        assert pickle.loads(pickle.dumps(model)) is model
+
+
+def rise(theta: jax.Array, time: jax.Array) -> jax.Array:
+    return theta[0] * time
+
+
+def test_a_model_of_ones_own_is_sent_as_it_is() -> None:
+    own = Model("mine", "a line", (Parameter("a", "identity", "rate", -1.0, 1.0, "a slope"),), rise)
+    assert pickle.loads(pickle.dumps(own)) == own
+    borrowed = replace(own, name="ecp")
+    assert pickle.loads(pickle.dumps(borrowed)) == borrowed

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
@@ -103,15 +104,9 @@ def design(
         DataError: for missing values, naming the patients.
         SettingsError: for a covariate that is the same for all these patients, or that others determine.
     """
-    places = np.asarray(index, dtype=np.int64)
-    values = covariate_values(cohort, terms, places)
-    gone = without_values(terms, cohort, index)
-    if gone and missing != "reference":
-        names = sorted({term.covariate for term in terms if missing_mask(values[term.covariate]).any()})
-        raise DataError(
-            f"covariate {' and '.join(names)} is missing for {_listed([cohort.subject[i] for i in gone])}; complete "
-            "the data, or say what a missing value means (missing covariates: reference or drop)"
-        )
+    if missing != "reference":
+        require_values(terms, cohort, index)
+    values = covariate_values(cohort, terms, np.asarray(index, dtype=np.int64))
     array = design_of(terms, model, values, missing="reference")
     check_design(terms, model, array)
     return array
@@ -168,8 +163,69 @@ def without_values(terms: Sequence[Term], cohort: Cohort, index: Sequence[int]) 
     return reasons
 
 
+def require_values(terms: Sequence[Term], cohort: Cohort, index: Sequence[int]) -> None:
+    """Check that no covariate is missing.
+
+    Raises:
+        DataError: naming the covariates and the patients that lack one.
+    """
+    gone = without_values(terms, cohort, index)
+    if not gone:
+        return
+    values = covariate_values(cohort, terms, np.asarray(index, dtype=np.int64))
+    names = [name for name, array in values.items() if missing_mask(array).any()]
+    raise DataError(
+        f"covariate {' and '.join(names)} is missing for {_listed([cohort.subject[i] for i in gone])}; complete "
+        "the data, or say what a missing value means (missing covariates: reference or drop)"
+    )
+
+
+def complete(cohort: Cohort, terms: Sequence[Term], missing: Missing) -> tuple[Cohort, tuple[str, ...]]:
+    """Return the cohort that a rule for missing covariates makes of one, and what was done, in words.
+
+    Args:
+        cohort: whose patients that cannot be used anyway stay as they are.
+        terms: covariates that are needed. Their references are settled: hand on their formulas, ``str(term)``.
+        missing: ``error``; ``reference``, where a patient without a value is taken to be at the reference of the
+            covariate (of its first term); ``drop``, where such patients are left out.
+
+    Raises:
+        DataError: for missing values, with ``error``.
+        SettingsError: for another rule.
+    """
+    if missing not in get_args(Missing):
+        raise SettingsError(f"missing covariates: {missing!r} is no rule; take {', '.join(get_args(Missing))}")
+    usable = [i for i in range(len(cohort)) if cohort.unusable[i] is None]
+    if missing == "error":
+        require_values(terms, cohort, usable)
+        return cohort, ()
+    gone = without_values(terms, cohort, usable)
+    if not gone:
+        return cohort, ()
+    if missing == "drop":
+        notes = tuple(f"{cohort.subject[i]} is left out: {reason}" for i, reason in gone.items())
+        return cohort.take([i for i in range(len(cohort)) if i not in gone]), notes
+    group, dose, others = np.array(cohort.group, dtype=object), cohort.dose.copy(), dict(cohort.covariates)
+    notes = ()
+    for term in {term.covariate: term for term in reversed(terms)}.values():
+        name, values = _find(cohort, term.covariate)
+        lacking = missing_mask(values)
+        if not lacking[usable].any():
+            continue
+        filled = np.where(lacking, np.asarray(term.reference, dtype=values.dtype), values)
+        who = _listed([cohort.subject[i] for i in usable if lacking[i]])
+        notes += (f"{name} is missing for {who}, taken to be {term.reference}",)
+        if name in others:
+            others[name] = filled
+        elif name == "group":
+            group = filled
+        else:
+            dose = filled
+    return replace(cohort, group=tuple(group.tolist()), dose=dose, covariates=others), notes
+
+
 def remarks(terms: Sequence[Term], cohort: Cohort, index: Sequence[int]) -> tuple[str, ...]:
-    """Return what a reader should know of the covariates: levels with hardly any patient, missing values."""
+    """Return what a reader should know of the covariates: levels with hardly any patient."""
     found = []
     values = covariate_values(cohort, terms, np.asarray(index, dtype=np.int64))
     for term in terms:
@@ -181,10 +237,6 @@ def remarks(terms: Sequence[Term], cohort: Cohort, index: Sequence[int]) -> tupl
             if count < FEW_PATIENTS:
                 who = "1 patient" if count == 1 else f"{count} patients"
                 found.append(f"{term.covariate} is {level} for {who} only, in {term}")
-    for name, array in values.items():
-        count = int(missing_mask(array).sum())
-        if count:
-            found.append(f"{name} is missing for {count} patients, who are taken to be at its reference")
     return tuple(dict.fromkeys(found))
 
 

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.data.reading import read
 from cellkinetics.errors import CellKineticsError, DataError, ModelError, SettingsError
-from cellkinetics.fitting.covariates import coefficient_names, design, design_of, parse_terms, remarks, without_values
+from cellkinetics.fitting.covariates import (
+    coefficient_names,
+    complete,
+    design,
+    design_of,
+    parse_terms,
+    remarks,
+    without_values,
+)
 from cellkinetics.fitting.terms import Term
 from cellkinetics.models.registry import get_model
 
@@ -175,6 +183,26 @@ def test_missing_values_are_an_error_that_names_patients_unless_a_rule_is_given(
     assert not found[2, 1].any()
     with pytest.raises(DataError, match="missing for 1 of 2 patients"):
         design_of(terms, ECP, {"group": ["R", None], "weight": [70, 80]})
+
+
+def test_a_rule_for_missing_values_makes_another_cohort() -> None:
+    data = table(group=["R", "", "NR", "R", "R"], weight=[70, 80, np.nan, 75, 66], stage=[1, 2, 2, None, 2])
+    terms = parse_terms(["cmax ~ group", "tmax ~ power(weight, 72) + stage"], ECP, data)
+    with pytest.raises(DataError, match="covariate group and weight and stage is missing for P2, P3, P4"):
+        complete(data, terms, "error")
+    dropped, notes = complete(data, terms, "drop")
+    assert dropped.subject == ("P1", "P5")
+    assert notes[1] == "P3 is left out: the covariate weight is missing"
+    filled, notes = complete(data, terms, "reference")
+    assert filled.group == ("R", "R", "NR", "R", "R")
+    assert filled.covariates["weight"].tolist() == [70, 80, 72, 75, 66]
+    assert filled.covariates["stage"].tolist() == [1, 2, 2, 2, 2]
+    assert notes[1] == "weight is missing for P3, taken to be 72.0"
+    found = design(parse_terms([str(term) for term in terms], ECP, filled), ECP, filled, range(5))
+    assert found.tolist() == design(terms, ECP, data, range(5), missing="reference").tolist()
+    assert complete(filled, terms, "drop") == (filled, ())
+    with pytest.raises(SettingsError, match="'mean' is no rule"):
+        complete(data, terms, "mean")  # type: ignore[arg-type]
 
 
 def test_a_level_with_one_patient_is_remarked(cohort: Cohort) -> None:

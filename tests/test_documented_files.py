@@ -2,12 +2,17 @@
 
 import re
 from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
 import pytest
 
 import cellkinetics as ck
 from cellkinetics.data.samples import fault_table, sample_table
+from cellkinetics.fitting.pooled.population import PopulationModel
+from cellkinetics.fitting.pooled.problem import PooledProblem
 from cellkinetics.fitting.pooled.result import Objective, PopulationEstimate, PopulationFit
+from cellkinetics.models.ecp import ECP
 from cellkinetics.models.published import library
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "files.md").read_text(encoding="utf-8")
@@ -87,6 +92,8 @@ def test_columns_of_schedules_are_documented() -> None:
 
 
 def test_columns_of_a_population_fit_are_documented() -> None:
+    problem_cohort = ck.Cohort.from_arrays([[7.0]], [[900.0]])
+    problem = PooledProblem.from_cohort(problem_cohort, ECP)
     population = PopulationFit(
         model="ecp",
         method="focei",
@@ -101,17 +108,22 @@ def test_columns_of_a_population_fit_are_documented() -> None:
         labels=(),
         covariance=None,
         uncertainty="",
-        residual_scale="log",
         effects=(),
-        objective=Objective(0.0, "", 0.0, 0, 0.0, "", 0.0),
+        objective=Objective(0.0, "", 0.0, 0, 0.0, ""),
         aic=0.0,
         bic=0.0,
         bicc=0.0,
         work={},
-        cohort=ck.Cohort.from_arrays([[7.0]], [[900.0]]),
+        cohort=problem_cohort,
+        problem=problem,
+        population=PopulationModel(problem.form, np.zeros(len(problem.labels))),
+        importance=cast("Any", None),
+        modes=cast("Any", None),
     )
     assert documented("population.csv") == list(population.table.columns)
     assert documented("individual_effects.csv") == list(population.individual.columns)
     assert documented("population_curves.csv") == list(population.curves.columns)
-    parts = {"parameters", "omega", "residual", "uncertainty", "objective", "timing"}
+    parts = {
+        "parameters", "omega", "others", "residual", "uncertainty", "covariance", "population", "objective", "timing",
+    }  # fmt: skip
     assert set(population.to_dict()) <= set(documented("population.json")) | parts

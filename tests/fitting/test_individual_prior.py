@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from cellkinetics.data.cohort import Cohort
 from cellkinetics.errors import FitError, ModelError, SettingsError
 from cellkinetics.fitting.individual import fit
 from cellkinetics.fitting.pooled.modes import conditional_modes
+from cellkinetics.fitting.pooled.population import PopulationModel
 from cellkinetics.fitting.pooled.problem import PooledProblem
 from cellkinetics.fitting.pooled.result import Objective, PopulationEstimate, PopulationFit
 from cellkinetics.fitting.posterior import laplace, plan_posterior
@@ -191,6 +193,8 @@ def test_a_population_fit_and_its_file_are_the_same_prior(tmp_path: Path, trial:
 
 
 def test_a_population_fit_is_a_prior() -> None:
+    problem_cohort = Cohort.from_arrays([[7.0]], [[900.0]])
+    problem = PooledProblem.from_cohort(problem_cohort, ECP)
     given = PopulationFit(
         model="ecp",
         method="focei",
@@ -209,14 +213,17 @@ def test_a_population_fit_is_a_prior() -> None:
         labels=(),
         covariance=None,
         uncertainty="",
-        residual_scale="log",
         effects=(),
-        objective=Objective(0.0, "", 0.0, 0, 0.0, "", 0.0),
+        objective=Objective(0.0, "", 0.0, 0, 0.0, ""),
         aic=0.0,
         bic=0.0,
         bicc=0.0,
         work={},
-        cohort=Cohort.from_arrays([[7.0]], [[900.0]]),
+        cohort=problem_cohort,
+        problem=problem,
+        population=PopulationModel(problem.form, np.zeros(len(problem.labels))),
+        importance=cast("Any", None),
+        modes=cast("Any", None),
     )
     prior = PopulationPrior.of(given)
     assert (prior.sigma, prior.value_unit, prior.source) == (0.4, "cells/uL", "population fit of 12 patients")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,25 +10,10 @@ from cellkinetics.data.cohort import NOT_CENSORED, Cohort, FloatArray
 from cellkinetics.errors import SettingsError
 from cellkinetics.fitting.design.patients import draw_effects, log_curves_on
 from cellkinetics.fitting.design.population import AssumedPopulation
-from cellkinetics.fitting.pooled.likelihood import data_nll
+from cellkinetics.fitting.pooled.importance import importance_sample
 from cellkinetics.fitting.pooled.modes import CENTRES, Modes, conditional_modes
-from cellkinetics.fitting.pooled.problem import PooledProblem, Population, Samples, unpack
-from cellkinetics.fitting.pooled.proposal import (
-    ADAPT_DRAWS,
-    ADAPT_ROUNDS,
-    PATIENTS_AT_ONCE,
-    Noise,
-    Proposal,
-    adapt,
-    draw,
-    standard_noise,
-)
-from cellkinetics.models.base import Model
-from cellkinetics.models.residual import Residual
+from cellkinetics.fitting.pooled.problem import PooledProblem
 from cellkinetics.models.simulation import observe
-
-DRAWS = 1000
-"""Draws of the random effects a patient; what they leave of noise in a score is below 1 % of its variance."""
 
 
 def simulated_information(
@@ -78,38 +61,9 @@ def simulated_information(
         # The mode is next to the patient's own parameters, or to those of the typical patient.
         known = Modes(true, true[:, 0], true[:, 0] > 0, jnp.repeat(true[:, None], CENTRES, axis=1))
         modes = conditional_modes(problem, x, known=known, thorough=False)
-        rest = (problem.samples, problem.model, problem.residual)
-        n, p = u.shape
-        proposal = adapt(
-            standard_noise((seed, 0), n, ADAPT_ROUNDS * ADAPT_DRAWS, p), jnp.asarray(x), modes.centres, *rest
-        )
-        scores = np.asarray(_scores(standard_noise((seed, 1), n, DRAWS, p), jnp.asarray(x), proposal, *rest))
-    scores = scores[: problem.n_real]
+    # One round of draws: what it leaves of noise in a score is below 1 % of its variance.
+    scores = importance_sample(problem, x, modes, seed=seed, target_se=np.inf, min_draws=0).scores
     return scores.T @ scores / patients
-
-
-@partial(jax.jit, static_argnames=("model", "residual"))
-def _scores(
-    noise: Noise, x: jax.Array, proposal: Proposal, samples: Samples, model: Model, residual: Residual
-) -> jax.Array:
-    """Return the score of each patient's marginal likelihood, ``(n, 2p + 1)``."""
-    p = proposal.centre.shape[-1]
-    population = unpack(x, p)
-
-    def patient(args: tuple[Noise, Proposal, Samples]) -> jax.Array:
-        own, q, sample = args
-        u, logq, _ = draw(own, q)
-
-        def data(v: jax.Array, log_sigma: jax.Array) -> jax.Array:
-            moved = Population(population.mu, population.omega, jnp.exp(log_sigma))
-            return -data_nll(v, moved, sample, model, residual, model.log_curve)
-
-        value, slope = jax.vmap(jax.value_and_grad(data, argnums=1), in_axes=(0, None))(u, x[2 * p :])
-        logw = value - 0.5 * (u**2).sum(-1) - logq
-        w = jax.nn.softmax(jnp.where(jnp.isfinite(logw), logw, -jnp.inf))
-        return jnp.concatenate([w @ u / population.omega, w @ u**2 - 1.0, w @ slope])
-
-    return jax.lax.map(patient, (noise, proposal, samples), batch_size=PATIENTS_AT_ONCE)
 
 
 def observed_cohort(

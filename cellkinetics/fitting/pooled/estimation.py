@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Literal, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.errors import FitError, SettingsError
-from cellkinetics.fitting.pooled.focei import estimate_focei
+from cellkinetics.fitting.pooled.estimate import Estimate, Report
 from cellkinetics.fitting.pooled.importance import importance_sample
-from cellkinetics.fitting.pooled.marginal import estimate_marginal
 from cellkinetics.fitting.pooled.modes import conditional_modes
-from cellkinetics.fitting.pooled.problem import PooledProblem
+from cellkinetics.fitting.pooled.problem import Blq, PooledProblem
 from cellkinetics.fitting.pooled.result import PopulationFit
 from cellkinetics.fitting.pooled.start import population_start
-from cellkinetics.fitting.pooled.summary import summarise
+from cellkinetics.fitting.pooled.summary import UNCERTAINTIES, summarise
 from cellkinetics.models.base import Model
 from cellkinetics.models.compilation import use_compilation_cache
 from cellkinetics.models.registry import get_model
+from cellkinetics.models.residual import Residual, get_residual
+
+if TYPE_CHECKING:
+    import os
+
+    import pandas as pd
+
+    from cellkinetics.data.comedication import Comedication
+
+    Given = Comedication | pd.DataFrame | str | os.PathLike[str] | Mapping[str, str]
 
 FloatArray = NDArray[np.float64]
 Method = Literal["importance", "focei"]
 
-FOCEI_ITERATIONS = 200
-MARGINAL_ITERATIONS = 60
 MIN_PATIENTS = 3
+STEPS = 100
+"""Of the progress that is told."""
 FINAL_DRAWS = 200_000
 """Draws over all patients that likelihood and standard errors rest on at least."""
-LEAST_START = np.log(0.1)
-"""Of ln omega, where the search on the exact likelihood begins."""
 
 
 def pool(
@@ -39,8 +46,16 @@ def pool(
     *,
     model: str | Model = "ecp",
     method: Method = "importance",
+    residual: str | Residual = "log-constant",
     start: Mapping[str, float] | None = None,
     fix: Mapping[str, float] | None = None,
+    omega: str = "diagonal",
+    covariates: Sequence[str] = (),
+    iov: Sequence[str] = (),
+    mixture: Sequence[str] = (),
+    comedication: Given | None = None,
+    blq: Blq = "m3",
+    uncertainty: str = "information",
     seed: int = 0,
     target_se: float = 0.2,
     progress: Callable[[int, int], None] | None = None,
@@ -63,9 +78,17 @@ def pool(
     Args:
         cohort: one analyte, one profile a subject.
         model: name of a model, or a `Model`.
-        method: ``importance`` or ``focei``.
-        start: typical values to start from, natural scale, by parameter.
-        fix: typical values that are not estimated.
+        method: as above.
+        residual: name of a residual, see `cellkinetics.models.residual.residuals`.
+        start: values to start from, natural scale, by label (``cmax``, ``omega_cmax``, ``sigma``).
+        fix: values that are not estimated, likewise; ``{"omega_beta": 0}`` takes the random effect of beta away.
+        omega: ``diagonal``, ``full``, or blocks such as ``cmax,foldx;alpha,beta``.
+        covariates: formulas such as ``cmax ~ group``, see `cellkinetics.fitting.covariates.parse_terms`.
+        iov: parameters that vary between the occasions of a patient.
+        mixture: parameters whose typical value differs between two sub-populations.
+        comedication: table of subject, drug, start and end, for a model with inputs.
+        blq: ``m3``; ``drop`` and ``half`` (LLOQ/2) are for comparisons only.
+        uncertainty: ``information`` or ``sandwich``, where the standard errors come from.
         seed: of all random draws; recorded.
         target_se: Monte-Carlo standard error of -2LL to reach.
         progress: called as ``progress(done, total)``; steps left over are skipped at convergence.
@@ -73,7 +96,7 @@ def pool(
     Raises:
         FitError: if fewer than three patients can take part, or there is nothing to start from.
         ModelError: for an unknown model or parameter.
-        SettingsError: for an unknown method.
+        SettingsError: for an unknown method, or a structure that makes no sense.
 
     Source: Wang Y 2007, doi:10.1007/s10928-007-9060-6 (FOCEI); Beal SL 2001, doi:10.1023/A:1012299115260 (M3).
 
@@ -87,64 +110,74 @@ def pool(
     """
     if method not in get_args(Method):
         raise SettingsError(f"method {method!r} does not exist; choose one of {', '.join(get_args(Method))}")
+    if uncertainty not in UNCERTAINTIES:
+        raise SettingsError(f"uncertainty {uncertainty!r} does not exist; choose one of {', '.join(UNCERTAINTIES)}")
     if seed < 0:
         raise SettingsError(f"seed {seed} is negative; give a whole number from 0")
     use_compilation_cache()
-    problem = PooledProblem.from_cohort(cohort, get_model(model), fix=fix)
+    chosen = get_model(model)
+    windows, notes = _windows(comedication, cohort, chosen)
+    problem = PooledProblem.from_cohort(
+        cohort,
+        chosen,
+        residual=get_residual(residual),
+        fix=fix,
+        omega=omega,
+        covariates=covariates,
+        iov=iov,
+        mixture=mixture,
+        given=windows,
+        notes=notes,
+        blq=blq,
+    )
     if problem.n_real < MIN_PATIENTS:
         raise FitError(
             f"{problem.n_real} of {len(cohort)} patients can take part in a population fit, at least "
             f"{MIN_PATIENTS} are needed; see the faults of the data (cellkinetics check)"
         )
-    total = FOCEI_ITERATIONS + (MARGINAL_ITERATIONS if method == "importance" else 0) + 1
+    furthest = 0
 
-    def tell(offset: int) -> Callable[[int, float], None]:
-        def report(iteration: int, _: float) -> None:
-            if progress is not None:
-                progress(min(offset + iteration, total - 1), total)
-
-        return report
+    def report(share: float) -> None:
+        nonlocal furthest
+        furthest = max(furthest, min(int(STEPS * share), STEPS - 1))
+        if progress is not None:
+            progress(furthest, STEPS)
 
     first = population_start(problem, cohort, start)
-    approximate = estimate_focei(problem, first, max_iterations=FOCEI_ITERATIONS, on_iteration=tell(0))
-    x, settled = approximate.x, approximate.settled
-    work = {"focei_iterations": approximate.iterations, "focei_evaluations": approximate.evaluations}
-    if method == "importance":
-        # A random effect that FOCEI gave up has no slope left to come back by.
-        p = problem.n_parameters
-        x = x.copy()
-        x[p : 2 * p] = np.maximum(x[p : 2 * p], LEAST_START)
-        exact = estimate_marginal(
-            problem,
-            x,
-            approximate.modes,
-            seed=seed,
-            # The optimum moves by far less than a standard error at twice the noise, and costs a quarter.
-            target_se=2 * target_se,
-            max_iterations=MARGINAL_ITERATIONS,
-            on_iteration=tell(FOCEI_ITERATIONS),
-        )
-        x, settled = exact.x, exact.converged
-        work["importance_iterations"] = exact.iterations
-
-    modes = conditional_modes(problem, x, known=approximate.modes)
+    estimate = METHODS[method](problem, first, seed, target_se, report)
+    modes = conditional_modes(problem, estimate.x, known=estimate.modes)
     # Fresh draws: the draws that a maximum was found with flatter it.
     likelihood = importance_sample(
-        problem, x, modes, seed=seed, stream=1, target_se=target_se, min_draws=FINAL_DRAWS // problem.n_real
+        problem, estimate.x, modes, seed=seed, stream=1, target_se=target_se, min_draws=FINAL_DRAWS // problem.n_real
     )
-    work["importance_draws_per_patient"] = likelihood.draws
-    result = summarise(
-        problem,
-        cohort,
-        x,
-        modes,
-        likelihood,
-        method=method,
-        seed=seed,
-        settled=settled,
-        focei=approximate,
-        work=work,
-    )
+    result = summarise(problem, cohort, estimate, modes, likelihood, method=method, seed=seed, uncertainty=uncertainty)
     if progress is not None:
-        progress(total, total)
+        progress(STEPS, STEPS)
     return result
+
+
+def _windows(given: Given | None, cohort: Cohort, model: Model) -> tuple[FloatArray | None, tuple[str, ...]]:
+    """Return when the model's inputs were given, one entry a profile, and what to know of it."""
+    if given is None:
+        return None, ()
+    from cellkinetics.data.comedication import comedication_of
+
+    return comedication_of(given, cohort).windows(cohort, model.inputs)
+
+
+def _importance(problem: PooledProblem, x: FloatArray, seed: int, target_se: float, report: Report) -> Estimate:
+    from cellkinetics.fitting.pooled.marginal import estimate_importance
+
+    return estimate_importance(problem, x, seed=seed, target_se=target_se, report=report)
+
+
+def _focei(problem: PooledProblem, x: FloatArray, seed: int, target_se: float, report: Report) -> Estimate:
+    from cellkinetics.fitting.pooled.laplace import estimate_laplace
+
+    return estimate_laplace(problem, x, report=report)
+
+
+METHODS: Mapping[str, Callable[[PooledProblem, FloatArray, int, float, Report], Estimate]] = {
+    "importance": _importance,
+    "focei": _focei,
+}

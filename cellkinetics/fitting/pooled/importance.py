@@ -1,6 +1,6 @@
 """The marginal likelihood by adaptive importance sampling, with its Monte-Carlo error.
 
-    p(y) = E_q[ w ],   w = p(y | u) N(u; 0, I) / q(u)
+    p(y) = E_q[ w ],   w = p(y | u) p(u) / q(u)
 
 q is the patient's mixture of `cellkinetics.fitting.pooled.proposal`. Score and observed information of
 the marginal likelihood come from the same draws.
@@ -15,10 +15,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.linalg import solve_triangular
+from jax.scipy.special import logsumexp
 from numpy.typing import NDArray
 
+from cellkinetics.fitting.pooled.likelihood import data_nll_at, individual, prior_nll
 from cellkinetics.fitting.pooled.modes import Modes
-from cellkinetics.fitting.pooled.problem import PooledProblem, Samples, unpack
+from cellkinetics.fitting.pooled.problem import PooledProblem, Samples
 from cellkinetics.fitting.pooled.proposal import (
     ADAPT_DRAWS,
     ADAPT_ROUNDS,
@@ -29,9 +32,8 @@ from cellkinetics.fitting.pooled.proposal import (
     draw,
     standard_noise,
 )
-from cellkinetics.models.base import Model
+from cellkinetics.fitting.pooled.structure import Form, Population, Structure
 from cellkinetics.models.censoring import LOG_2PI
-from cellkinetics.models.residual import Residual
 
 FloatArray = NDArray[np.float64]
 
@@ -65,89 +67,177 @@ class ImportanceResult:
     """The marginal likelihood at one parameter vector.
 
     Attributes:
+        x: the vector (k,).
         minus2ll: -2 ln L, constants included.
         mc_se: Monte-Carlo standard error of ``minus2ll``.
         log_likelihood: ln p(y_i) of each patient, shape (n,).
+        log_likelihood_se: Monte-Carlo standard error of each (n,).
         effective: effective sample size of each patient (n,).
-        mean, covariance: conditional mean (n, p) and covariance (n, p, p) of the whitened effects.
-        score: gradient of ln L in the flat vector (d,).
-        information: observed information, -d2 ln L / dx dx' (d, d), by Louis' identity.
-        score_noise: Monte-Carlo covariance of ``score`` (d, d).
-        draws: number of draws a patient.
+        mean, covariance: conditional mean (n, d) and covariance (n, d, d) of the whitened latent vectors.
+        scores: gradient of each patient's ln p(y_i) in the flat vector (n, k).
+        information: observed information, -d2 ln L / dx dx' (k, k), by Louis' identity.
+        score_noise: Monte-Carlo covariance of the total score (k, k).
+        draws: number of draws of each patient (n,).
+        proposal: the mixtures that were drawn from, of all padded patients.
     """
 
+    x: FloatArray
     minus2ll: float
     mc_se: float
     log_likelihood: FloatArray
+    log_likelihood_se: FloatArray
     effective: FloatArray
     mean: FloatArray
     covariance: FloatArray
-    score: FloatArray
+    scores: FloatArray
     information: FloatArray
     score_noise: FloatArray
-    draws: int
+    draws: NDArray[np.int64]
+    proposal: Proposal
+
+    @property
+    def score(self) -> FloatArray:
+        """Gradient of ln L in the flat vector (k,)."""
+        return self.scores.sum(0)
 
 
-@partial(jax.jit, static_argnames=("model", "residual", "tight"))
+def direct_elements(structure: Structure, tight: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return what acts through the curve rather than through the population's density.
+
+    Args:
+        structure: of the population.
+        tight: positions among the random effects whose omega is too small for its density.
+
+    Returns:
+        Elements of the flat vector, and the places of the parameters that they move.
+    """
+    part = structure.parts
+    moved = tuple(sorted({*range(len(structure.parameters))} - {structure.random[k] for k in structure.free_of(tight)}))
+    elements = [*moved]
+    elements += [part["beta"].start + k for k, c in enumerate(structure.coefficients) if c.parameter in moved]
+    elements += [part["omega"].start + k for k in tight]
+    elements += range(part["residual"].start, part["residual"].stop)
+    return tuple(elements), moved
+
+
+def _log_population(
+    psi: jax.Array, kappa: jax.Array, middle: jax.Array, population: Population, form: Form
+) -> jax.Array:
+    """Return ln p of random effects at fixed places, without constants: ``psi`` (q,), ``kappa`` (K, r)."""
+    apart = psi - middle - population.shift  # (classes, q)
+    z = solve_triangular(population.factor, apart.T, lower=True)
+    value = logsumexp(population.log_share - 0.5 * (z**2).sum(0)) - jnp.log(jnp.diagonal(population.factor)).sum()
+    if form.structure.occasion:
+        value = value - 0.5 * ((kappa / population.gamma) ** 2).sum() - kappa.shape[0] * jnp.log(population.gamma).sum()
+    return value
+
+
+def _expected_log_population(
+    w: jax.Array,
+    psi: jax.Array,
+    psi2: jax.Array,
+    kappa2: jax.Array,
+    middle: jax.Array,
+    population: Population,
+    form: Form,
+) -> jax.Array:
+    """Return the weighted sum of `_log_population` from the sums of weights, psi, psi psi' and kappa^2 (r,)."""
+    spread = psi2 - jnp.outer(psi, middle) - jnp.outer(middle, psi) + w * jnp.outer(middle, middle)
+    half = solve_triangular(population.factor, spread, lower=True)
+    trace = jnp.trace(solve_triangular(population.factor, half.T, lower=True))
+    value = -0.5 * trace - w * jnp.log(jnp.diagonal(population.factor)).sum()
+    if form.structure.occasion:
+        value = value - 0.5 * (kappa2 / population.gamma**2).sum()
+        value = value - w * form.structure.occasions * jnp.log(population.gamma).sum()
+    return value
+
+
+@partial(jax.jit, static_argnames=("form", "tight", "slopes"))
 def _round(
     noise: Noise,
     x: jax.Array,
     proposal: Proposal,
     samples: Samples,
-    model: Model,
-    residual: Residual,
+    form: Form,
     tight: tuple[int, ...],
+    slopes: bool = True,
 ) -> _Moments:
     """Draw once per noise and sum weights, moments, scores and curvatures over the draws of each patient.
 
-    The complete-data likelihood is differentiated with phi = mu + omega u held fixed, so that mu and omega
-    stand only in the normal prior of phi: (u/omega, u^2 - 1, d/d ln sigma), and a kink of the curve does
-    not matter. That divides the noise by omega; ``tight`` lists the parameters whose omega is too small
-    for it. For those u is held fixed, and mu and omega act through the curve.
+    The complete-data likelihood is differentiated with the individual parameters phi held fixed, so that mu, beta
+    and Omega stand only in their normal density, and a kink of the curve does not matter. That divides the noise by
+    omega; ``tight`` lists the random effects whose omega is too small for it. For those u is held fixed, and mu
+    and omega act through the curve, as everything does that acts on a parameter without random effect.
     """
-    p = proposal.centre.shape[-1]
-    population = unpack(x, p)
-    wide = jnp.array([k for k in range(p) if k not in tight], dtype=int)
-    small = jnp.array(tight, dtype=int)
-    through_data = jnp.concatenate([small, p + small, jnp.arange(2 * p, x.shape[0])])
+    structure = form.structure
+    q, size = structure.n_random, x.shape[0]
+    here = structure.unpack(x)
+    elements, moved = direct_elements(structure, tight)
+    direct, columns = jnp.array(elements, dtype=int), jnp.array(moved, dtype=int)
+    held = np.zeros(q, bool)
+    held[list(tight)] = True
+    random = jnp.asarray(structure.random)
 
     def patient(args: tuple[Noise, Proposal, Samples]) -> _Moments:
-        own, q, sample = args
-        u, logq, _ = draw(own, q)
+        own, proposed, sample = args
+        u, logq, _ = draw(own, proposed, here, form)
 
-        def one(v: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-            phi = population.mu + population.omega * v
+        def middle(population: Population) -> jax.Array:
+            effects = sample.design @ population.beta if structure.coefficients else 0.0
+            return (population.mu + effects)[random]
 
-            def log_density(part: jax.Array) -> jax.Array:
-                changed = unpack(x.at[through_data].set(part), p)
-                moved = phi.at[small].set(changed.mu[small] + changed.omega[small] * v[small])
-                f = residual.prediction(model.log_curve(model.to_natural(moved), sample.time))
-                nll = residual.nll(sample.y, f, sample.censored, changed.sigma)
-                return -jnp.where(sample.mask, nll, 0.0).sum()
+        def changed(v: jax.Array) -> tuple[jax.Array, Population]:
+            """Where the middle has moved to from here, and the population; what is tight stays."""
+            population = structure.unpack(v)
+            shift = jnp.where(held, 0.0, middle(population) - middle(here))
+            return shift, population._replace(factor=jnp.where(held[:, None], here.factor, population.factor))
 
-            value, slope = jax.value_and_grad(log_density)(x[through_data])
-            return value, slope, jax.hessian(log_density)(x[through_data])
+        def data(v: jax.Array, part: jax.Array) -> jax.Array:
+            population = structure.unpack(x.at[direct].set(part))
+            phi = individual(v, here, sample, form)
+            if moved:
+                phi = phi.at[:, columns].set(individual(v, population, sample, form)[:, columns])
+            return -data_nll_at(phi, population.sigma, sample, form)
 
-        value, slope, bend = jax.vmap(one)(u)
-        logp = value - 0.5 * ((u**2).sum(-1) + p * LOG_2PI)
+        def latent(v: jax.Array) -> tuple[jax.Array, jax.Array]:
+            kappa = here.gamma * v[q:].reshape(structure.occasions, len(structure.occasion))
+            return here.factor @ v[:q], kappa
+
+        def prior(v: jax.Array, at: jax.Array) -> jax.Array:
+            psi, kappa = latent(v)
+            return _log_population(psi, kappa, *changed(at), form)
+
+        part = x[direct]
+        value, slope = (
+            jax.vmap(lambda v: jax.value_and_grad(lambda p: data(v, p))(part))(u)
+            if slopes
+            else (jax.vmap(lambda v: data(v, part))(u), jnp.zeros((u.shape[0], len(elements))))
+        )
+        logp = value - jax.vmap(lambda v: prior_nll(v, here, form))(u) - 0.5 * u.shape[1] * LOG_2PI
         logw = jnp.where(jnp.isfinite(logp), logp - logq, -jnp.inf)
         top = logw.max()
         w = jnp.exp(logw - top)
-        score = jnp.zeros((u.shape[0], x.shape[0]))
-        score = score.at[:, wide].set((u / population.omega)[:, wide]).at[:, p + wide].set((u**2 - 1)[:, wide])
-        score = score.at[:, through_data].set(slope)
-        first, second = w @ u, w @ u**2
-        cross = (-2 * first / population.omega)[wide]
-        hessian = jnp.zeros((x.shape[0],) * 2)
-        hessian = hessian.at[wide, wide].set((-w.sum() / population.omega**2)[wide])
-        hessian = hessian.at[wide, p + wide].set(cross).at[p + wide, wide].set(cross)
-        hessian = hessian.at[p + wide, p + wide].set(-2 * second[wide])
-        hessian = hessian.at[through_data[:, None], through_data[None, :]].set(jnp.tensordot(w, bend, 1))
+        score = jnp.zeros((u.shape[0], size))
+        hessian = jnp.zeros((size, size))
+        if slopes:
+            used = w > 0  # a draw without weight may have slopes that are not finite
+            slope = jnp.where(used[:, None], slope, 0.0)
+            score = jax.vmap(jax.grad(prior, argnums=1), in_axes=(0, None))(u, x).at[:, direct].add(slope)
+            bend = jax.vmap(lambda v: jax.hessian(lambda p: data(v, p))(part))(u)
+            bend = jnp.tensordot(w, jnp.where(used[:, None, None], bend, 0.0), 1)
+            if structure.classes > 1:
+                curved = jax.vmap(jax.hessian(prior, argnums=1), in_axes=(0, None))(u, x)
+                hessian = jnp.tensordot(w, curved, 1)
+            else:
+                psi, kappa = jax.vmap(latent)(u)
+                sums = (w.sum(), w @ psi, (psi.T * w) @ psi, jnp.einsum("n,nkr->r", w, kappa**2))
+                hessian = jax.hessian(lambda at: _expected_log_population(*sums, *changed(at), form))(x)
+            hessian = hessian.at[direct[:, None], direct[None, :]].add(bend)
         return _Moments(
             top,
             w.sum(),
             (w**2).sum(),
-            first,
+            w @ u,
             (u.T * w) @ u,
             w @ score,
             (score.T * w) @ score,
@@ -168,18 +258,23 @@ def importance_sample(
     target_se: float = 0.2,
     min_draws: int = DRAWS,
     max_draws: int = 40_000,
+    slopes: bool = True,
 ) -> ImportanceResult:
     """Evaluate -2 ln L at ``x``, drawing until its Monte-Carlo standard error is at most ``target_se``.
 
+    Every patient gets one round of draws; those that follow go where the error comes from, in proportion to the
+    spread of a patient's weights.
+
     Args:
         problem: data, model and residual.
-        x: flat vector (d,).
+        x: flat vector (k,).
         modes: conditional modes at ``x``, around which the proposals begin.
         seed: of the draws.
         stream: independent draws of one seed.
         target_se: of -2 ln L.
-        min_draws: a patient; a small cohort needs more for its information matrix than for -2 ln L.
-        max_draws: a patient; then the error is what it is, and reported.
+        min_draws: a patient on average; a small cohort needs more for its information matrix than for -2 ln L.
+        max_draws: a patient on average; then the error is what it is, and reported.
+        slopes: also score and information; without them these are zeros.
 
     Returns:
         The likelihood with its error, conditional moments, score and information.
@@ -187,34 +282,47 @@ def importance_sample(
     Source: Kuhn E, Lavielle M. Comput Stat Data Anal 2005;49:1020-1038, doi:10.1016/j.csda.2004.07.002;
     Louis TA. J R Stat Soc B 1982;44:226-233 (information from complete-data derivatives).
     """
-    n, p = problem.n_real, problem.n_parameters
-    padded = problem.samples.y.shape[0]
-    tight = tuple(int(k) for k in np.flatnonzero(np.exp(x[p : 2 * p]) < TIGHT_OMEGA))
-    rest = (problem.samples, problem.model, problem.residual)
+    n, structure = problem.n_real, problem.structure
+    padded, d = problem.samples.y.shape[0], problem.structure.n_latent
+    tight = structure.tight(x, TIGHT_OMEGA)
     centres = np.array(modes.centres)
     with jax.enable_x64(True):
         flat = jnp.asarray(x)
         for restart in range(MAX_RESTARTS + 1):
-            noise = standard_noise((seed, stream, restart, 0), padded, ADAPT_ROUNDS * ADAPT_DRAWS, p)
-            proposal = adapt(noise, flat, jnp.asarray(centres), *rest)
+            noise = standard_noise((seed, stream, restart, 0), padded, ADAPT_ROUNDS * ADAPT_DRAWS, d)
+            proposal = adapt(noise, flat, jnp.asarray(centres), problem.samples, problem.form)
             total: _Moments | None = None
-            draws = 0
+            draws = np.zeros(n, dtype=np.int64)
+            slots = np.arange(padded)
+            rounds = 0
             while True:
-                draws += DRAWS
+                rounds += 1
+                fresh = standard_noise((seed, stream, restart, rounds), padded, DRAWS, d)
+                picked = jnp.asarray(slots)
                 part = _round(
-                    standard_noise((seed, stream, restart, draws), padded, DRAWS, p), flat, proposal, *rest, tight
+                    fresh,
+                    flat,
+                    jax.tree.map(lambda a, where=picked: a[where], proposal),
+                    jax.tree.map(lambda a, where=picked: a[where], problem.samples),
+                    problem.form,
+                    tight,
+                    slopes,
                 )
-                fresh = _Moments(*(np.asarray(a)[:n] for a in part))
-                total = fresh if total is None else _merge(total, fresh)
+                real = slots < n
+                sums = _Moments(*(np.asarray(a)[real] for a in part))
+                total = _add(total, sums, slots[real], n)
+                draws += DRAWS * np.bincount(slots[real], minlength=n)
                 effective = total.w**2 / total.w2
-                se = 2 * float(np.sqrt(np.maximum(1 / effective - 1 / draws, 0).sum()))
+                variance = np.maximum(1 / effective - 1 / draws, 0)
+                se = 2 * float(np.sqrt(variance.sum()))
                 poor = effective < POOR_SHARE * draws
                 if (
-                    (se <= target_se and draws >= min_draws)
-                    or draws >= max_draws
+                    (se <= target_se and draws.sum() >= min_draws * n)
+                    or draws.sum() >= max_draws * n
                     or (poor.any() and restart < MAX_RESTARTS)
                 ):
                     break
+                slots = _allot(np.sqrt(variance * draws), draws, padded)
             if not poor.any():
                 break
             missed = np.flatnonzero(poor)
@@ -229,35 +337,54 @@ def importance_sample(
     information = -(total.hessian / weight[..., None] + spread).sum(0)
     log_likelihood = total.top + np.log(total.w) - np.log(draws)
     return ImportanceResult(
+        x=np.array(x, dtype=float),
         minus2ll=float(-2 * log_likelihood.sum()),
         mc_se=se,
         log_likelihood=log_likelihood,
+        log_likelihood_se=np.sqrt(variance),
         effective=effective,
         mean=mean,
         covariance=covariance,
-        score=score.sum(0),
+        scores=score,
         information=information,
         score_noise=(spread / effective[:, None, None]).sum(0),
         draws=draws,
+        proposal=proposal,
     )
 
 
-def _merge(a: _Moments, b: _Moments) -> _Moments:
-    top = np.maximum(a.top, b.top)
-    left, right = np.exp(a.top - top), np.exp(b.top - top)
+def _allot(spread: FloatArray, draws: NDArray[np.int64], slots: int) -> NDArray[np.int64]:
+    """Return which patient each slot of the next round draws for, so that draws go as ``spread`` does."""
+    wanted = spread / spread.sum() * (draws.sum() + slots * DRAWS)
+    short = np.maximum(wanted - draws, 0.0)
+    share = short / short.sum() * slots
+    number = np.floor(share).astype(np.int64)
+    rest = np.argsort(-(share - number), kind="stable")[: slots - number.sum()]
+    number[rest] += 1
+    return np.repeat(np.arange(len(number)), number)
 
-    def add(u: FloatArray, v: FloatArray, power: int = 1) -> FloatArray:
-        shape = (-1,) + (1,) * (u.ndim - 1)
-        return (left**power).reshape(shape) * u + (right**power).reshape(shape) * v
 
+def _add(total: _Moments | None, part: _Moments, owner: NDArray[np.int64], n: int) -> _Moments:
+    """Add the sums of some slots to those of their patients; every patient has some in the first part."""
+    top = np.full(n, -np.inf) if total is None else total.top.copy()
+    before = top.copy()
+    np.maximum.at(top, owner, part.top)
+    with np.errstate(invalid="ignore"):
+        old = np.where(np.isfinite(before), np.exp(before - top), 0.0)
+        new = np.exp(part.top - top[owner])
+
+    def add(name: str, power: int = 1) -> FloatArray:
+        fresh = getattr(part, name)
+        shape = (-1,) + (1,) * (fresh.ndim - 1)
+        out = np.zeros((n, *fresh.shape[1:]))
+        if total is not None:
+            out += (old**power).reshape(shape) * getattr(total, name)
+        np.add.at(out, owner, (new**power).reshape(shape) * fresh)
+        return out
+
+    heaviest = np.zeros((n, part.u.shape[1])) if total is None else total.heaviest.copy()
+    for slot in np.flatnonzero((part.top >= top[owner]) & (part.top > before[owner])):
+        heaviest[owner[slot]] = part.heaviest[slot]
     return _Moments(
-        top,
-        add(a.w, b.w),
-        add(a.w2, b.w2, 2),
-        add(a.u, b.u),
-        add(a.uu, b.uu),
-        add(a.score, b.score),
-        add(a.scores, b.scores),
-        add(a.hessian, b.hessian),
-        np.where((a.top >= b.top)[:, None], a.heaviest, b.heaviest),
+        top, add("w"), add("w2", 2), add("u"), add("uu"), add("score"), add("scores"), add("hessian"), heaviest
     )

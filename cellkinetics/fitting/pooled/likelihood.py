@@ -1,7 +1,7 @@
-"""The joint density of one patient's samples and random effects, and the FOCEI objective.
+"""The joint density of one patient's samples and random effects, and Laplace-type objectives.
 
-Random effects are whitened: eta = omega * u with u ~ N(0, I), so that every problem is of unit
-scale, and a parameter without variability is omega = 0.
+Random effects are whitened: eta = L u with u ~ N(0, I), so that every problem is of unit scale. A patient's
+latent vector is (u, v_1, ..., v_K), with v_k the whitened effects of occasion k.
 """
 
 from __future__ import annotations
@@ -10,94 +10,139 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.linalg import solve_triangular
+from jax.scipy.special import logsumexp
 
-from cellkinetics.fitting.pooled.problem import Population, Samples, unpack
-from cellkinetics.models.base import LogCurve, Model
-from cellkinetics.models.residual import Residual
-
-
-def predictions(
-    u: jax.Array, population: Population, time: jax.Array, model: Model, residual: Residual, curve: LogCurve
-) -> jax.Array:
-    """Return the predictions of one patient on the residual's scale; ``u`` (p,), ``time`` (m,) -> (m,)."""
-    theta = model.to_natural(population.mu + population.omega * u)
-    return residual.prediction(curve(theta, time))
+from cellkinetics.fitting.pooled.problem import Samples
+from cellkinetics.fitting.pooled.structure import Form, Population
 
 
-def data_nll(
-    u: jax.Array, population: Population, samples: Samples, model: Model, residual: Residual, curve: LogCurve
-) -> jax.Array:
-    """Return -ln p(y | u) of one patient, a scalar; ``samples`` holds arrays of shape (m,)."""
-    f = predictions(u, population, samples.time, model, residual, curve)
-    return jnp.where(samples.mask, residual.nll(samples.y, f, samples.censored, population.sigma), 0.0).sum()
+def individual(u: jax.Array, population: Population, samples: Samples, form: Form) -> jax.Array:
+    """Return one patient's parameters on the working scale, ``(K, p)``, a row an occasion (one without IOV).
+
+    ``u`` is the latent vector, ``samples`` are the arrays of one patient.
+    """
+    structure = form.structure
+    q = structure.n_random
+    base = population.mu
+    if structure.coefficients:
+        base = base + samples.design @ population.beta
+    effect = population.factor @ u[:q] if structure.pairs else jnp.diagonal(population.factor) * u[:q]
+    phi = base.at[jnp.asarray(structure.random)].add(effect)
+    if not structure.occasion:
+        return phi[None]
+    between = population.gamma * u[q:].reshape(structure.occasions, len(structure.occasion))
+    return jnp.broadcast_to(phi, (structure.occasions, len(phi))).at[:, jnp.asarray(structure.occasion)].add(between)
 
 
-def joint_nll(
-    u: jax.Array, population: Population, samples: Samples, model: Model, residual: Residual, curve: LogCurve
-) -> jax.Array:
-    """Return -ln p(y | u) + u'u/2 of one patient (without the constant (p/2) ln 2 pi of the prior)."""
-    return data_nll(u, population, samples, model, residual, curve) + 0.5 * u @ u
+def predict(phi: jax.Array, samples: Samples, form: Form, smooth: bool) -> jax.Array:
+    """Return one patient's predictions on the residual's scale ``(m,)`` from parameters ``phi`` (K, p)."""
+    curve = form.curve(smooth)
+    extra = () if samples.given is None else (samples.given,)
+    theta = form.model.to_natural(phi)
+    if not form.structure.occasion:
+        log_value = curve(theta[0], samples.time, *extra)
+    else:
+        every = jax.vmap(lambda one: curve(one, samples.time, *extra))(theta)
+        log_value = jnp.take_along_axis(every, samples.occasion[None], axis=0)[0]
+    return form.residual.prediction(log_value)
 
 
-def gauss_newton(
-    u: jax.Array, population: Population, samples: Samples, model: Model, residual: Residual, curve: LogCurve
-) -> jax.Array:
-    """Return the Gauss-Newton curvature of `joint_nll` in ``u``: I + J' W J, shape (p, p).
+def data_nll_at(phi: jax.Array, sigma: jax.Array, samples: Samples, form: Form, smooth: bool = False) -> jax.Array:
+    """Return -ln p(y | phi) of one patient, a scalar."""
+    f = predict(phi, samples, form, smooth)
+    nll = form.residual.nll(samples.y, f, samples.censored, sigma, samples.lower)
+    return jnp.where(samples.mask, nll, 0.0).sum()
+
+
+def data_nll(u: jax.Array, population: Population, samples: Samples, form: Form, smooth: bool = False) -> jax.Array:
+    """Return -ln p(y | u) of one patient, a scalar."""
+    return data_nll_at(individual(u, population, samples, form), population.sigma, samples, form, smooth)
+
+
+def class_means(population: Population) -> jax.Array:
+    """Return where each class of a mixture has its middle, in units of ``u``: L^-1 shift, ``(k, q)``."""
+    return solve_triangular(population.factor, population.shift.T, lower=True).T
+
+
+def prior_nll(u: jax.Array, population: Population, form: Form) -> jax.Array:
+    """Return -ln of the density of a latent vector, without the constant (d/2) ln 2 pi.
+
+    u'u/2,  or in a mixture  -ln sum_c share_c exp(-|u - delta_c|^2/2)
+    """
+    structure = form.structure
+    if structure.classes == 1:
+        return 0.5 * u @ u
+    q = structure.n_random
+    distance = ((u[:q] - class_means(population)) ** 2).sum(-1)
+    return 0.5 * u[q:] @ u[q:] - logsumexp(population.log_share - 0.5 * distance)
+
+
+def joint_nll(u: jax.Array, population: Population, samples: Samples, form: Form, smooth: bool = False) -> jax.Array:
+    """Return -ln p(y | u) - ln p(u) of one patient, without the constant of the prior."""
+    return data_nll(u, population, samples, form, smooth) + prior_nll(u, population, form)
+
+
+def gauss_newton(u: jax.Array, population: Population, samples: Samples, form: Form, smooth: bool = False) -> jax.Array:
+    """Return the Gauss-Newton curvature of `joint_nll` in ``u``: I + J' W J, shape (d, d).
 
     J holds the derivatives of the predictions, W the curvature of the residual's likelihood in the
     prediction, with the interaction term, and the exact one for censored samples.
     """
 
     def f(v: jax.Array) -> jax.Array:
-        return predictions(v, population, samples.time, model, residual, curve)
+        return predict(individual(v, population, samples, form), samples, form, smooth)
 
     jacobian = jax.jacfwd(f)(u)
-    weight = residual.curvature(samples.y, f(u), samples.censored, population.sigma)
+    weight = form.residual.curvature(samples.y, f(u), samples.censored, population.sigma, samples.lower)
     # A masked sample must not bring a NaN in through 0 * NaN.
     weight, jacobian = jnp.where(samples.mask, weight, 0.0), jnp.where(samples.mask[:, None], jacobian, 0.0)
     return jnp.eye(u.shape[0]) + (jacobian.T * weight) @ jacobian
 
 
-def focei_contribution(
-    x: jax.Array, mode: jax.Array, samples: Samples, model: Model, residual: Residual, curve: LogCurve
-) -> jax.Array:
-    """Return one patient's FOCEI approximation of -2 ln p(y), constants included.
+def laplace_contribution(x: jax.Array, mode: jax.Array, samples: Samples, form: Form, exact: bool) -> jax.Array:
+    """Return one patient's Laplace-type approximation of -2 ln p(y), constants included.
 
-        -2 ln p(y) ~ 2 [ -ln p(y | u*) + u*'u*/2 ] + ln det(I + J'WJ)
+        -2 ln p(y) ~ 2 [ -ln p(y | u*) - ln p(u*) ] + ln det H
 
-    ``u*`` is the conditional mode. Its dependence on ``x`` is carried exactly: one Newton step from
-    the mode, with Hessian and starting point held constant, has value ``u*`` and derivative
-    -(d2l/du2)^-1 d2l/du dx, the implicit function theorem.
+    ``u*`` is the conditional mode. H is the Gauss-Newton curvature I + J'WJ for FOCEI, the Hessian for Laplace
+    (``exact``). The mode's dependence on ``x`` is carried exactly: one Newton step from the mode, with Hessian and
+    starting point held constant, has value ``u*`` and derivative -(d2l/du2)^-1 d2l/du dx, the implicit function
+    theorem.
 
     Source: Wang Y. J Pharmacokinet Pharmacodyn 2007;34:575-593, doi:10.1007/s10928-007-9060-6.
     """
-    population = unpack(x, mode.shape[0])
+    population = form.structure.unpack(x)
     constant = jax.tree.map(jax.lax.stop_gradient, population)
     start = jax.lax.stop_gradient(mode)
-    hessian = jax.hessian(lambda v: joint_nll(v, constant, samples, model, residual, curve))(start)
-    step = jnp.linalg.solve(hessian, jax.grad(joint_nll)(start, population, samples, model, residual, curve))
+    hessian = jax.hessian(lambda v: joint_nll(v, constant, samples, form, True))(start)
+    step = jnp.linalg.solve(hessian, jax.grad(joint_nll)(start, population, samples, form, True))
     # Where a mode could not be polished (a flat or broken Hessian) the step would leave it: keep the mode.
     sound = jnp.all(jnp.isfinite(step)) & (jnp.abs(step).max() < 1e-3)
     u = start - jnp.where(sound, step, 0.0)
-    _, logdet = jnp.linalg.slogdet(gauss_newton(u, population, samples, model, residual, curve))
-    return 2.0 * joint_nll(u, population, samples, model, residual, curve) + logdet
+    if exact:
+        curvature = jax.hessian(joint_nll)(u, population, samples, form, True)
+    else:
+        curvature = gauss_newton(u, population, samples, form, True)
+    _, logdet = jnp.linalg.slogdet(curvature)
+    return 2.0 * joint_nll(u, population, samples, form, True) + logdet
 
 
-@partial(jax.jit, static_argnames=("model", "residual", "curve"))
-def focei_contributions(
-    x: jax.Array, modes: jax.Array, samples: Samples, model: Model, residual: Residual, curve: LogCurve
+@partial(jax.jit, static_argnames=("form", "exact"))
+def laplace_contributions(
+    x: jax.Array, modes: jax.Array, samples: Samples, form: Form, exact: bool = False
 ) -> jax.Array:
-    """Return every patient's `focei_contribution`; ``modes`` (n, p) -> (n,)."""
-    return jax.vmap(lambda u, s: focei_contribution(x, u, s, model, residual, curve))(modes, samples)
+    """Return every patient's `laplace_contribution`; ``modes`` (n, d) -> (n,)."""
+    return jax.vmap(lambda u, s: laplace_contribution(x, u, s, form, exact))(modes, samples)
 
 
-@partial(jax.jit, static_argnames=("model", "residual", "curve"))
-def focei_objective(
-    x: jax.Array, modes: jax.Array, samples: Samples, model: Model, residual: Residual, curve: LogCurve
+@partial(jax.jit, static_argnames=("form", "exact"))
+def laplace_objective(
+    x: jax.Array, modes: jax.Array, samples: Samples, form: Form, exact: bool = False
 ) -> tuple[jax.Array, jax.Array]:
-    """Return the FOCEI objective, -2 ln L with constants, and its exact gradient in ``x``."""
+    """Return the FOCEI (or Laplace) objective, -2 ln L with constants, and its exact gradient in ``x``."""
 
     def total(v: jax.Array) -> jax.Array:
-        return focei_contributions(v, modes, samples, model, residual, curve).sum()
+        return laplace_contributions(v, modes, samples, form, exact).sum()
 
     return jax.value_and_grad(total)(x)

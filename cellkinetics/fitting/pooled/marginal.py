@@ -9,8 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cellkinetics.fitting.pooled.focei import OMEGA_BOUNDS, SIGMA_BOUNDS
+from cellkinetics.fitting.pooled.bounds import bounds
+from cellkinetics.fitting.pooled.estimate import Estimate, Report
 from cellkinetics.fitting.pooled.importance import ImportanceResult, importance_sample
+from cellkinetics.fitting.pooled.laplace import estimate_laplace
 from cellkinetics.fitting.pooled.modes import Modes, conditional_modes
 from cellkinetics.fitting.pooled.problem import PooledProblem
 
@@ -22,7 +24,10 @@ within a tenth of its standard error of the optimum. What the noise of the draws
 along a flat direction it can be more."""
 COARSE_DROP = 0.1
 """Steps that promise more than this are taken on one round of draws; the rest of the way on as many as it takes."""
+LEAST_START = np.log(0.1)
+"""Of ln omega, where the search on the exact likelihood begins."""
 LONGEST_STEP = 1.0
+MAX_ITERATIONS = 60
 MAX_HALVINGS = 6
 MAX_DRAWS = 10_000
 SEARCH_DRAWS = 100_000
@@ -54,6 +59,42 @@ class Step(NamedTuple):
     noise: float
 
 
+def estimate_importance(
+    problem: PooledProblem, start: FloatArray, *, seed: int, target_se: float = 0.2, report: Report
+) -> Estimate:
+    """Maximise the marginal likelihood from any start: FOCEI first, then Newton steps on the exact likelihood.
+
+    Args:
+        problem: data, model and residual.
+        start: flat vector.
+        seed: of the draws.
+        target_se: Monte-Carlo standard error of -2 ln L to reach in the end.
+        report: called with the share of the work that is done.
+    """
+    approximate = estimate_laplace(problem, start, report=lambda share: report(0.7 * share))
+    # A random effect that FOCEI gave up has no slope left to come back by.
+    omega, x = problem.structure.parts["omega"], approximate.x.copy()
+    x[omega] = np.maximum(x[omega], LEAST_START)
+    assert approximate.modes is not None
+    exact = estimate_marginal(
+        problem,
+        problem.hold(x),
+        approximate.modes,
+        seed=seed,
+        # The optimum moves by far less than a standard error at twice the noise, and costs a quarter.
+        target_se=2 * target_se,
+        on_iteration=lambda iteration, _: report(0.7 + 0.3 * iteration / MAX_ITERATIONS),
+    )
+    return Estimate(
+        x=exact.x,
+        converged=exact.converged,
+        reason="" if exact.converged else "the search on the exact likelihood did not come to rest",
+        modes=approximate.modes,
+        objectives=approximate.objectives,
+        work={**approximate.work, "importance_iterations": exact.iterations},
+    )
+
+
 def newton_step(result: ImportanceResult, free: NDArray[np.bool_]) -> Step:
     """Return the Newton step I^-1 s of the free elements (zero elsewhere).
 
@@ -78,7 +119,7 @@ def estimate_marginal(
     *,
     seed: int,
     target_se: float = 0.4,
-    max_iterations: int = 60,
+    max_iterations: int = MAX_ITERATIONS,
     on_iteration: Callable[[int, float], None] | None = None,
 ) -> MarginalEstimate:
     """Maximise the marginal likelihood from a start such as a FOCEI estimate.
@@ -95,10 +136,8 @@ def estimate_marginal(
         max_iterations: Newton steps.
         on_iteration: called with the iteration and -2 ln L.
     """
-    p, free = problem.n_parameters, problem.free
-    r = len(problem.residual.names)
-    lower = np.r_[np.full(p, -np.inf), np.full(p, OMEGA_BOUNDS[0]), np.full(r, SIGMA_BOUNDS[0])]
-    upper = np.r_[np.full(p, np.inf), np.full(p, OMEGA_BOUNDS[1]), np.full(r, SIGMA_BOUNDS[1])]
+    free = problem.free
+    lower, upper = bounds(problem)
 
     def evaluate(at: FloatArray, known: Modes, target: float) -> tuple[ImportanceResult, Modes]:
         moved = conditional_modes(problem, at, known=known, thorough=False)

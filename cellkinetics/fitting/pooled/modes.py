@@ -12,10 +12,9 @@ import numpy as np
 from jax.scipy.linalg import cho_solve
 from numpy.typing import NDArray
 
-from cellkinetics.fitting.pooled.likelihood import gauss_newton, joint_nll
-from cellkinetics.fitting.pooled.problem import PooledProblem, Samples, unpack
-from cellkinetics.models.base import LogCurve, Model
-from cellkinetics.models.residual import Residual
+from cellkinetics.fitting.pooled.likelihood import class_means, gauss_newton, joint_nll
+from cellkinetics.fitting.pooled.problem import PooledProblem, Samples
+from cellkinetics.fitting.pooled.structure import Form
 
 MAX_STEPS = 80
 DECREMENT_TOLERANCE = 1e-12
@@ -27,13 +26,13 @@ WORTH_KEEPING = 8.0
 
 
 class Modes(NamedTuple):
-    """The modes of each patient, whitened.
+    """The modes of each patient, whitened, of length ``d``.
 
     Attributes:
-        u: the best one (n, p).
+        u: the best one (n, d).
         value: `joint_nll` there (n,).
         settled: whether it converged (n,).
-        centres: the best one and the next best that are different (n, `CENTRES`, p); where there are
+        centres: the best one and the next best that are different (n, `CENTRES`, d); where there are
             fewer, the best one again.
     """
 
@@ -44,7 +43,7 @@ class Modes(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """Modes next to one start of each patient: (n, p), (n,), (n,)."""
+    """Modes next to one start of each patient: (n, d), (n,), (n,)."""
 
     u: jax.Array
     value: jax.Array
@@ -59,23 +58,24 @@ class _State(NamedTuple):
     done: jax.Array
 
 
-def start_points(model: Model) -> NDArray[np.float64]:
-    """Return starts of the mode search, in units of omega, shape (s, p).
+def start_points(form: Form) -> NDArray[np.float64]:
+    """Return starts of the mode search, in units of omega, shape (s, d).
 
     The centre; each time-like parameter (a change point) moved both ways, because the density has
     one local mode per sampling interval there; and these together with the first rate moved both ways.
     """
-    p = len(model.parameters)
-    points = [np.zeros(p)]
-    times = [k for k, q in enumerate(model.parameters) if q.unit == "time"]
-    rates = [k for k, q in enumerate(model.parameters) if q.unit == "rate"][:1]
+    structure, d = form.structure, form.structure.n_latent
+    points = [np.zeros(d)]
+    kinds = [form.model.parameters[k].unit for k in structure.random]
+    times = [k for k, unit in enumerate(kinds) if unit == "time"]
+    rates = [k for k, unit in enumerate(kinds) if unit == "rate"][:1]
     for k in times:
         for shift in (-2.0, -1.0, 1.0, 2.0):
-            points.append(np.zeros(p))
+            points.append(np.zeros(d))
             points[-1][k] = shift
         for shift, other in product((-1.0, 1.0), (-1.0, 1.0)):
             for rate in rates:
-                points.append(np.zeros(p))
+                points.append(np.zeros(d))
                 points[-1][[k, rate]] = shift, other
     return np.array(points)
 
@@ -85,23 +85,21 @@ def _solve(matrix: jax.Array, vector: jax.Array) -> jax.Array:
     return cho_solve((factor, True), vector)
 
 
-def find_mode(
-    start: jax.Array, x: jax.Array, samples: Samples, model: Model, residual: Residual, curve: LogCurve
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Minimise one patient's `joint_nll` from one start; returns mode (p,), value, whether it settled.
+def find_mode(start: jax.Array, x: jax.Array, samples: Samples, form: Form) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Minimise one patient's `joint_nll` from one start; returns mode (d,), value, whether it settled.
 
     Newton steps on the exact Hessian, damped; where that is not positive definite, Gauss-Newton ones.
     """
-    population = unpack(x, start.shape[0])
+    population = form.structure.unpack(x)
 
     def f(u: jax.Array) -> jax.Array:
-        return joint_nll(u, population, samples, model, residual, curve)
+        return joint_nll(u, population, samples, form, True)
 
     slope, hessian = jax.grad(f), jax.hessian(f)
 
     def advance(state: _State) -> _State:
         gradient = slope(state.u)
-        approximate = gauss_newton(state.u, population, samples, model, residual, curve)
+        approximate = gauss_newton(state.u, population, samples, form, True)
         scale = jnp.diag(jnp.diag(approximate))
         newton = _solve(hessian(state.u) + state.damping * scale, gradient)
         gauss = _solve(approximate + state.damping * scale, gradient)
@@ -130,36 +128,29 @@ def find_mode(
     return last.u, last.value, last.done
 
 
-@partial(jax.jit, static_argnames=("model", "residual", "curve"))
-def descend(
-    starts: jax.Array, x: jax.Array, samples: Samples, model: Model, residual: Residual, curve: LogCurve
-) -> _Found:
-    """Find the mode next to one start of each patient; ``starts`` (n, p)."""
-    u, value, settled = jax.vmap(lambda v, s: find_mode(v, x, s, model, residual, curve))(starts, samples)
+@partial(jax.jit, static_argnames=("form",))
+def descend(starts: jax.Array, x: jax.Array, samples: Samples, form: Form) -> _Found:
+    """Find the mode next to one start of each patient; ``starts`` (n, d)."""
+    u, value, settled = jax.vmap(lambda v, s: find_mode(v, x, s, form))(starts, samples)
     return _Found(u, jnp.where(jnp.isfinite(value), value, jnp.inf), settled)
 
 
-def search(
-    x: jax.Array,
-    samples: Samples,
-    model: Model,
-    residual: Residual,
-    curve: LogCurve,
-    *,
-    known: Modes | None = None,
-    thorough: bool = True,
-) -> Modes:
-    """Find every patient's best mode over several starts.
+def search(x: jax.Array, samples: Samples, form: Form, *, known: Modes | None = None, thorough: bool = True) -> Modes:
+    """Find every patient's best mode over several starts, on the model's smooth twin.
 
     ``known`` are the modes of nearby parameters, more starts. A search that is not ``thorough`` starts from
     these and the middle only, not from all `start_points`.
     """
-    n, p = samples.y.shape[0], len(model.parameters)
-    points = start_points(model) if thorough else np.zeros((1, p))
-    starts = [jnp.broadcast_to(jnp.asarray(point), (n, p)) for point in points]
+    n, d = samples.y.shape[0], form.structure.n_latent
+    points = start_points(form) if thorough else np.zeros((1, d))
+    starts = [jnp.broadcast_to(jnp.asarray(point), (n, d)) for point in points]
+    if form.structure.classes > 1:
+        middles = class_means(form.structure.unpack(x))[1:]
+        rest = jnp.zeros(d - middles.shape[1])
+        starts += [jnp.broadcast_to(jnp.concatenate([middle, rest]), (n, d)) for middle in middles]
     if known is not None:
         starts += [known.centres[:, k] for k in range(CENTRES)]
-    found = [descend(start, x, samples, model, residual, curve) for start in starts]
+    found = [descend(start, x, samples, form) for start in starts]
     return _choose(*(jnp.stack(part, axis=1) for part in zip(*found, strict=True)))
 
 
@@ -184,14 +175,5 @@ def conditional_modes(
     problem: PooledProblem, x: NDArray[np.float64], *, known: Modes | None = None, thorough: bool = True
 ) -> Modes:
     """Find every patient's mode at the flat vector ``x``; see `search`."""
-    model = problem.model
     with jax.enable_x64(True):
-        return search(
-            jnp.asarray(x),
-            problem.samples,
-            model,
-            problem.residual,
-            model.search_curve or model.log_curve,
-            known=known,
-            thorough=thorough,
-        )
+        return search(jnp.asarray(x), problem.samples, problem.form, known=known, thorough=thorough)

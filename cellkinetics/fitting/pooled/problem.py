@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellkinetics.data.cohort import LEFT_CENSORED, NOT_CENSORED, Cohort
-from cellkinetics.errors import FitError
+from cellkinetics.errors import FitError, SettingsError
 from cellkinetics.fitting.observations import observations, require_days
+from cellkinetics.fitting.pooled.structure import Coefficient, Form, Structure, parse_blocks
 from cellkinetics.models.base import Model
 from cellkinetics.models.residual import LOG_CONSTANT, Residual
 
+if TYPE_CHECKING:
+    from cellkinetics.fitting.terms import Term
+
 FloatArray = NDArray[np.float64]
+Blq = Literal["m3", "drop", "half"]
 
 PATIENT_BLOCK = 16
 SAMPLE_BLOCK = 8
@@ -25,49 +30,58 @@ SAMPLE_BLOCK = 8
 
 
 class Samples(NamedTuple):
-    """Observations as JAX takes them: ``(n, m)`` each; ``y`` is the limit where a sample is censored."""
+    """What is known of each patient, as JAX takes it; the leading axis is that of the patients.
 
-    time: jax.Array
-    y: jax.Array
-    censored: jax.Array
-    mask: jax.Array
+    Attributes:
+        time: days since the infusion of the sample's occasion ``(n, m)``.
+        y: observation on the residual's scale, the limit where a sample is censored ``(n, m)``.
+        censored: 0 quantified, 1 below the LLOQ, -1 above the ULOQ ``(n, m)``.
+        mask: False where there is only padding ``(n, m)``.
+        design: what the covariate coefficients are multiplied by ``(n, p, c)``.
+        lower: lower end of the interval of a censored sample ``(n, m)``, or None where no sample has one.
+        occasion: number of the occasion, from 0 ``(n, m)``, or None without inter-occasion variability.
+        given: from and to which day each input of the model is given ``(n, k, w, 2)``, or None.
+    """
 
-
-class Population(NamedTuple):
-    """Population parameters on their working scales: ``mu`` (p,), ``omega`` (p,) SDs, ``sigma`` (r,)."""
-
-    mu: jax.Array
-    omega: jax.Array
-    sigma: jax.Array
+    time: Any
+    y: Any
+    censored: Any
+    mask: Any
+    design: Any
+    lower: Any = None
+    occasion: Any = None
+    given: Any = None
 
 
 @dataclass(frozen=True, eq=False)
 class PooledProblem:
     """All that a likelihood needs, and the map between a flat vector and named parameters.
 
-    The flat vector is ``x = (mu, ln omega, ln sigma)``: typical values on the scale ``h`` of the
-    random effects, their standard deviations, and the residual's parameters.
-
     Attributes:
-        subjects: profiles that take part, in the cohort's order.
-        index: their places in the cohort.
+        form: model, residual and structure, see `cellkinetics.fitting.pooled.structure`.
+        samples: padded arrays.
+        subjects: who takes part, in the cohort's order.
+        profiles: places in the cohort of each subject's profiles, one an occasion.
         left_out: place of a profile in the cohort to the reason why it cannot take part.
         left_out_samples: subject to a count with reasons, where some samples cannot enter.
         n_real: number of real patients; the arrays are padded beyond it with empty ones.
-        fixed: names of typical values that are not estimated.
+        fixed: label to the value, on the natural scale, of what is not estimated.
+        terms: the covariate terms behind the design.
+        notes: what a reader should know of how the data entered.
     """
 
-    model: Model
-    residual: Residual
+    form: Form
     samples: Samples
     subjects: tuple[str, ...]
-    index: tuple[int, ...]
+    profiles: tuple[tuple[int, ...], ...]
     left_out: Mapping[int, str]
     n_real: int
     n_observations: int
     n_censored: int
     left_out_samples: Mapping[str, str]
     fixed: Mapping[str, float]
+    terms: tuple[Term, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def from_cohort(
@@ -77,15 +91,37 @@ class PooledProblem:
         *,
         residual: Residual = LOG_CONSTANT,
         fix: Mapping[str, float] | None = None,
+        omega: str = "diagonal",
+        covariates: Sequence[str] = (),
+        iov: Sequence[str] = (),
+        mixture: Sequence[str] = (),
+        given: FloatArray | None = None,
+        blq: Blq = "m3",
+        notes: Sequence[str] = (),
     ) -> PooledProblem:
         """Arrange a cohort of one analyte for fitting.
 
         Which samples enter, and as what, is decided by `cellkinetics.fitting.observations.observations`.
 
+        Args:
+            cohort: profiles of one analyte and specimen.
+            model: what is predicted.
+            residual: how samples spread around it.
+            fix: values that are not estimated, natural scale, by label; ``omega_tmax`` of 0 means that tmax has no
+                random effect.
+            omega: ``diagonal``, ``full``, or blocks, see `cellkinetics.fitting.pooled.structure.parse_blocks`.
+            covariates: formulas such as ``cmax ~ group``.
+            iov: parameters that vary between the occasions of a patient.
+            mixture: parameters whose typical value differs between two sub-populations.
+            given: inputs of the model, one entry a profile of the cohort ``(n, k, w, 2)``.
+            notes: what is already known of how the data entered.
+            blq: ``m3``; for comparisons only ``drop`` or ``half`` (LLOQ/2 as if it had been measured).
+
         Raises:
-            FitError: if the cohort holds several analytes, specimens, units or occasions, times that are not
-                days, or no patient with a usable sample.
+            FitError: if the cohort holds several analytes, specimens or units, several occasions of a subject
+                without ``iov``, times that are not days, or no patient with a usable sample.
             ModelError: if ``fix`` holds a parameter that the model does not have, or a value off its scale.
+            SettingsError: for a structure that makes no sense, or inputs that are missing.
         """
         if len(cohort.analytes) > 1:
             raise FitError(
@@ -97,96 +133,254 @@ class PooledProblem:
                 f"a population fit takes one specimen, the cohort has {_listed(cohort.specimens)}; "
                 "choose one with cohort.select(specimen=...) or --specimen"
             )
-        fixed = dict(fix or {})
-        model.check_values(fixed)
+        if blq not in get_args(Blq):
+            raise SettingsError(f"blq {blq!r} does not exist; choose one of {', '.join(get_args(Blq))}")
         require_days(cohort)
+        terms = _terms(covariates, model, cohort)
+        structure, fixed = _structure(model, residual, dict(fix or {}), omega, terms, iov, mixture)
         chosen = observations(cohort)
-        subjects, index, left_out = [], [], {}
+        flag = np.where(cohort.censored == LEFT_CENSORED, blq == "m3", True)  # what stays what it is
+        used = chosen.used & flag if blq == "drop" else chosen.used
+        units: dict[str, list[int]] = {}
+        left_out = {}
         for i, subject in enumerate(cohort.subject):
             fault = cohort.unusable[i]
             if fault is not None:
                 left_out[i] = fault.message
-            elif not (chosen.used[i] & (cohort.censored[i] == NOT_CENSORED)).any():
+            elif not (used[i] & (cohort.censored[i] == NOT_CENSORED)).any():
                 left_out[i] = "no quantified sample that a likelihood can take"
             else:
-                subjects.append(subject)
-                index.append(i)
-        if not index:
+                units.setdefault(subject, []).append(i)
+        if not units:
             raise FitError("no patient has a quantified sample; there is nothing to fit")
-        repeated = sorted({subject for subject in subjects if subjects.count(subject) > 1})
-        if repeated:
+        repeated = sorted(subject for subject, members in units.items() if len(members) > 1)
+        if repeated and not iov:
             raise FitError(
                 f"subject {repeated[0]} has several occasions; a population fit takes one profile a subject: "
-                "keep one occasion of each"
+                "keep one occasion of each, or let parameters vary between occasions (iov=..., --iov)"
             )
-
-        units = sorted({cohort.value_unit[i] for i in index})
-        if len(units) > 1:
+        if iov and not repeated:
+            raise FitError("no subject has several occasions, so nothing can vary between them (iov, --iov)")
+        occasions = max(len(members) for members in units.values()) if iov else 1
+        structure = replace(structure, occasions=occasions)
+        scales = sorted({cohort.value_unit[i] for members in units.values() for i in members})
+        if len(scales) > 1:
             raise FitError(
-                f"the patients' values are in different units ({', '.join(units)}), which one fit cannot take: "
+                f"the patients' values are in different units ({', '.join(scales)}), which one fit cannot take: "
                 "keep the profiles of one unit, or give one of them as an analyte of its own"
             )
+        if model.inputs and given is None:
+            raise SettingsError(
+                f"model {model.name} needs to know when {' and '.join(model.inputs)} were given: a table with "
+                "subject, drug, start and end (comedication=..., --comedication FILE)"
+            )
 
-        rows = [np.flatnonzero(chosen.used[i]) for i in index]
-        n = -(-len(index) // PATIENT_BLOCK) * PATIENT_BLOCK
+        members = list(units.values())
+        rows = [[(k, i, j) for k, i in enumerate(own) for j in np.flatnonzero(used[i])] for own in members]
+        n = -(-len(members) // PATIENT_BLOCK) * PATIENT_BLOCK
         m = -(-max(len(row) for row in rows) // SAMPLE_BLOCK) * SAMPLE_BLOCK
-        time, y = np.zeros((n, m)), np.zeros((n, m))
+        time, y, lower = np.zeros((n, m)), np.zeros((n, m)), np.full((n, m), -np.inf)
         censored, mask = np.zeros((n, m), dtype=np.int64), np.zeros((n, m), dtype=bool)
-        for k, (i, row) in enumerate(zip(index, rows, strict=True)):
-            time[k, : len(row)] = cohort.time[i, row]
-            y[k, : len(row)] = np.log(chosen.y[i, row]) if residual.scale == "log" else chosen.y[i, row]
-            censored[k, : len(row)] = cohort.censored[i, row]
-            mask[k, : len(row)] = True
+        occasion = np.zeros((n, m), dtype=np.int64)
+        values, ends, flags = chosen.y, chosen.lower, cohort.censored
+        if blq == "half":
+            below = flags == LEFT_CENSORED
+            values, flags = np.where(below, values / 2, values), np.where(below, NOT_CENSORED, flags)
+            ends = np.where(below, np.nan, ends)
+        with np.errstate(all="ignore"):
+            scaled = np.log(values) if residual.scale == "log" else values
+            ends = np.log(ends) if residual.scale == "log" else ends
+        for u, row in enumerate(rows):
+            k, i, j = np.array(row).T
+            size = len(row)
+            time[u, :size], y[u, :size] = cohort.time[i, j], scaled[i, j]
+            censored[u, :size], mask[u, :size] = flags[i, j], True
+            occasion[u, :size] = k
+            lower[u, :size] = np.where(np.isfinite(ends[i, j]), ends[i, j], -np.inf)
+        design = np.zeros((n, len(model.parameters), len(structure.coefficients)))
+        first = [own[0] for own in members]
+        if terms:
+            from cellkinetics.fitting.covariates import design as design_of
+
+            design[: len(members)] = design_of(terms, model, cohort, first)
+        windows = None
+        if model.inputs and given is not None:
+            windows = np.zeros((n, *given.shape[1:]))
+            windows[: len(members)] = given[first]
         with jax.enable_x64(True):
-            samples = Samples(jnp.asarray(time), jnp.asarray(y), jnp.asarray(censored), jnp.asarray(mask))
+            samples = Samples(
+                jnp.asarray(time),
+                jnp.asarray(y),
+                jnp.asarray(censored),
+                jnp.asarray(mask),
+                jnp.asarray(design),
+                jnp.asarray(lower) if np.isfinite(lower).any() else None,
+                jnp.asarray(occasion) if iov else None,
+                None if windows is None else jnp.asarray(windows),
+            )
+        said = {"drop": "are dropped", "half": "count as LLOQ/2"}.get(blq)
+        n_below = int((chosen.used & (cohort.censored == LEFT_CENSORED))[[i for own in members for i in own]].sum())
         return cls(
-            model=model,
-            residual=residual,
+            form=Form(model, residual, structure),
             samples=samples,
-            subjects=tuple(subjects),
-            index=tuple(index),
+            subjects=tuple(units),
+            profiles=tuple(tuple(own) for own in members),
             left_out=left_out,
-            n_real=len(index),
+            n_real=len(members),
             n_observations=int(mask.sum()),
             n_censored=int((mask & (censored == LEFT_CENSORED)).sum()),
             left_out_samples={
-                s: chosen.left_out(i) for s, i in zip(subjects, index, strict=True) if chosen.left_out(i)
+                subject: chosen.left_out(i) for subject, own in units.items() for i in own if chosen.left_out(i)
             },
             fixed=fixed,
+            terms=terms,
+            notes=(
+                *notes,
+                *(
+                    [f"the {n_below} samples below quantification {said}: biased estimates, for comparison only"]
+                    if said and n_below
+                    else []
+                ),
+            ),
         )
 
     @property
-    def n_parameters(self) -> int:
-        """Number of model parameters ``p``."""
-        return len(self.model.parameters)
+    def model(self) -> Model:
+        """What is predicted."""
+        return self.form.model
+
+    @property
+    def residual(self) -> Residual:
+        """How samples spread around it."""
+        return self.form.residual
+
+    @property
+    def structure(self) -> Structure:
+        """The parts of the population model."""
+        return self.form.structure
+
+    @property
+    def index(self) -> tuple[int, ...]:
+        """Place in the cohort of each subject's first profile."""
+        return tuple(own[0] for own in self.profiles)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the elements of the flat vector."""
-        names = self.model.names
-        return (*names, *(f"omega_{name}" for name in names), *self.residual.names)
+        return self.structure.labels
 
     @property
     def free(self) -> NDArray[np.bool_]:
         """Mask of the elements of the flat vector that are estimated."""
         return np.array([label not in self.fixed for label in self.labels])
 
-    def pack(self, typical: Mapping[str, float], omega: Mapping[str, float], sigma: tuple[float, ...]) -> FloatArray:
-        """Return the flat vector of named values on the natural scale (fixed values win)."""
-        theta = self.model.theta({**typical, **self.fixed})
+    def pack(
+        self,
+        typical: Mapping[str, float],
+        omega: Mapping[str, float],
+        sigma: Sequence[float],
+    ) -> FloatArray:
+        """Return the flat vector of named typical values and SDs on the natural scale (fixed values win).
+
+        Covariate coefficients, correlations and shifts are 0 in it, but for fixed ones.
+        """
+        structure = self.structure
+        values = {name: value for name, value in self.fixed.items() if name in structure.parameters}
+        theta = self.model.theta({**typical, **values})
         with jax.enable_x64(True):
             mu = np.asarray(self.model.to_transformed(jnp.asarray(theta)))
-        return np.concatenate([mu, np.log([omega[name] for name in self.model.names]), np.log(sigma)])
+        x = structure.pack(mu, np.array([omega.get(name, 0.5) for name in structure.random_names]), sigma)
+        return self.hold(x)
+
+    def hold(self, x: FloatArray) -> FloatArray:
+        """Return a flat vector with the fixed elements at their values."""
+        x = np.array(x, dtype=float)
+        for k, (label, kind) in enumerate(zip(self.labels, self.structure.kinds, strict=True)):
+            if label in self.fixed:
+                x[k] = working(self.fixed[label], kind, self.model, label)
+        return x
 
     def typical(self, x: FloatArray) -> FloatArray:
         """Return the typical values on the natural scale, shape ``(p,)``."""
         with jax.enable_x64(True):
-            return np.asarray(self.model.to_natural(jnp.asarray(x[: self.n_parameters])))
+            return np.asarray(self.model.to_natural(jnp.asarray(x[self.structure.parts["mu"]])))
 
 
-def unpack(x: jax.Array, p: int) -> Population:
-    """Split a flat vector ``(mu, ln omega, ln sigma)`` of a model with ``p`` parameters."""
-    return Population(x[:p], jnp.exp(x[p : 2 * p]), jnp.exp(x[2 * p :]))
+def working(value: float, kind: str, model: Model, label: str) -> float:
+    """Return a value on the scale of the flat vector; ``kind`` as in `Structure.kinds`."""
+    if kind == "typical":
+        return model[label].transformed(value)
+    if kind in ("omega", "gamma", "residual"):
+        return float(np.log(value))
+    return float(np.arctanh(value)) if kind == "correlation" else float(value)
+
+
+def _terms(formulas: Sequence[str], model: Model, cohort: Cohort) -> tuple[Term, ...]:
+    if not formulas:
+        return ()
+    from cellkinetics.fitting.covariates import parse_terms
+
+    return parse_terms(formulas, model, cohort)
+
+
+def _structure(
+    model: Model,
+    residual: Residual,
+    fixed: dict[str, float],
+    omega: str,
+    terms: tuple[Term, ...],
+    iov: Sequence[str],
+    mixture: Sequence[str],
+) -> tuple[Structure, dict[str, float]]:
+    """Return the structure, and the fixed values without the random effects that they take away."""
+    names = model.names
+    none = {label.removeprefix("omega_") for label, value in fixed.items() if label.startswith("omega_") and value == 0}
+    # What a drug does to growth is seen in too few patients for a variance of its own.
+    none |= {f"f_{name}" for name in model.inputs if f"omega_f_{name}" not in fixed}
+    random = tuple(k for k, name in enumerate(names) if name not in none)
+    if not random:
+        raise SettingsError("no parameter has a random effect: use method naive, or leave one in")
+    kept = tuple(names[k] for k in random)
+    for what, given in (("iov", iov), ("mixture", mixture)):
+        for name in given:
+            if name not in (names if what == "iov" else kept):
+                raise SettingsError(f"{what} {name!r}: choose among {', '.join(names if what == 'iov' else kept)}")
+    coefficients: tuple[Coefficient, ...] = ()
+    if terms:
+        from cellkinetics.fitting.covariates import coefficient_names
+
+        coefficients = tuple(
+            Coefficient(name, names.index(term.parameter)) for term in terms for name in coefficient_names((term,))
+        )
+    structure = Structure(
+        parameters=names,
+        random=random,
+        residual=residual.names,
+        blocks=parse_blocks(omega, kept),
+        coefficients=coefficients,
+        occasion=tuple(sorted({names.index(name) for name in iov})),
+        shifted=tuple(sorted({kept.index(name) for name in mixture})),
+        classes=2 if mixture else 1,
+    )
+    left = {label: value for label, value in fixed.items() if not (label.startswith("omega_") and value == 0)}
+    kinds = dict(zip(structure.labels, structure.kinds, strict=True))
+    for label, value in left.items():
+        if label.startswith("omega_") and label not in kinds:
+            model[label.removeprefix("omega_")]
+        if label not in kinds:
+            model[label]
+        if kinds[label] == "typical":
+            model.check_values({label: value})
+        elif kinds[label] in ("omega", "gamma", "residual") and not 0 < value < np.inf:
+            raise SettingsError(f"{label} is fixed to {value}; give a positive number (0 takes a random effect away)")
+        elif kinds[label] == "correlation" and not -1 < value < 1:
+            raise SettingsError(f"{label} is fixed to {value}; a correlation lies between -1 and 1")
+        elif kinds[label] == "share":
+            raise SettingsError(f"{label} cannot be fixed")
+    for label, value in fixed.items():
+        if label.startswith("omega_") and value == 0:
+            model[label.removeprefix("omega_")]
+    return structure, left
 
 
 def _listed(names: Sequence[str]) -> str:

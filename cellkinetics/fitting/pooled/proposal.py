@@ -11,15 +11,14 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import gammaln, logsumexp
 
-from cellkinetics.fitting.pooled.likelihood import data_nll, gauss_newton
-from cellkinetics.fitting.pooled.problem import Population, Samples, unpack
-from cellkinetics.models.base import Model
+from cellkinetics.fitting.pooled.likelihood import class_means, gauss_newton, joint_nll, prior_nll
+from cellkinetics.fitting.pooled.problem import Samples
+from cellkinetics.fitting.pooled.structure import Form, Population
 from cellkinetics.models.censoring import LOG_2PI
-from cellkinetics.models.residual import Residual
 
 DEGREES_OF_FREEDOM = 5
 PRIOR_SHARE = 0.1
-"""Share of draws from N(0, I): it bounds the weights wherever the other components are misplaced."""
+"""Share of draws from the population itself: it bounds the weights wherever the other components are misplaced."""
 LEAST_WEIGHT = 0.05
 ADAPT_ROUNDS = 4
 ADAPT_DRAWS = 400
@@ -29,7 +28,7 @@ _JITTER = 1e-8
 
 
 class Proposal(NamedTuple):
-    """Student-t components of each patient: ``weight`` (n, c), ``centre`` (n, c, p), ``factor`` (n, c, p, p)."""
+    """Student-t components of each patient: ``weight`` (n, c), ``centre`` (n, c, d), ``factor`` (n, c, d, d)."""
 
     weight: jax.Array
     centre: jax.Array
@@ -44,35 +43,43 @@ class Noise(NamedTuple):
     uniform: jax.Array
 
 
-def standard_noise(seed: tuple[int, ...], n: int, k: int, p: int) -> Noise:
+def standard_noise(seed: tuple[int, ...], n: int, k: int, d: int) -> Noise:
     """Draw the numbers with numpy: several times faster on a CPU than JAX's counter-based generator."""
     rng = np.random.default_rng(seed)
     return Noise(
-        jnp.asarray(rng.standard_normal((n, k, p))),
+        jnp.asarray(rng.standard_normal((n, k, d))),
         jnp.asarray(np.sqrt(rng.chisquare(DEGREES_OF_FREEDOM, (n, k, 1)) / DEGREES_OF_FREEDOM)),
         jnp.asarray(rng.random((n, k, 1))),
     )
 
 
-def draw(noise: Noise, proposal: Proposal) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Turn noise into whitened effects of one patient.
+def draw(
+    noise: Noise, proposal: Proposal, population: Population, form: Form
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Turn noise into whitened latent vectors of one patient.
 
     Returns:
-        draws (k, p), ln q (k,), and the log density of each Student-t component times its weight (k, c).
+        draws (k, d), ln q (k,), and the log density of each Student-t component times its weight (k, c).
     """
-    p = proposal.centre.shape[-1]
+    d = proposal.centre.shape[-1]
     edges = PRIOR_SHARE + (1 - PRIOR_SHARE) * jnp.cumsum(proposal.weight)
     chosen = jnp.clip((noise.uniform > edges).sum(-1), 0, len(edges) - 1)
     scaled = jnp.einsum("kij,kj->ki", proposal.factor[chosen], noise.normal / noise.spread)
-    u = jnp.where(noise.uniform < PRIOR_SHARE, noise.normal, proposal.centre[chosen] + scaled)
+    anyone = noise.normal
+    if form.structure.classes > 1:
+        # What is left of the uniform number tells the class.
+        limits = jnp.cumsum(jnp.exp(population.log_share))
+        own = jnp.clip((noise.uniform > PRIOR_SHARE * limits).sum(-1), 0, len(limits) - 1)
+        anyone = anyone.at[:, : form.structure.n_random].add(class_means(population)[own])
+    u = jnp.where(noise.uniform < PRIOR_SHARE, anyone, proposal.centre[chosen] + scaled)
 
     def component(weight: jax.Array, centre: jax.Array, factor: jax.Array) -> jax.Array:
         z = solve_triangular(factor, (u - centre).T, lower=True).T
         return jnp.log((1 - PRIOR_SHARE) * weight) + _student_logpdf(z, factor)
 
     parts = jax.vmap(component, out_axes=1)(*proposal)
-    prior = jnp.log(PRIOR_SHARE) - 0.5 * (u**2).sum(-1, keepdims=True) - 0.5 * p * LOG_2PI
-    return u, logsumexp(jnp.concatenate([parts, prior], axis=1), axis=1), parts
+    prior = jnp.log(PRIOR_SHARE) - jax.vmap(lambda v: prior_nll(v, population, form))(u) - 0.5 * d * LOG_2PI
+    return u, logsumexp(jnp.concatenate([parts, prior[:, None]], axis=1), axis=1), parts
 
 
 def _student_logpdf(z: jax.Array, factor: jax.Array) -> jax.Array:
@@ -81,38 +88,35 @@ def _student_logpdf(z: jax.Array, factor: jax.Array) -> jax.Array:
     return constant - jnp.log(jnp.diag(factor)).sum() - (nu + p) / 2 * jnp.log1p((z**2).sum(-1) / nu)
 
 
-def log_joint(u: jax.Array, population: Population, samples: Samples, model: Model, residual: Residual) -> jax.Array:
-    """Return ln p(y | u) + ln N(u; 0, I) of one patient, a scalar, on the model's own curve."""
-    return -data_nll(u, population, samples, model, residual, model.log_curve) - 0.5 * (u @ u + u.shape[0] * LOG_2PI)
+def log_joint(u: jax.Array, population: Population, samples: Samples, form: Form) -> jax.Array:
+    """Return ln p(y | u) + ln p(u) of one patient, a scalar, on the model's own curve."""
+    return -joint_nll(u, population, samples, form) - 0.5 * u.shape[0] * LOG_2PI
 
 
-@partial(jax.jit, static_argnames=("model", "residual"))
-def adapt(
-    noise: Noise, x: jax.Array, centres: jax.Array, samples: Samples, model: Model, residual: Residual
-) -> Proposal:
+@partial(jax.jit, static_argnames=("form",))
+def adapt(noise: Noise, x: jax.Array, centres: jax.Array, samples: Samples, form: Form) -> Proposal:
     """Fit each patient's mixture to its conditional distribution, from its modes and their curvature.
 
     Each round draws, weighs, and moves every component to the weighted mean and covariance of the draws
-    nearest to it. ``noise`` has leading axes (n, rounds * draws), ``centres`` is (n, c, p).
+    nearest to it. ``noise`` has leading axes (n, rounds * draws), ``centres`` is (n, c, d).
 
     Source: Cappe O, Douc R, Guillin A, Marin JM, Robert CP. Stat Comput 2008;18:447-459,
     doi:10.1007/s11222-008-9059-x (mixtures adapted by importance sampling); the blending is ours.
     """
-    c, p = centres.shape[1:]
-    population = unpack(x, p)
-    curve = model.search_curve or model.log_curve
+    c, d = centres.shape[1:]
+    population = form.structure.unpack(x)
 
     def patient(args: tuple[Noise, jax.Array, Samples]) -> Proposal:
         own, starts, sample = args
         rounds = jax.tree.map(lambda a: a.reshape(ADAPT_ROUNDS, -1, a.shape[-1]), own)
-        curvature = jax.vmap(lambda u: gauss_newton(u, population, sample, model, residual, curve))(starts)
+        curvature = jax.vmap(lambda u: gauss_newton(u, population, sample, form, True))(starts)
         # The first component is the best mode; the same mode again as a later one starts wider.
         widen = jnp.where(jnp.arange(c) == 0, 1.5, 4.0)[:, None, None]
         first = Proposal(jnp.full(c, 1 / c), starts, jnp.linalg.cholesky(widen * jnp.linalg.inv(curvature)))
 
         def learn(proposal: Proposal, part: Noise) -> tuple[Proposal, None]:
-            u, logq, parts = draw(part, proposal)
-            logw = jax.vmap(lambda v: log_joint(v, population, sample, model, residual))(u) - logq
+            u, logq, parts = draw(part, proposal, population, form)
+            logw = jax.vmap(lambda v: log_joint(v, population, sample, form))(u) - logq
             w = jax.nn.softmax(jnp.where(jnp.isfinite(logw), logw, -jnp.inf))
             near = w[:, None] * jax.nn.softmax(parts, axis=1)
             mass = near.sum(0)
@@ -127,7 +131,7 @@ def adapt(
             covariance = (1 - share)[:, None, None] * covariance + (1.1 * share)[:, None, None] * learned
             weight = jnp.maximum(0.5 * (proposal.weight + mass), LEAST_WEIGHT)
             centre = proposal.centre + share[:, None] * (mean - proposal.centre)
-            return Proposal(weight / weight.sum(), centre, jnp.linalg.cholesky(covariance + _JITTER * jnp.eye(p))), None
+            return Proposal(weight / weight.sum(), centre, jnp.linalg.cholesky(covariance + _JITTER * jnp.eye(d))), None
 
         last, _ = jax.lax.scan(learn, first, rounds)
         return last

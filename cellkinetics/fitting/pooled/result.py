@@ -16,6 +16,12 @@ from cellkinetics.errors import FitError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cellkinetics.fitting.pooled.estimate import Trace
+    from cellkinetics.fitting.pooled.importance import ImportanceResult
+    from cellkinetics.fitting.pooled.modes import Modes
+    from cellkinetics.fitting.pooled.population import PopulationModel
+    from cellkinetics.fitting.pooled.problem import PooledProblem
+
 
 WEAK_RSE = 50.0
 """A standard error above this percentage of its estimate is worth a warning."""
@@ -23,12 +29,14 @@ WEAK_RSE = 50.0
 
 @dataclass(frozen=True)
 class PopulationEstimate:
-    """One estimated quantity: a typical value, a random-effect SD or a residual parameter.
+    """One estimated quantity.
 
     Attributes:
-        kind: ``typical``, ``omega`` or ``residual``.
-        transform: scale ``h`` of the parameter.
-        se, rse_percent, ci_low, ci_high: on the natural scale; None where there are none.
+        kind: ``typical``, ``coefficient`` (of a covariate), ``omega`` (SD between patients), ``correlation``,
+            ``gamma`` (SD between occasions), ``shift`` and ``share`` (of a sub-population), or ``residual``.
+        transform: scale ``h`` on which its interval is symmetric.
+        se, rse_percent, ci_low, ci_high: on the natural scale; None where there are none. What may be zero or
+            negative has no RSE.
         iiv_cv_percent: of an omega on the log scale, 100 sqrt(exp(omega^2) - 1).
         shrinkage_percent: of an omega, 100 (1 - SD(modes) / omega).
         reason: why cells are empty, or what to know about the number.
@@ -68,7 +76,11 @@ class IndividualEffect:
 
 @dataclass(frozen=True)
 class Objective:
-    """-2 ln L of the observations, constants included, and how it was computed."""
+    """-2 ln L of the observations, constants included, and how it was computed.
+
+    ``draws`` are those of all patients together. ``own`` holds the objective of a Laplace-type method by its name:
+    a record of the search, not to be compared between models.
+    """
 
     minus2ll: float
     method: str
@@ -76,7 +88,7 @@ class Objective:
     draws: int
     ess_min: float
     ess_min_subject: str
-    focei: float
+    own: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,12 +100,17 @@ class PopulationFit(Drawable):
         converged: whether the search ended at an optimum.
         status: the sentence to read first, with the next step where one is needed.
         warnings: sentences about what is weak or was left out.
-        estimates: typical values, then omegas, then residual parameters.
+        estimates: in the order of the flat vector: typical values, covariates, omegas, ..., residual.
         covariance: of the flat vector of free elements on the working scale, with its ``labels``, or None.
         uncertainty: where the standard errors come from.
         effects: one entry a patient and parameter.
         work: counts of the work done (iterations, evaluations); they repeat, seconds would not.
         cohort: what was fitted.
+        problem: data, model and structure as the likelihood took them.
+        population: the estimates as a population to simulate from.
+        importance: the likelihood at the estimates with each patient's contribution and conditional moments.
+        modes: conditional modes of the whitened random effects.
+        trace: the way of the search, where the method keeps it.
     """
 
     model: str
@@ -109,7 +126,6 @@ class PopulationFit(Drawable):
     labels: tuple[str, ...]
     covariance: FloatArray | None
     uncertainty: str
-    residual_scale: str
     effects: tuple[IndividualEffect, ...]
     objective: Objective
     aic: float
@@ -117,6 +133,11 @@ class PopulationFit(Drawable):
     bicc: float
     work: Mapping[str, int]
     cohort: Cohort = field(repr=False)
+    problem: PooledProblem = field(repr=False)
+    population: PopulationModel = field(repr=False)
+    importance: ImportanceResult = field(repr=False)
+    modes: Modes = field(repr=False)
+    trace: Trace | None = field(repr=False, default=None)
     curve_parts: tuple[tuple[str, str, str, str, FloatArray, FloatArray, FloatArray], ...] = field(
         repr=False, default=()
     )
@@ -126,6 +147,16 @@ class PopulationFit(Drawable):
             if row.parameter == parameter:
                 return row
         raise FitError(f"the fit has no row {parameter!r}; it has {', '.join(row.parameter for row in self.estimates)}")
+
+    @property
+    def x(self) -> FloatArray:
+        """The flat vector of the estimates, see `cellkinetics.fitting.pooled.structure`."""
+        return self.population.x
+
+    @property
+    def residual_scale(self) -> str:
+        """``log`` or ``natural``: where the residual is added."""
+        return self.population.residual.scale
 
     @property
     def typical(self) -> dict[str, float]:
@@ -196,6 +227,8 @@ class PopulationFit(Drawable):
         typical = [row for row in self.estimates if row.kind == "typical"]
         omega = [row for row in self.estimates if row.kind == "omega"]
         residual = [row for row in self.estimates if row.kind == "residual"]
+        rest = [row for row in self.estimates if row.kind not in ("typical", "omega", "residual")]
+        places = list(self.population.structure.random)
         keys = ("transform", "estimate", "se", "rse_percent", "ci_low", "ci_high", "unit")
         return {
             "model": self.model,
@@ -209,19 +242,26 @@ class PopulationFit(Drawable):
             "parameters": [{"name": row.parameter, **{key: getattr(row, key) for key in keys}} for row in typical],
             "omega": {
                 "names": [row.parameter.removeprefix("omega_") for row in omega],
-                "covariance": np.diag([row.estimate**2 for row in omega]).tolist(),
+                "covariance": self.population.omega[np.ix_(places, places)].tolist(),
                 "sd": [row.estimate for row in omega],
                 "sd_se": [row.se for row in omega],
                 "shrinkage": [None if row.shrinkage_percent is None else row.shrinkage_percent / 100 for row in omega],
             },
+            "others": [{"name": row.parameter, "kind": row.kind, **{k: getattr(row, k) for k in keys}} for row in rest],
             "residual": {
+                "name": self.population.residual.name,
                 "scale": self.residual_scale,
-                "distribution": "normal",
+                "distribution": "student" if self.population.residual.kind == "student" else "normal",
                 "sd": residual[0].estimate,
                 "se": residual[0].se,
+                "parameters": [{"name": row.parameter, **{key: getattr(row, key) for key in keys}} for row in residual],
             },
             "uncertainty": self.uncertainty,
-            "objective": dict(vars(self.objective)),
+            "covariance": None
+            if self.covariance is None
+            else {"names": list(self.labels), "working": self.covariance.tolist()},
+            "population": self.population.to_dict(),
+            "objective": {**vars(self.objective), "own": dict(self.objective.own)},
             "aic": self.aic,
             "bic": self.bic,
             "bicc": self.bicc,

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellkinetics.data.cohort import Cohort
-from cellkinetics.errors import FitError
+from cellkinetics.errors import FitError, SettingsError
 from cellkinetics.fitting.observations import observations
-from cellkinetics.fitting.pooled.problem import PooledProblem
+from cellkinetics.fitting.pooled.problem import PooledProblem, working
 from cellkinetics.fitting.start import plan_fit
 
 FloatArray = NDArray[np.float64]
@@ -20,11 +20,13 @@ FloatArray = NDArray[np.float64]
 OMEGA_RANGE = (0.3, 1.5)
 """Starting SDs are kept inside: too small a start freezes a random effect, too large a one flattens the modes."""
 SIGMA_START = 0.6
+SHIFT_START = -1.5
+"""In units of omega: where the second class of a mixture starts."""
 _MAD_TO_SD = 1.4826
 
 
 def population_start(problem: PooledProblem, cohort: Cohort, given: Mapping[str, float] | None = None) -> FloatArray:
-    """Return a flat start vector: given typical values, else the median over patients of their own starts.
+    """Return a flat start vector: given values, else the median over patients of their own starts.
 
     A parameter that a patient's samples cannot determine takes no part in the median. The spread is
     1.4826 times the median absolute deviation on the transformed scale, kept inside `OMEGA_RANGE`.
@@ -32,19 +34,29 @@ def population_start(problem: PooledProblem, cohort: Cohort, given: Mapping[str,
     Args:
         problem: the problem to start.
         cohort: the cohort it was made from.
-        given: typical values on the natural scale by parameter; all of them for a model other than (A).
+        given: values on the natural scale by label (cmax, omega_cmax, sigma ...); for a model without a rule for
+            its starts all typical values.
 
     Raises:
         ModelError: for a given value that is unknown or off its scale, or if a model without a rule for its
             starts is not given all typical values.
         FitError: if no patient says anything about a parameter and none was given.
+        SettingsError: for a given value of a label that the problem does not have.
     """
-    model = problem.model
-    known = {**(given or {}), **problem.fixed}
+    model, labels = problem.model, problem.labels
+    given = dict(given or {})
+    typical = {name: value for name, value in given.items() if name in model.names}
+    for label in given:
+        if label not in labels and label not in model.names:
+            if label.startswith(("omega_", "corr_", "gamma_", "beta_", "shift_", "share_")) or label == "sigma":
+                raise SettingsError(f"start {label!r}: this fit has no such element; it has {', '.join(labels)}")
+            model[label]
+    known = {**typical, **{name: value for name, value in problem.fixed.items() if name in model.names}}
     model.check_values(known)
+    sigma = _residual_start(problem)
     omega = dict.fromkeys(model.names, 0.5)
     if set(known) == set(model.names):
-        return problem.pack(known, omega, (SIGMA_START,) * len(problem.residual.names))
+        return _with_given(problem, problem.pack(known, omega, sigma), given)
 
     chosen = observations(cohort)
     suggested: dict[str, list[float]] = {name: [] for name in model.names}
@@ -70,5 +82,32 @@ def population_start(problem: PooledProblem, cohort: Cohort, given: Mapping[str,
         if suggested[name]:
             spread = _MAD_TO_SD * np.median(np.abs(np.array(suggested[name]) - middle[k]))
             omega[name] = float(np.clip(spread, *OMEGA_RANGE))
-    typical = {**dict(zip(model.names, natural.tolist(), strict=True)), **known}
-    return problem.pack(typical, omega, (SIGMA_START,) * len(problem.residual.names))
+    start = {**dict(zip(model.names, natural.tolist(), strict=True)), **known}
+    return _with_given(problem, problem.pack(start, omega, sigma), given)
+
+
+def _residual_start(problem: PooledProblem) -> tuple[float, ...]:
+    residual = problem.residual
+    if residual.scale == "log":
+        return (SIGMA_START,)
+    quantified = np.asarray(problem.samples.mask) & (np.asarray(problem.samples.censored) == 0)
+    size = float(np.median(np.abs(np.asarray(problem.samples.y)[quantified])))
+    return {
+        "proportional": (0.3,),
+        "combined": (0.1 * size, 0.2),
+        "combined-root": (0.1 * size, 0.2),
+    }.get(residual.kind, (0.3 * size,))
+
+
+def _with_given(problem: PooledProblem, x: FloatArray, given: Mapping[str, float]) -> FloatArray:
+    structure = problem.structure
+    for k, (label, kind) in enumerate(zip(structure.labels, structure.kinds, strict=True)):
+        if kind == "shift":
+            place = structure.random_names.index(label.removeprefix("shift_").rsplit("_", 1)[0])
+            x[k] = SHIFT_START * np.exp(x[structure.parts["omega"]][place])
+        if label in given and kind != "typical":
+            value = given[label]
+            if kind in ("omega", "gamma", "residual") and not 0 < value < np.inf:
+                raise SettingsError(f"start {label}: give a positive number, not {value!r}")
+            x[k] = working(value, kind, problem.model, label)
+    return problem.hold(x)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -12,9 +11,12 @@ from numpy.typing import NDArray
 
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.fitting.curve_grid import curve_times
-from cellkinetics.fitting.pooled.focei import OMEGA_BOUNDS, FoceiEstimate
+from cellkinetics.fitting.pooled.bounds import OMEGA_BOUNDS
+from cellkinetics.fitting.pooled.estimate import Estimate
 from cellkinetics.fitting.pooled.importance import SMALL_SAMPLE, ImportanceResult
+from cellkinetics.fitting.pooled.likelihood import individual
 from cellkinetics.fitting.pooled.modes import Modes
+from cellkinetics.fitting.pooled.population import PopulationModel
 from cellkinetics.fitting.pooled.problem import PooledProblem
 from cellkinetics.fitting.pooled.result import WEAK_RSE, IndividualEffect, Objective, PopulationEstimate, PopulationFit
 from cellkinetics.fitting.precision import WEAK_SE, interval
@@ -22,90 +24,124 @@ from cellkinetics.units import unit_label
 
 FloatArray = NDArray[np.float64]
 
-FOCEI_DROP = 0.1
-"""FOCEI has converged when a Newton step would lower its objective by less than this."""
+LAPLACE_DROP = 0.1
+"""A Laplace-type search has converged when a Newton step would lower its objective by less than this."""
+LAPLACE_TYPES = ("focei", "laplace", "agq")
+_Z = 1.959963984540054
 FLAT = 0.02
 """Information below this in some direction is taken as this: an SE of 7 on a log scale, beyond any use."""
-INFORMATION = "observed information of the marginal likelihood (importance sampling)"
+UNCERTAINTIES = {
+    "information": "observed information of the marginal likelihood (importance sampling)",
+    "sandwich": "sandwich of observed information and patients' scores (importance sampling)",
+}
 
 
 def summarise(
     problem: PooledProblem,
     cohort: Cohort,
-    x: FloatArray,
+    estimate: Estimate,
     modes: Modes,
     likelihood: ImportanceResult,
     *,
     method: str,
     seed: int,
-    settled: bool,
-    focei: FoceiEstimate,
-    work: Mapping[str, int],
+    uncertainty: str = "information",
 ) -> PopulationFit:
     """Assemble the result of a population fit (see `PopulationFit` for what it holds)."""
-    p = problem.n_parameters
-    searched = problem.free
-    labels = np.array(problem.labels)
-    floored = np.zeros(searched.size, dtype=bool)
-    floored[p : 2 * p] = x[p : 2 * p] <= OMEGA_BOUNDS[0] + 1e-6
+    x, structure, model = estimate.x, problem.structure, problem.model
+    searched, floored = problem.free, _floored(problem, x)
     searched &= ~floored
-    covariance: FloatArray | None = _covariance(likelihood.information, searched)
-    blame = ""
-    expected = np.nan
-    if method == "focei":
-        slope = -0.5 * focei.gradient[searched]
-        assert covariance is not None
+    covariance: FloatArray | None = working_covariance(likelihood, searched, uncertainty)
+    settled, reason, expected = estimate.converged, estimate.reason, np.nan
+    if estimate.gradient is not None and covariance is not None:
+        slope = -0.5 * estimate.gradient[searched]
         expected = float(slope @ covariance @ slope)
-        settled = settled and expected < FOCEI_DROP
+        settled = settled and expected < LAPLACE_DROP
+    blame = "" if settled else "the optimum was not reached"
     if not settled:
-        covariance, blame = None, "the optimum was not reached"
-    se = np.full(x.size, np.nan)
-    if covariance is not None:
-        se[searched] = np.sqrt(np.diag(covariance))
+        covariance = None
+    reported, se = _reported(problem, x, searched, covariance)
 
-    u, n = np.asarray(modes.u)[: problem.n_real], problem.n_real
-    omega = np.exp(x[p : 2 * p])
-    shrinkage = 100 * (1 - u.std(axis=0, ddof=1))
-    estimates = _estimates(problem, cohort, x, se, shrinkage, floored, blame)
+    latent, n = np.asarray(modes.u)[: problem.n_real], problem.n_real
+    with jax.enable_x64(True):
+        population = structure.unpack(jnp.asarray(x))
+        real = jax.tree.map(lambda a: a[:n], problem.samples)
+
+        def many(u: FloatArray) -> FloatArray:
+            return np.asarray(jax.vmap(lambda v, s: individual(v, population, s, problem.form))(jnp.asarray(u), real))
+
+        phi, base = many(latent), many(np.zeros_like(latent))
+        theta = np.asarray(model.to_natural(jnp.asarray(phi)))
+    estimates = _estimates(problem, cohort, x, reported, se, _shrinkage(problem, x, latent), floored, blame)
     warnings = _warnings(problem, cohort, estimates, likelihood, modes, floored, method)
     k = int(problem.free.sum())
-    residual_parameters = len(problem.residual.names)
+    residual_parameters = sum(label not in problem.fixed for label in problem.residual.names)
     minus2ll = likelihood.minus2ll
     thinnest = int(np.argmin(likelihood.effective))
+    population_model = PopulationModel(problem.form, np.asarray(x), problem.terms)
     return PopulationFit(
-        model=problem.model.name,
+        model=model.name,
         method=method,
         seed=seed,
         converged=settled,
-        status=_status(settled, method, estimates, expected),
+        status=_status(settled, method, estimates, expected, reason),
         warnings=warnings,
         n_subjects=n,
         n_observations=problem.n_observations,
         n_censored=problem.n_censored,
         estimates=estimates,
-        labels=tuple(labels[searched]),
+        labels=tuple(np.array(problem.labels)[searched]),
         covariance=covariance,
-        uncertainty=INFORMATION if covariance is not None else f"none: {blame}",
-        residual_scale=problem.residual.scale,
-        effects=_effects(problem, cohort, x, u, omega, likelihood),
+        uncertainty=UNCERTAINTIES[uncertainty] if covariance is not None else f"none: {blame}",
+        effects=_effects(problem, cohort, phi, base, theta, likelihood),
         objective=Objective(
             minus2ll=minus2ll,
             method="importance sampling",
             mc_se=likelihood.mc_se,
-            draws=likelihood.draws,
+            draws=int(likelihood.draws.sum()),
             ess_min=float(likelihood.effective[thinnest]),
             ess_min_subject=problem.subjects[thinnest],
-            focei=focei.objective,
+            own={name: float(value) for name, value in estimate.objectives.items()},
         ),
         aic=minus2ll + 2 * k,
         bic=minus2ll + k * float(np.log(n)),
         bicc=minus2ll
         + (k - residual_parameters) * float(np.log(n))
         + residual_parameters * float(np.log(problem.n_observations)),
-        work=dict(work),
+        work={**estimate.work, "importance_draws": int(likelihood.draws.sum())},
         cohort=cohort,
-        curve_parts=_curves(problem, cohort, x, u),
+        problem=problem,
+        population=population_model,
+        importance=likelihood,
+        modes=modes,
+        trace=estimate.trace,
+        curve_parts=_curves(problem, cohort, theta, base),
     )
+
+
+def _floored(problem: PooledProblem, x: FloatArray) -> NDArray[np.bool_]:
+    """Tell which SDs ended at their lower bound."""
+    low = x <= OMEGA_BOUNDS[0] + 1e-6
+    return np.array([kind in ("omega", "gamma") for kind in problem.structure.kinds]) & low & problem.free
+
+
+def working_covariance(likelihood: ImportanceResult, searched: NDArray[np.bool_], kind: str) -> FloatArray:
+    """Return the covariance of the searched elements of the flat vector.
+
+        information:  I^-1          sandwich:  I^-1 (sum_i s_i s_i') I^-1
+
+    Args:
+        likelihood: at the estimates, with scores ``s_i`` and observed information ``I``.
+        searched: elements that were estimated ``(k,)``.
+        kind: ``information`` or ``sandwich``.
+
+    Source: White H. Econometrica 1982;50:1-25, doi:10.2307/1912526 (sandwich).
+    """
+    inverse = _covariance(likelihood.information, searched)
+    if kind == "information":
+        return inverse
+    scores = likelihood.scores[:, searched]
+    return inverse @ (scores.T @ scores) @ inverse
 
 
 def _covariance(information: FloatArray, searched: NDArray[np.bool_]) -> FloatArray:
@@ -118,40 +154,112 @@ def _covariance(information: FloatArray, searched: NDArray[np.bool_]) -> FloatAr
     return (vectors / np.maximum(values, FLAT)) @ vectors.T
 
 
+def _reported(
+    problem: PooledProblem, x: FloatArray, searched: NDArray[np.bool_], covariance: FloatArray | None
+) -> tuple[FloatArray, FloatArray]:
+    """Return each element on the scale of its interval, and its standard error there (NaN where there is none).
+
+    That is the working scale, but for correlations (atanh of the correlation itself) and shares (logit).
+    """
+    structure = problem.structure
+    part = structure.parts
+
+    def report(v: jax.Array) -> jax.Array:
+        population = structure.unpack(v)
+        if structure.pairs:
+            omega = population.factor @ population.factor.T
+            later, earlier = jnp.array(structure.pairs).T
+            sd = jnp.sqrt(jnp.diagonal(omega))
+            v = v.at[part["correlation"]].set(jnp.arctanh(omega[later, earlier] / (sd[later] * sd[earlier])))
+        if structure.classes > 1:
+            share = population.log_share[1:]
+            v = v.at[part["share"]].set(share - jnp.log1p(-jnp.exp(share)))
+        return v
+
+    se = np.full(x.size, np.nan)
+    with jax.enable_x64(True):
+        if not structure.pairs and structure.classes == 1:
+            if covariance is not None:
+                se[searched] = np.sqrt(np.diag(covariance))
+            return x, se
+        flat = jnp.asarray(x)
+        if covariance is not None:
+            jacobian = np.asarray(jax.jacfwd(report)(flat))[:, searched]
+            own = np.sqrt(np.einsum("ij,jk,ik->i", jacobian, covariance, jacobian))
+            se[searched] = own[searched]
+        return np.asarray(report(flat)), se
+
+
+_TRANSFORMS = {
+    "coefficient": "identity",
+    "omega": "log",
+    "correlation": "atanh",
+    "gamma": "log",
+    "shift": "identity",
+    "share": "logit",
+    "residual": "log",
+}
+
+
+def _natural(transform: str, value: float) -> float:
+    if transform == "atanh":
+        return float(np.tanh(value))
+    if transform == "logit":
+        return float(1.0 / (1.0 + np.exp(-value)))
+    return float(np.exp(value)) if transform == "log" else float(value)
+
+
 def _estimates(
     problem: PooledProblem,
     cohort: Cohort,
     x: FloatArray,
+    reported: FloatArray,
     se: FloatArray,
     shrinkage: FloatArray,
     floored: NDArray[np.bool_],
     blame: str,
 ) -> tuple[PopulationEstimate, ...]:
-    p, typical = problem.n_parameters, problem.typical(x)
-    value_unit = cohort.value_unit[problem.index[0]]
+    typical, value_unit = problem.typical(x), cohort.value_unit[problem.index[0]]
+    structure, model = problem.structure, problem.model
     rows = []
-    for j, label in enumerate(problem.labels):
-        reason, note = blame, ""
+    for j, (label, kind) in enumerate(zip(structure.labels, structure.kinds, strict=True)):
+        reason, note, unit = blame, "", ""
         iiv = shrunk = None
-        if j < p:
-            parameter = problem.model.parameters[j]
-            kind, transform, value = "typical", parameter.transform, float(typical[j])
+        transform = _TRANSFORMS.get(kind, "")
+        if kind == "typical":
+            parameter = model.parameters[j]
+            transform, value = parameter.transform, float(typical[j])
             unit = unit_label(parameter.unit, time=cohort.time_unit, value=value_unit)
-            if label in problem.fixed:
-                reason = "fixed"
         else:
-            kind, transform, value, unit = ("omega" if j < 2 * p else "residual"), "log", float(np.exp(x[j])), ""
+            value = _natural(transform, reported[j])
+        if kind == "residual":
+            kinds = dict(zip(problem.residual.names, problem.residual.units, strict=True))
+            unit = unit_label(kinds[label], time=cohort.time_unit, value=value_unit)
+        if kind in ("omega", "gamma"):
+            parameter = model[label.partition("_")[2]]
+            if parameter.transform == "log":
+                iiv = 100 * float(np.sqrt(np.expm1(value**2)))
+            else:
+                note = "IIV as a CV is defined for log-normal parameters"
             if kind == "omega":
-                shrunk = float(shrinkage[j - p])
-                if problem.model.parameters[j - p].transform == "log":
-                    iiv = 100 * float(np.sqrt(np.expm1(value**2)))
-                else:
-                    note = "IIV as a CV is defined for log-normal parameters"
-                if floored[j]:
-                    note = reason = "no variability between patients could be seen: the SD cannot be told from zero"
-        if se[j] > WEAK_SE:
+                shrunk = float(shrinkage[j - structure.parts["omega"].start])
+        if label in problem.fixed:
+            reason = "fixed"
+        elif floored[j]:
+            between = "patients" if kind == "omega" else "occasions"
+            note = reason = f"no variability between {between} could be seen: the SD cannot be told from zero"
+        if se[j] > WEAK_SE and transform != "identity":
             reason = "the likelihood hardly changes with it: no standard error"
-        precision = interval(transform, value, float(se[j])) if se[j] <= WEAK_SE else None
+        known = np.isfinite(se[j]) and (se[j] <= WEAK_SE or transform == "identity")
+        low = high = own = rse = None
+        if known and transform == "atanh":
+            own = float(se[j] * (1 - value**2))
+            low, high = (float(np.tanh(reported[j] + sign * _Z * se[j])) for sign in (-1, 1))
+        elif known and (kind == "typical" or transform in ("log", "logit", "identity")):
+            precision = interval(transform, value, float(se[j]))
+            own, low, high = precision.se, precision.ci_low, precision.ci_high
+        if own is not None and kind not in ("coefficient", "shift", "correlation"):
+            rse = 100 * own / abs(value)
         rows.append(
             PopulationEstimate(
                 parameter=label,
@@ -159,16 +267,23 @@ def _estimates(
                 transform=transform,
                 estimate=value,
                 unit=unit,
-                se=precision.se if precision else None,
-                rse_percent=precision.rse_percent if precision else None,
-                ci_low=precision.ci_low if precision else None,
-                ci_high=precision.ci_high if precision else None,
+                se=own,
+                rse_percent=rse,
+                ci_low=low,
+                ci_high=high,
                 iiv_cv_percent=iiv,
                 shrinkage_percent=shrunk,
-                reason=note if precision else reason,
+                reason=note if own is not None else reason,
             )
         )
     return tuple(rows)
+
+
+def _shrinkage(problem: PooledProblem, x: FloatArray, latent: FloatArray) -> FloatArray:
+    """Return 100 (1 - SD of the modes / omega) of each random effect ``(q,)``."""
+    factor = problem.structure.values(x).factor
+    eta = latent[:, : problem.structure.n_random] @ factor.T
+    return 100 * (1 - eta.std(axis=0, ddof=1) / np.sqrt((factor**2).sum(1)))
 
 
 def _warnings(
@@ -185,6 +300,7 @@ def _warnings(
     for subject, text in problem.left_out_samples.items():
         alike.setdefault(text, []).append(subject)
     found += [f"samples of {_some(subjects)} {text}" for text, subjects in alike.items()]
+    found += list(problem.notes)
     found += [
         f"{row.parameter} is weakly determined: RSE {row.rse_percent:.0f} %"
         for row in estimates
@@ -208,10 +324,10 @@ def _warnings(
     stuck = int((~np.asarray(modes.settled)[: problem.n_real]).sum())
     if stuck:
         found.append(f"the conditional mode of {stuck} patients was not found exactly; their EBEs are approximate")
-    if method == "focei" and problem.model.search_curve is not None:
+    if method in LAPLACE_TYPES and problem.model.search_curve is not None:
         found.append(
-            "focei is an approximation at a change point: compare models by -2LL from importance sampling, "
-            "never by the FOCEI objective"
+            f"{method} is an approximation at a change point: compare models by -2LL from importance sampling, "
+            f"never by the objective of {method}"
         )
     return tuple(found)
 
@@ -231,7 +347,7 @@ def _some(subjects: list[str]) -> str:
     return ", ".join(subjects[:3]) + (f" and {more} more" if more > 0 else "")
 
 
-def _status(settled: bool, method: str, estimates: tuple[PopulationEstimate, ...], expected: float) -> str:
+def _status(settled: bool, method: str, estimates: tuple[PopulationEstimate, ...], expected: float, reason: str) -> str:
     if settled:
         weak = [row.parameter for row in estimates if row.reason and row.se is None and row.reason != "fixed"]
         if not weak:
@@ -240,10 +356,12 @@ def _status(settled: bool, method: str, estimates: tuple[PopulationEstimate, ...
             f"converged, but the data do not determine {', '.join(weak)}: do not rely on "
             f"{'it' if len(weak) == 1 else 'them'}; fix a value (--fix), or add patients who inform it"
         )
-    gain = f" (a further step promises {expected:.2g} in the objective)" if np.isfinite(expected) else ""
+    why = f" ({reason})" if reason else ""
+    if not why and np.isfinite(expected):
+        why = f" (a further step promises {expected:.2g} in the objective)"
     return (
-        f"not converged{gain}: the estimates are not an optimum and carry no standard errors; "
-        + ("use method importance, or " if method == "focei" else "")
+        f"not converged{why}: the estimates are not an optimum and carry no standard errors; "
+        + ("use method saem, or " if method in LAPLACE_TYPES else "")
         + "start from other typical values, or fix a parameter that the data do not inform"
     )
 
@@ -251,15 +369,14 @@ def _status(settled: bool, method: str, estimates: tuple[PopulationEstimate, ...
 def _effects(
     problem: PooledProblem,
     cohort: Cohort,
-    x: FloatArray,
-    u: FloatArray,
-    omega: FloatArray,
+    phi: FloatArray,
+    base: FloatArray,
+    theta: FloatArray,
     likelihood: ImportanceResult,
 ) -> tuple[IndividualEffect, ...]:
-    p = problem.n_parameters
-    with jax.enable_x64(True):
-        theta = np.asarray(problem.model.to_natural(jnp.asarray(x[:p] + omega * u)))
-    place = {i: k for k, i in enumerate(problem.index)}
+    """Rows of every profile; ``phi``, ``base`` and ``theta`` are ``(n, occasions, p)``, at the modes."""
+    eta_mean, eta_sd = latent_moments(problem, likelihood)
+    place = {i: (unit, k) for unit, own in enumerate(problem.profiles) for k, i in enumerate(own)}
     rows = []
     for i, names in enumerate(_places(cohort)):
         for j, parameter in enumerate(problem.model.parameters):
@@ -268,36 +385,52 @@ def _effects(
                 parameter.name,
                 unit_label(parameter.unit, time=cohort.time_unit, value=cohort.value_unit[i]),
             )
-            k = place.get(i)
-            if k is None:
+            if i not in place:
                 rows.append(IndividualEffect(*who, status="not_calculated", reason=problem.left_out[i]))
                 continue
+            unit, k = place[i]
+            varies = j in problem.structure.random or j in problem.structure.occasion
             rows.append(
                 IndividualEffect(
                     *who,
-                    eta=float(omega[j] * u[k, j]),
-                    eta_mean=float(omega[j] * likelihood.mean[k, j]),
-                    eta_sd=float(omega[j] * np.sqrt(likelihood.covariance[k, j, j])),
-                    ebe=float(theta[k, j]),
+                    eta=float(phi[unit, k, j] - base[unit, k, j]),
+                    eta_mean=float(eta_mean[unit, k, j]),
+                    eta_sd=float(eta_sd[unit, k, j]),
+                    ebe=float(theta[unit, k, j]),
+                    reason="" if varies else "no random effect",
                 )
             )
     return tuple(rows)
 
 
-def _curves(problem: PooledProblem, cohort: Cohort, x: FloatArray, u: FloatArray) -> tuple[tuple[Any, ...], ...]:
+def latent_moments(problem: PooledProblem, likelihood: ImportanceResult) -> tuple[FloatArray, FloatArray]:
+    """Return conditional mean and SD of each patient's deviation from its middle, ``(n, occasions, p)`` each."""
+    structure = problem.structure
+    population = structure.values(likelihood.x)
+    q, r, rounds = structure.n_random, len(structure.occasion), structure.occasions if structure.occasion else 1
+    # The deviation is linear in the latent vector: delta = A w, so its moments are exact.
+    matrix = np.zeros((rounds, len(structure.parameters), structure.n_latent))
+    matrix[:, list(structure.random), :q] = population.factor
+    for k in range(rounds if r else 0):
+        matrix[k, list(structure.occasion), q + k * r + np.arange(r)] += population.gamma
+    mean = np.einsum("kpd,nd->nkp", matrix, likelihood.mean)
+    variance = np.einsum("kpd,nde,kpe->nkp", matrix, likelihood.covariance, matrix)
+    return mean, np.sqrt(np.maximum(variance, 0.0))
+
+
+def _curves(problem: PooledProblem, cohort: Cohort, theta: FloatArray, base: FloatArray) -> tuple[tuple[Any, ...], ...]:
     """Curves at the modes and at the typical values, on one grid length so that JAX compiles once."""
-    p = problem.n_parameters
+    flat = [(unit, k, i) for unit, own in enumerate(problem.profiles) for k, i in enumerate(own)]
+    own, rounds = np.array([[unit, k] for unit, k, _ in flat]).T
+    own_theta, model, given = theta[own, rounds], problem.model, problem.samples.given
+    grid = np.array(
+        [curve_times(model, own_theta[row], cohort.time[i, cohort.mask[i]]) for row, (_, _, i) in enumerate(flat)]
+    )
     with jax.enable_x64(True):
-        theta = problem.model.to_natural(jnp.asarray(x[:p] + np.exp(x[p : 2 * p]) * u))
-        typical = problem.model.to_natural(jnp.asarray(x[:p]))
-        grid = np.array(
-            [
-                curve_times(problem.model, np.asarray(theta[k]), cohort.time[i, cohort.mask[i]])
-                for k, i in enumerate(problem.index)
-            ]
-        )
-        times = jnp.asarray(grid)
-        predicted = np.exp(np.asarray(jax.vmap(problem.model.log_curve)(theta, times)))
-        reference = np.exp(np.asarray(jax.vmap(problem.model.log_curve, in_axes=(None, 0))(typical, times)))
+        times, extra = jnp.asarray(grid), () if given is None else (given[own],)
+        reference = model.to_natural(jnp.asarray(base[own, rounds]))
+        curves = jax.jit(jax.vmap(model.log_curve))
+        predicted = np.exp(np.asarray(curves(jnp.asarray(own_theta), times, *extra)))
+        typical = np.exp(np.asarray(curves(reference, times, *extra)))
     places = _places(cohort)
-    return tuple((*places[i], grid[k], predicted[k], reference[k]) for k, i in enumerate(problem.index))
+    return tuple((*places[i], grid[row], predicted[row], typical[row]) for row, (_, _, i) in enumerate(flat))

@@ -15,7 +15,7 @@ from cellkinetics.fitting.pooled.modes import search
 
 def modes_of(problem, x):
     with jax.enable_x64(True):
-        return search(jnp.asarray(x), problem.samples, problem.model, problem.residual, problem.model.log_curve)
+        return search(jnp.asarray(x), problem.samples, problem.form)
 
 
 def quadrature(x: np.ndarray, kind: str) -> float:
@@ -95,7 +95,7 @@ def test_a_newton_step_leads_uphill_where_the_information_is_not_positive():
     problem = wang_problem("additive")
     x = problem.pack({"ke": 0.5}, {"ke": OMEGA}, (SIGMA,))
     result = importance_sample(problem, x, modes_of(problem, x), seed=1, target_se=np.inf)
-    turned = result.__class__(**{**vars(result), "information": np.diag([-2.0, 1.0, 4.0]), "score": np.ones(3)})
+    turned = result.__class__(**{**vars(result), "information": np.diag([-2.0, 1.0, 4.0]), "scores": np.ones((1, 3))})
     step = newton_step(turned, np.ones(3, dtype=bool))
     assert step.move == pytest.approx([0.5, 1.0, 0.25])
     assert step.drop == pytest.approx(1.75)

@@ -7,19 +7,18 @@ import pytest
 from wang_problem import CONSTANTS, DECLINE, OMEGA, SIGMA, wang_problem
 
 from cellkinetics.data.cohort import Cohort
-from cellkinetics.fitting.pooled.likelihood import focei_objective, gauss_newton, joint_nll
+from cellkinetics.fitting.pooled.likelihood import gauss_newton, joint_nll, laplace_objective
 from cellkinetics.fitting.pooled.modes import search
-from cellkinetics.fitting.pooled.problem import PooledProblem, Samples, unpack
+from cellkinetics.fitting.pooled.problem import PooledProblem, Samples
+from cellkinetics.fitting.pooled.structure import Form, Structure
 from cellkinetics.models.ecp import ECP
 from cellkinetics.models.residual import LOG_CONSTANT
 
 
 def objective(problem: PooledProblem, x, known=None):
-    curve = problem.model.search_curve or problem.model.log_curve
     flat = jnp.asarray(x)
-    parts = (problem.samples, problem.model, problem.residual, curve)
-    modes = search(flat, *parts, known=known)
-    value, gradient = focei_objective(flat, modes.u, *parts)
+    modes = search(flat, problem.samples, problem.form, known=known)
+    value, gradient = laplace_objective(flat, modes.u, problem.samples, problem.form)
     return float(value), np.asarray(gradient), modes
 
 
@@ -78,24 +77,28 @@ def test_padding_and_order_of_patients_change_nothing():
 
 
 def test_gauss_newton_curvature_is_the_hessian_for_a_model_linear_in_its_effects():
-    samples = Samples(jnp.array([0.0, 2.0]), jnp.array([2.0, 1.0]), jnp.array([0, 1]), jnp.array([True, True]))
-    population = unpack(jnp.array([np.log(0.3), np.log(0.5), np.log(0.4)]), 1)
+    samples = Samples(
+        jnp.array([0.0, 2.0]), jnp.array([2.0, 1.0]), jnp.array([0, 1]), jnp.array([True, True]), jnp.zeros((1, 0))
+    )
     linear = DECLINE.__class__(
         name="linear",
         title="",
         parameters=DECLINE.parameters,
         log_curve=lambda theta, t: 2.0 - jnp.log(theta[0]) * t,
     )
+    structure = Structure(linear.names, (0,), LOG_CONSTANT.names)
+    form = Form(linear, LOG_CONSTANT, structure)
+    population = structure.unpack(jnp.array([np.log(0.3), np.log(0.5), np.log(0.4)]))
     u = jnp.array([0.3])
-    exact = jax.hessian(lambda v: joint_nll(v, population, samples, linear, LOG_CONSTANT, linear.log_curve))(u)
-    approximate = gauss_newton(u, population, samples, linear, LOG_CONSTANT, linear.log_curve)
+    exact = jax.hessian(lambda v: joint_nll(v, population, samples, form))(u)
+    approximate = gauss_newton(u, population, samples, form)
     assert np.asarray(approximate) == pytest.approx(np.asarray(exact), rel=1e-10)
 
 
 def test_a_better_mode_than_the_nearest_one_is_found_for_a_patient_with_a_late_peak():
     problem = PooledProblem.from_cohort(patients(8, 5), ECP)
     x = jnp.asarray(start(problem))
-    parts = (problem.samples, problem.model, problem.residual, ECP.search_curve)
+    parts = (problem.samples, problem.form)
     narrow, wide = search(x, *parts, thorough=False), search(x, *parts)
     assert (np.asarray(wide.value) <= np.asarray(narrow.value) + 1e-9).all()
 

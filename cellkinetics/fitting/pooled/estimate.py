@@ -1,0 +1,57 @@
+"""What every method of estimation returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellkinetics.fitting.pooled.modes import Modes
+
+FloatArray = NDArray[np.float64]
+Report = Callable[[float], None]
+"""Called with the share of the work that is done, from 0 to 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """The way of a search: one row an iteration.
+
+    Attributes:
+        iteration: numbers ``(t,)``.
+        phase: ``explore``, ``average`` or another word of the method, one a row.
+        x: flat vector ``(t, k)``.
+        objective: -2 ln L, or the method's own objective ``(t,)``; NaN where it was not calculated.
+    """
+
+    iteration: NDArray[np.int64]
+    phase: tuple[str, ...]
+    x: FloatArray
+    objective: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Where a method arrived.
+
+    Attributes:
+        x: flat vector of the problem.
+        converged: whether the method ended because nothing was left to gain.
+        reason: why not, in a few words; empty where it converged.
+        modes: conditional modes near ``x``, where the method has them.
+        objectives: the method's own objectives by name (``focei``, ``laplace``, ``agq``), never to be compared.
+        gradient: of its own objective at ``x``, where it has one.
+        work: counts of the work done.
+        trace: the way, where it was kept.
+    """
+
+    x: FloatArray
+    converged: bool
+    reason: str = ""
+    modes: Modes | None = None
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    gradient: FloatArray | None = None
+    work: Mapping[str, int] = field(default_factory=dict)
+    trace: Trace | None = None

@@ -120,7 +120,7 @@ def direct_elements(structure: Structure, tight: tuple[int, ...]) -> tuple[tuple
     return tuple(elements), moved
 
 
-def _log_population(
+def log_population(
     psi: jax.Array, kappa: jax.Array, middle: jax.Array, population: Population, form: Form
 ) -> jax.Array:
     """Return ln p of random effects at fixed places, without constants: ``psi`` (q,), ``kappa`` (K, r)."""
@@ -141,7 +141,7 @@ def _expected_log_population(
     population: Population,
     form: Form,
 ) -> jax.Array:
-    """Return the weighted sum of `_log_population` from the sums of weights, psi, psi psi' and kappa^2 (r,)."""
+    """Return the weighted sum of `log_population` from the sums of weights, psi, psi psi' and kappa^2 (r,)."""
     spread = psi2 - jnp.outer(psi, middle) - jnp.outer(middle, psi) + w * jnp.outer(middle, middle)
     half = solve_triangular(population.factor, spread, lower=True)
     trace = jnp.trace(solve_triangular(population.factor, half.T, lower=True))
@@ -205,7 +205,7 @@ def _round(
 
         def prior(v: jax.Array, at: jax.Array) -> jax.Array:
             psi, kappa = latent(v)
-            return _log_population(psi, kappa, *changed(at), form)
+            return log_population(psi, kappa, *changed(at), form)
 
         part = x[direct]
         value, slope = (

@@ -15,8 +15,10 @@ FEWEST = 5
 """A bin holds at least this many samples."""
 BINS = (3, 24)
 """Fewest and most bins of times that have to be grouped."""
+MANY = 0.9
+"""Of the patients so many have no more samples than there are bins: a visit that many missed is one too."""
 MOST_CANDIDATES = 250
-"""Different times among which the bins' ends are searched; of more, their quantiles."""
+"""Different times among which the bins' ends are searched; of more, the widest gaps part them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,19 +42,19 @@ class Bins:
         return len(self.start)
 
 
-def time_bins(time: FloatArray, nominal: FloatArray, n_patients: int, *, edges: FloatArray | None = None) -> Bins:
+def time_bins(time: FloatArray, nominal: FloatArray, sizes: IntArray, *, edges: FloatArray | None = None) -> Bins:
     """Group samples by time.
 
     With ``edges`` a bin is what lies between two of them, the first included. Else with a nominal time for every
     sample each nominal time is a bin. Else the bins are the natural breaks of the square root of time, as many as
-    the median patient has samples (3 to 24): the groups with the least sum of squares within. In either case the
+    a patient has samples of whom 9 in 10 have no more (3 to 24): the groups with the least sum of squares within. In either case the
     smallest bin is joined with its nearer neighbour until each holds 5 samples and a tenth of the number of
     patients.
 
     Args:
         time: times ``(n,)``.
         nominal: nominal times ``(n,)``, NaN where unknown.
-        n_patients: number of patients.
+        sizes: number of samples of each patient.
         edges: ends of the bins, ascending; samples outside raise.
 
     Raises:
@@ -64,7 +66,7 @@ def time_bins(time: FloatArray, nominal: FloatArray, n_patients: int, *, edges: 
 
     Example:
         >>> day = np.repeat([1.0, 7.0, 28.0], 6)
-        >>> bins = time_bins(day + 0.1 * np.arange(18) / 18, day, 6)
+        >>> bins = time_bins(day + 0.1 * np.arange(18) / 18, day, np.full(6, 3))
         >>> bins.middle.tolist(), bins.rule
         ([1.0, 7.0, 28.0], 'nominal')
     """
@@ -85,21 +87,21 @@ def time_bins(time: FloatArray, nominal: FloatArray, n_patients: int, *, edges: 
     if np.isfinite(nominal).all():
         rule, index = "nominal", np.unique(nominal, return_inverse=True)[1]
     else:
-        rule, index = "natural breaks", _natural(time, n_patients)
-    fewest = max(FEWEST, int(np.ceil(FEWEST_SHARE * n_patients)))
+        rule, index = "natural breaks", _natural(time, sizes)
+    fewest = max(FEWEST, int(np.ceil(FEWEST_SHARE * len(sizes))))
     return _described(time, nominal if rule == "nominal" else None, _joined(time, index, fewest), rule)
 
 
-def _natural(time: FloatArray, n_patients: int) -> IntArray:
+def _natural(time: FloatArray, sizes: IntArray) -> IntArray:
     """Return the natural breaks of the times, by Fisher's dynamic programme."""
     root = np.sign(time) * np.sqrt(np.abs(time))
     places, index, weight = np.unique(root, return_inverse=True, return_counts=True)
     if len(places) > MOST_CANDIDATES:
-        cuts = np.unique(np.quantile(root, np.linspace(0, 1, MOST_CANDIDATES + 1)[1:-1]))
-        index = np.searchsorted(cuts, root, side="right")
-        _, index, weight = np.unique(index, return_inverse=True, return_counts=True)
+        widest = np.argsort(-np.diff(places), kind="stable")[: MOST_CANDIDATES - 1]
+        index = np.searchsorted(np.sort(widest), index, side="left")
+        weight = np.bincount(index)
         places = np.bincount(index, weights=root) / weight
-    wanted = int(np.clip(round(len(time) / max(n_patients, 1)), *BINS))
+    wanted = int(np.clip(np.ceil(np.quantile(sizes, MANY)), *BINS))
     if len(places) <= wanted:
         return index.astype(np.int64)
     total, first, second = (np.concatenate([[0.0], np.cumsum(weight * places**power)]) for power in (0, 1, 2))

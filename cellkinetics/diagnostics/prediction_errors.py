@@ -35,10 +35,12 @@ LEAST_SIMULATIONS = 100
 class PatientErrors(NamedTuple):
     """Prediction errors of one patient's samples, each ``(m,)``; npde is NaN where V is singular.
 
-    ``imputed`` is the observation, or the value drawn for one that is only known to lie in a range.
+    ``imputed`` is the observation, or the value drawn for one that is only known to lie in a range; ``weighted`` is
+    z, the population weighted residual.
     """
 
     imputed: FloatArray
+    weighted: FloatArray
     pd: FloatArray
     npd: FloatArray
     npde: FloatArray
@@ -91,17 +93,18 @@ def patient_errors(
     pd = (below + rng.random(m)) / (count + 1)
     together = np.vstack([drawn, values])
     centred = together - together.mean(axis=0)
-    npde = np.full(m, np.nan)
+    npde, weighted = np.full(m, np.nan), np.full(m, np.nan)
     spread = np.sqrt((centred**2).mean(axis=0))
     if (spread > 0).all():
         try:
             factor = np.linalg.cholesky(np.corrcoef(centred.T).reshape(m, m))
         except np.linalg.LinAlgError:
-            return PatientErrors(values, pd, ndtri(pd), npde)
+            return PatientErrors(values, weighted, pd, ndtri(pd), npde)
         z = np.linalg.solve(factor, (centred / spread).T)
-        rank = (z[:, :-1] < z[:, -1:]).sum(axis=1)
+        weighted = z[:, -1]
+        rank = (z[:, :-1] < weighted[:, None]).sum(axis=1)
         npde = ndtri((rank + rng.random(m)) / (count + 1))
-    return PatientErrors(values, pd, ndtri(pd), npde)
+    return PatientErrors(values, weighted, pd, ndtri(pd), npde)
 
 
 def _complete(

@@ -26,6 +26,7 @@ _PUBLIC = {
     "read": "cellkinetics.data.reading",
     "schedule_information": "cellkinetics.fitting.design.information",
     "search_schedule": "cellkinetics.fitting.design.search",
+    "simulate_trial": "cellkinetics.fitting.virtual.trial",
     "write_cdisc": "cellkinetics.report.cdisc.writing",
 }
 

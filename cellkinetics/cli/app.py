@@ -13,6 +13,7 @@ from cellkinetics.cli.pool import pool
 from cellkinetics.cli.report import report
 from cellkinetics.cli.run import run
 from cellkinetics.cli.schedule import schedule
+from cellkinetics.cli.simulate import simulate
 
 app = typer.Typer(
     name="cellkinetics",
@@ -40,5 +41,5 @@ def _version(
         raise typer.Exit
 
 
-for command in (demo, check, nca, fit, pool, run, report, schedule, models):
+for command in (demo, check, nca, fit, pool, run, report, schedule, simulate, models):
     app.command()(command)

@@ -1,0 +1,251 @@
+"""A NONMEM control stream: the population model as ``$PRED``, MU-referenced, with M3 by ``F_FLAG`` and ``PHI``.
+
+Typical values stand in ``$THETA`` on the scale of the random effects, and so do residual SDs (``$SIGMA`` is fixed to
+1), because the likelihood of a censored sample needs them.
+
+Source: Beal SL. J Pharmacokinet Pharmacodyn 2001;28:481-504, doi:10.1023/A:1012299115260 (M3).
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from cellkinetics.data.cohort import LEFT_CENSORED, RIGHT_CENSORED
+from cellkinetics.errors import ModelError, SettingsError
+from cellkinetics.fitting.interchange.dataset import LONGEST_NAME, DataSet
+from cellkinetics.fitting.interchange.equations import RESULT, TIME, curve_formulas
+from cellkinetics.fitting.interchange.language import to_nonmem
+from cellkinetics.fitting.interchange.layout import (
+    Layout,
+    effect_blocks,
+    spread,
+    start_covariance,
+    theta_labels,
+    theta_values,
+    transformed,
+)
+from cellkinetics.fitting.pooled.problem import PooledProblem
+from cellkinetics.fitting.pooled.structure import FloatArray, Population
+
+STREAM = "run1.ctl"
+_RESERVED = ("F_FLAG",)
+_FLOOR = 1e-30
+"""Added to the likelihood of a censored sample, so that its logarithm is a number far from the optimum."""
+_WIDTH = 120
+_TITLE = 80  # characters of $PROBLEM, of which NONMEM keeps 72
+
+
+def control_stream(
+    problem: PooledProblem, x: FloatArray, data: DataSet, *, file: str, seed: int = 0
+) -> tuple[str, Layout]:
+    """Return the control stream of a population model, and what its THETAs and ETAs are.
+
+    Args:
+        problem: model, residual, structure, and what is fixed.
+        x: starting values, the flat vector.
+        data: the data set that it reads.
+        file: name of that data set.
+        seed: of the estimation.
+
+    Raises:
+        ModelError: for a model whose equations are not known as text.
+        SettingsError: for a residual that NONMEM has no words for.
+    """
+    if problem.residual.kind == "student":
+        raise SettingsError(
+            f"residual {problem.residual.name} cannot be written for NONMEM, which has no distribution function "
+            "of Student's t for censored samples: export with log-constant"
+        )
+    writer = _Writer(problem, problem.structure.values(x), data)
+    return writer.text(file, seed), writer.layout
+
+
+class _Writer:
+    """The parts of one control stream."""
+
+    def __init__(self, problem: PooledProblem, start: Population, data: DataSet) -> None:
+        self.problem, self.start, self.data = problem, start, data
+        self.structure, self.model, self.residual = problem.structure, problem.model, problem.residual
+        self.blocks = effect_blocks(self.structure)
+        self.labels = theta_labels(self.structure)
+        self.position = {self.structure.random[k]: at for at, k in enumerate(sum(self.blocks, ()), start=1)}
+        bad = [name for name in self.structure.parameters if name.upper() in _RESERVED or len(name) > LONGEST_NAME]
+        if bad:
+            raise ModelError(f"the parameter {bad[0]} of model {self.model.name} cannot be a name in NONMEM")
+
+    @property
+    def layout(self) -> Layout:
+        """The labels of the THETAs, and the parameters of the ETAs."""
+        parameters = self.structure.parameters
+        return Layout(
+            program="nonmem",
+            model=self.model.name,
+            residual=self.residual.name,
+            theta=self.labels,
+            eta=tuple(parameters[k] for k in self.position),
+            occasion=tuple(parameters[k] for k in self.structure.occasion for _ in range(self.data.occasions)),
+        )
+
+    def text(self, file: str, seed: int) -> str:
+        """Return the whole stream."""
+        laplace = " LAPLACE" if self.is_censored else ""
+        why = "; SAEM itself does not use LAPLACE: NM-TRAN asks for it where some samples have a likelihood (F_FLAG)"
+        flag = ["CENS"] if self.is_censored else []
+        wanted = ["ID", "TIME", "DV", "MDV", *flag, "IPRED", *(name.upper() for name in self.structure.parameters)]
+        lines = [
+            f"$PROBLEM {self.model.name}: {self.model.title}"[:_TITLE],
+            *_wrapped(f"$INPUT {' '.join(self._input())}"),
+            f"$DATA {file} IGNORE=@",
+            "",
+            *self._mix(),
+            "$PRED",
+            *self._individual(),
+            "; ln C",
+            f"{TIME.upper()} = {'DAYS' if self.data.occasions else 'TIME'}",
+            *to_nonmem(curve_formulas(self.model, max(self.data.windows, 1))),
+            "; Samples",
+            *self._likelihood(),
+            "",
+            "; Typical values are on the scale of the random effects",
+            *self._theta(),
+            "",
+            *self._omega(),
+            "",
+            "$SIGMA 1 FIX",
+            "",
+            *([why] if laplace else []),
+            f"$ESTIMATION METHOD=SAEM INTERACTION{laplace} AUTO=1 SEED={seed + 1} PRINT=50 NOABORT",
+            f"$ESTIMATION METHOD=IMP INTERACTION{laplace} EONLY=1 MAPITER=0 NITER=10 ISAMPLE=3000 SEED={seed + 1} "
+            "PRINT=1",
+            "$COVARIANCE UNCONDITIONAL MATRIX=R PRINT=E",
+            *_wrapped(f"$TABLE {' '.join(wanted)} NOPRINT ONEHEADER FILE=run1.tab"),
+        ]
+        return "\n".join(lines) + "\n"
+
+    @property
+    def is_censored(self) -> bool:
+        """Whether a sample is."""
+        return self.data.has(LEFT_CENSORED) or self.data.has(RIGHT_CENSORED)
+
+    def _input(self) -> Iterator[str]:
+        """Yield the data items; on the log scale the file's LNDV is what NONMEM calls DV."""
+        log = self.residual.scale == "log"
+        unused = ("EVID", "LLOQ", "ULOQ", *(() if self.is_censored else ("CENS",)))
+        for name in self.data.columns:
+            if name == "DV":
+                yield "VALUE=DROP" if log else "DV"
+            elif name == "LNDV":
+                yield "DV" if log else "LNDV=DROP"
+            elif name == "DAY":
+                yield "DAYS"
+            else:
+                yield f"{name}=DROP" if name in unused else name
+
+    def _theta_of(self, label: str) -> str:
+        return f"THETA({self.labels.index(label) + 1})"
+
+    def _individual(self) -> Iterator[str]:
+        """Yield the individual parameters."""
+        structure, data = self.structure, self.data
+        for occasion in range(1, data.occasions + 1):
+            yield f"OC{occasion} = 0"
+            yield f"IF (OCC.EQ.{occasion}) OC{occasion} = 1"
+        for k in structure.shifted if structure.classes > 1 else ():
+            name = structure.random_names[k]
+            yield f"SH_{name.upper()} = 0"
+            for number in range(2, structure.classes + 1):
+                shift = self._theta_of(f"shift_{name}_{number}")
+                yield f"IF (MIXNUM.EQ.{number}) SH_{name.upper()} = {shift}"
+        typical = []
+        for k, name in enumerate(structure.parameters):
+            typical.append(self._theta_of(name))
+            for one, column in zip(structure.coefficients, data.design, strict=True):
+                if one.parameter == k:
+                    typical[k] += f" + {self._theta_of(one.name)}*{column}"
+        for k, at in self.position.items():
+            yield from _continued(f"MU_{at} = {typical[k]}")
+        for k, parameter in enumerate(self.model.parameters):
+            sums = [f"MU_{self.position[k]} + ETA({self.position[k]})" if k in self.position else typical[k]]
+            if structure.classes > 1 and k in structure.random and structure.random.index(k) in structure.shifted:
+                sums.append(f"SH_{parameter.name.upper()}")
+            if k in structure.occasion:
+                first = structure.n_random + structure.occasion.index(k) * data.occasions
+                sums += [f"OC{o}*ETA({first + o})" for o in range(1, data.occasions + 1)]
+            yield from _continued(
+                f"{parameter.name.upper()} = {transformed(parameter.transform, ' + '.join(sums))}".upper()
+            )
+
+    def _likelihood(self) -> Iterator[str]:
+        """Yield prediction, spread, and the observation or the likelihood of each kind of sample."""
+        log = self.residual.scale == "log"
+        yield f"IPRED = {RESULT.upper() if log else f'EXP({RESULT.upper()})'}"
+        yield from to_nonmem(f"w = {spread(self.residual, [self._theta_of(n) for n in self.residual.names], 'ipred')}")
+        if not self.is_censored:
+            yield "Y = IPRED + W*EPS(1)"
+            return
+        limit = "LOG(LIMIT)" if log else "LIMIT"
+        kinds = []
+        if self.data.has(RIGHT_CENSORED):
+            kinds.append(("CENS.EQ.-1", "PHI((IPRED - DV)/W)"))
+        if self.data.has_intervals:
+            kinds.append(("CENS.EQ.1.AND.LIMIT.GT.0", f"PHI((DV - IPRED)/W) - PHI(({limit} - IPRED)/W)"))
+        kinds.append(("CENS.EQ.1", "PHI((DV - IPRED)/W)"))
+        yield "IF (CENS.EQ.0) THEN"
+        yield from ("  F_FLAG = 0", "  Y = IPRED + W*EPS(1)")
+        for k, (test, likelihood) in enumerate(kinds, start=1):
+            yield "ELSE" if k == len(kinds) else f"ELSEIF ({test}) THEN"
+            yield from ("  F_FLAG = 1", f"  Y = {likelihood} + {_FLOOR:.0E}")
+        yield "ENDIF"
+
+    def _theta(self) -> Iterator[str]:
+        """Yield starting values, each with its label."""
+        kinds = dict(zip(self.structure.labels, self.structure.kinds, strict=True))
+        for k, (label, value) in enumerate(theta_values(self.structure, self.start).items(), start=1):
+            number, held = f"{value:.8g}", label in self.problem.fixed
+            text = f"({number} FIX)"
+            if not held:
+                text = {"residual": f"(0, {number})", "share": f"(0.001, {number}, 0.999)"}.get(kinds[label], number)
+            scale = self.model[label].transform if kinds[label] == "typical" else "identity"
+            yield f"$THETA {text:<24}; {k} {label if scale == 'identity' else f'{_SCALES[scale]} {label}'}"
+
+    def _omega(self) -> Iterator[str]:
+        """Yield variances, block by block, then those between occasions with SAME."""
+        covariance, names = start_covariance(self.structure, self.start), self.structure.random_names
+        for block in self.blocks:
+            fix = " FIX" if all(f"omega_{names[k]}" in self.problem.fixed for k in block) else ""
+            if len(block) == 1:
+                yield f"$OMEGA {covariance[block[0], block[0]]:.8g}{fix} ; variance of {names[block[0]]}"
+                continue
+            yield f"$OMEGA BLOCK({len(block)}){fix} ; {', '.join(names[k] for k in block)}"
+            for row, k in enumerate(block, start=1):
+                yield "  " + " ".join(f"{covariance[k, other]:.8g}" for other in block[:row])
+        for k, sd in zip(self.structure.occasion, self.start.gamma, strict=True):
+            name = self.structure.parameters[k]
+            fix = " FIX" if f"gamma_{name}" in self.problem.fixed else ""
+            yield f"$OMEGA BLOCK(1){fix} ; variance of {name} between occasions"
+            yield f"  {sd**2:.8g}"
+            yield from ["$OMEGA BLOCK(1) SAME"] * (self.data.occasions - 1)
+
+    def _mix(self) -> Iterator[str]:
+        """Yield the shares of the sub-populations."""
+        if self.structure.classes == 1:
+            return
+        later = {number: self._theta_of(f"share_{number}") for number in range(2, self.structure.classes + 1)}
+        yield from ("$MIX", f"NSPOP = {self.structure.classes}", f"P(1) = 1 - {' - '.join(later.values())}")
+        yield from (f"P({number}) = {share}" for number, share in later.items())
+        yield ""
+
+
+_SCALES = {"log": "ln", "logit": "logit"}
+
+
+def _wrapped(record: str) -> list[str]:
+    """Return a record over several lines, as a record may be."""
+    return textwrap.wrap(record, _WIDTH, subsequent_indent="  ", break_long_words=False)
+
+
+def _continued(statement: str) -> list[str]:
+    """Return a statement of abbreviated code over several lines, each but the last with ``&``."""
+    lines = textwrap.wrap(statement, _WIDTH, subsequent_indent="    ", break_long_words=False)
+    return [*(f"{line} &" for line in lines[:-1]), lines[-1]]

@@ -127,3 +127,23 @@ def test_columns_of_a_population_fit_are_documented() -> None:
         "parameters", "omega", "others", "residual", "uncertainty", "covariance", "population", "objective", "timing",
     }  # fmt: skip
     assert set(population.to_dict()) <= set(documented("population.json")) | parts
+
+
+def test_columns_of_virtual_trials_are_documented() -> None:
+    drawn = ck.simulate_trial("stein2019", 3, [7, 14], lloq=50)
+    assert documented("simulated.csv") == list(drawn.samples.columns)
+    assert documented("simulated_parameters.csv") == list(drawn.parameters.columns)
+    everything = ck.simulate_trial(
+        "stein2019",
+        3,
+        {"a": [7], "b": [14]},
+        lloq=50,
+        uloq=1e5,
+        doses=[150],
+        occasions=2,
+        replicates=2,
+        dropout="below:60",
+    )
+    text = PAGE[PAGE.index("## Virtual trials") : PAGE.index("## The record")]
+    for column in {*everything.samples.columns, *everything.patients.columns} - {*library["stein2019"].model.names}:
+        assert re.search(rf"`[^`]*\b{column}\b[^`]*`", text), column

@@ -55,14 +55,18 @@ class Observations:
         return f"left out: {', '.join(kinds)}" if kinds else ""
 
 
-def observations(cohort: Cohort) -> Observations:
-    """Choose the samples of a cohort that enter a likelihood on the log scale.
+def observations(cohort: Cohort, *, natural: bool = False) -> Observations:
+    """Choose the samples of a cohort that enter a likelihood.
 
     A sample below the LLOQ enters as its LLOQ, left-censored, or censored to an interval where its lower end is
     known; one above the ULOQ as its ULOQ. Left out
     are censored samples without their limit, quantified values that are not positive, whatever was taken
     at a negative time, and BLQ samples at time 0: they are taken before infusion, where a model of the
     infused cells says nothing.
+
+    Args:
+        cohort: profiles.
+        natural: the residual is on the natural scale, where a quantified value may be 0 or negative.
 
     Example:
         >>> cohort = Cohort.from_arrays([[0, 7, 14, 28]], [[0, 0, 900, 400]], lloq=[[50, 50, 50, 50]])
@@ -73,7 +77,7 @@ def observations(cohort: Cohort) -> Observations:
     flag = cohort.censored
     y = np.select([flag == LEFT_CENSORED, flag == RIGHT_CENSORED], [cohort.lloq, cohort.uloq], cohort.value)
     with np.errstate(invalid="ignore"):
-        known = np.isfinite(y) & (y > 0)
+        known = np.isfinite(y) & ((y > 0) | (natural & (flag == NOT_CENSORED)))
         early = (cohort.time < 0) | ((cohort.time == 0) & (flag == LEFT_CENSORED))
     code = np.select(
         [

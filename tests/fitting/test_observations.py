@@ -46,6 +46,15 @@ def test_a_quantified_sample_at_time_zero_is_used_and_padding_is_not() -> None:
     assert chosen.left_out(1) == ""
 
 
+def test_zero_and_negative_values_are_samples_of_a_residual_on_the_natural_scale() -> None:
+    cohort = Cohort.from_arrays([[0.0, 1.0, 2.0, 3.0]], [[0.0, -0.4, np.nan, 0.0]], censored=[[0, 0, 0, 1]])
+    assert_array_equal(observations(cohort).used, [[False] * 4])
+    chosen = observations(cohort, natural=True)
+    # A value without a number, and one below an LLOQ that nobody knows, stay out on either scale.
+    assert_array_equal(chosen.used, [[True, True, False, False]])
+    assert chosen.code[0, 2:].tolist() == ["not_positive", "blq_without_lloq"]
+
+
 def test_times_in_days_are_accepted_by_each_of_their_names_and_other_units_are_refused() -> None:
     cohort = Cohort.from_arrays([[7.0]], [[100.0]])
     for unit in ("day", "days", "d", "Days"):

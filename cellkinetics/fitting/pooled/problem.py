@@ -138,7 +138,7 @@ class PooledProblem:
         require_days(cohort)
         terms = _terms(covariates, model, cohort)
         structure, fixed = _structure(model, residual, dict(fix or {}), omega, terms, iov, mixture)
-        chosen = observations(cohort)
+        chosen = observations(cohort, natural=residual.scale == "natural")
         flag = np.where(cohort.censored == LEFT_CENSORED, blq == "m3", True)  # what stays what it is
         used = chosen.used & flag if blq == "drop" else chosen.used
         units: dict[str, list[int]] = {}

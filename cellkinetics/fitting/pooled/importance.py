@@ -29,6 +29,7 @@ from cellkinetics.fitting.pooled.proposal import (
     Noise,
     Proposal,
     adapt,
+    around_modes,
     draw,
     standard_noise,
 )
@@ -251,7 +252,7 @@ def _round(
 def importance_sample(
     problem: PooledProblem,
     x: FloatArray,
-    modes: Modes,
+    known: Modes | Proposal,
     *,
     seed: int,
     stream: int = 0,
@@ -268,7 +269,7 @@ def importance_sample(
     Args:
         problem: data, model and residual.
         x: flat vector (k,).
-        modes: conditional modes at ``x``, around which the proposals begin.
+        known: conditional modes at ``x``, around which the proposals begin, or proposals for a vector near ``x``.
         seed: of the draws.
         stream: independent draws of one seed.
         target_se: of -2 ln L.
@@ -285,12 +286,16 @@ def importance_sample(
     n, structure = problem.n_real, problem.structure
     padded, d = problem.samples.y.shape[0], problem.structure.n_latent
     tight = structure.tight(x, TIGHT_OMEGA)
-    centres = np.array(modes.centres)
     with jax.enable_x64(True):
         flat = jnp.asarray(x)
+        proposal = (
+            known
+            if isinstance(known, Proposal)
+            else (around_modes(flat, jnp.asarray(known.centres), problem.samples, problem.form))
+        )
         for restart in range(MAX_RESTARTS + 1):
             noise = standard_noise((seed, stream, restart, 0), padded, ADAPT_ROUNDS * ADAPT_DRAWS, d)
-            proposal = adapt(noise, flat, jnp.asarray(centres), problem.samples, problem.form)
+            proposal = adapt(noise, flat, proposal, problem.samples, problem.form)
             total: _Moments | None = None
             draws = np.zeros(n, dtype=np.int64)
             slots = np.arange(padded)
@@ -325,8 +330,7 @@ def importance_sample(
                 slots = _allot(np.sqrt(variance * draws), draws, padded)
             if not poor.any():
                 break
-            missed = np.flatnonzero(poor)
-            centres[missed, 1 + restart % (centres.shape[1] - 1)] = total.heaviest[missed]
+            proposal = _with_missed(proposal, np.flatnonzero(poor), total.heaviest, restart)
     assert total is not None
     weight = total.w[:, None]
     mean = total.u / weight
@@ -351,6 +355,16 @@ def importance_sample(
         draws=draws,
         proposal=proposal,
     )
+
+
+def _with_missed(proposal: Proposal, missed: NDArray[np.int64], heaviest: FloatArray, restart: int) -> Proposal:
+    """Return proposals in which a component of each patient that was ``missed`` moves to its heaviest draw."""
+    weight, centre, factor = (np.array(part) for part in proposal)
+    k = 1 + restart % (weight.shape[1] - 1)
+    weight[missed] = 1.0 / weight.shape[1]
+    centre[missed, k] = heaviest[missed]
+    factor[missed, k] = 0.5 * np.eye(factor.shape[-1])
+    return Proposal(jnp.asarray(weight), jnp.asarray(centre), jnp.asarray(factor))
 
 
 def _allot(spread: FloatArray, draws: NDArray[np.int64], slots: int) -> NDArray[np.int64]:

@@ -94,25 +94,37 @@ def log_joint(u: jax.Array, population: Population, samples: Samples, form: Form
 
 
 @partial(jax.jit, static_argnames=("form",))
-def adapt(noise: Noise, x: jax.Array, centres: jax.Array, samples: Samples, form: Form) -> Proposal:
-    """Fit each patient's mixture to its conditional distribution, from its modes and their curvature.
+def around_modes(x: jax.Array, centres: jax.Array, samples: Samples, form: Form) -> Proposal:
+    """Return mixtures around each patient's modes ``(n, c, d)``, as wide as the curvature there says."""
+    c = centres.shape[1]
+    population = form.structure.unpack(x)
+
+    def patient(args: tuple[jax.Array, Samples]) -> Proposal:
+        starts, sample = args
+        curvature = jax.vmap(lambda u: gauss_newton(u, population, sample, form, True))(starts)
+        # The first component is the best mode; the same mode again as a later one starts wider.
+        widen = jnp.where(jnp.arange(c) == 0, 1.5, 4.0)[:, None, None]
+        return Proposal(jnp.full(c, 1 / c), starts, jnp.linalg.cholesky(widen * jnp.linalg.inv(curvature)))
+
+    return jax.lax.map(patient, (centres, samples), batch_size=PATIENTS_AT_ONCE)
+
+
+@partial(jax.jit, static_argnames=("form",))
+def adapt(noise: Noise, x: jax.Array, first: Proposal, samples: Samples, form: Form) -> Proposal:
+    """Fit each patient's mixture to its conditional distribution, from a first guess.
 
     Each round draws, weighs, and moves every component to the weighted mean and covariance of the draws
-    nearest to it. ``noise`` has leading axes (n, rounds * draws), ``centres`` is (n, c, d).
+    nearest to it. ``noise`` has leading axes (n, rounds * `ADAPT_DRAWS`).
 
     Source: Cappe O, Douc R, Guillin A, Marin JM, Robert CP. Stat Comput 2008;18:447-459,
     doi:10.1007/s11222-008-9059-x (mixtures adapted by importance sampling); the blending is ours.
     """
-    c, d = centres.shape[1:]
+    d = first.centre.shape[-1]
     population = form.structure.unpack(x)
 
-    def patient(args: tuple[Noise, jax.Array, Samples]) -> Proposal:
-        own, starts, sample = args
-        rounds = jax.tree.map(lambda a: a.reshape(ADAPT_ROUNDS, -1, a.shape[-1]), own)
-        curvature = jax.vmap(lambda u: gauss_newton(u, population, sample, form, True))(starts)
-        # The first component is the best mode; the same mode again as a later one starts wider.
-        widen = jnp.where(jnp.arange(c) == 0, 1.5, 4.0)[:, None, None]
-        first = Proposal(jnp.full(c, 1 / c), starts, jnp.linalg.cholesky(widen * jnp.linalg.inv(curvature)))
+    def patient(args: tuple[Noise, Proposal, Samples]) -> Proposal:
+        own, guess, sample = args
+        rounds = jax.tree.map(lambda a: a.reshape(-1, ADAPT_DRAWS, a.shape[-1]), own)
 
         def learn(proposal: Proposal, part: Noise) -> tuple[Proposal, None]:
             u, logq, parts = draw(part, proposal, population, form)
@@ -133,7 +145,7 @@ def adapt(noise: Noise, x: jax.Array, centres: jax.Array, samples: Samples, form
             centre = proposal.centre + share[:, None] * (mean - proposal.centre)
             return Proposal(weight / weight.sum(), centre, jnp.linalg.cholesky(covariance + _JITTER * jnp.eye(d))), None
 
-        last, _ = jax.lax.scan(learn, first, rounds)
+        last, _ = jax.lax.scan(learn, guess, rounds)
         return last
 
-    return jax.lax.map(patient, (noise, centres, samples), batch_size=PATIENTS_AT_ONCE)
+    return jax.lax.map(patient, (noise, first, samples), batch_size=PATIENTS_AT_ONCE)

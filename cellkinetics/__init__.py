@@ -21,12 +21,18 @@ _PUBLIC = {
     "compare_schedules": "cellkinetics.fitting.design.comparison",
     "fit": "cellkinetics.fitting.individual",
     "noncompartmental": "cellkinetics.nca.engine",
+    "npde": "cellkinetics.diagnostics.npde",
     "plot": "cellkinetics.report.plotting",
     "pool": "cellkinetics.fitting.pooled.estimation",
+    "population_contributions": "cellkinetics.diagnostics.contributions",
+    "population_residuals": "cellkinetics.diagnostics.residuals",
+    "random_effects": "cellkinetics.diagnostics.effects",
     "read": "cellkinetics.data.reading",
     "schedule_information": "cellkinetics.fitting.design.information",
     "search_schedule": "cellkinetics.fitting.design.search",
+    "search_trace": "cellkinetics.diagnostics.trace",
     "simulate_trial": "cellkinetics.fitting.virtual.trial",
+    "vpc": "cellkinetics.diagnostics.vpc",
     "write_cdisc": "cellkinetics.report.cdisc.writing",
 }
 

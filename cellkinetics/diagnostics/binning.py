@@ -46,10 +46,10 @@ def time_bins(time: FloatArray, nominal: FloatArray, sizes: IntArray, *, edges: 
     """Group samples by time.
 
     With ``edges`` a bin is what lies between two of them, the first included. Else with a nominal time for every
-    sample each nominal time is a bin. Else the bins are the natural breaks of the square root of time, as many as
-    a patient has samples of whom 9 in 10 have no more (3 to 24): the groups with the least sum of squares within. In either case the
-    smallest bin is joined with its nearer neighbour until each holds 5 samples and a tenth of the number of
-    patients.
+    sample each nominal time is a bin. Else the bins are the natural breaks of the square root of time, the groups
+    with the least sum of squares within; there are as many as a patient has samples of whom 9 in 10 have no more
+    (3 to 24). In the latter two cases the smallest bin is joined with its nearer neighbour until each holds 5
+    samples and a tenth of the number of patients.
 
     Args:
         time: times ``(n,)``.

@@ -12,6 +12,7 @@ import numpy as np
 from cellkinetics.data.cohort import Cohort, FloatArray
 from cellkinetics.drawing import Drawable
 from cellkinetics.errors import FitError
+from cellkinetics.fitting.pooled.diagnosed import Diagnosed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +93,7 @@ class Objective:
 
 
 @dataclass(frozen=True, eq=False)
-class PopulationFit(Drawable):
+class PopulationFit(Drawable, Diagnosed):
     """A population fit.
 
     Attributes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -160,21 +162,23 @@ def _draw_percentile(
             ax.fill_between([left, right], low, row["high"], color=colour, alpha=0.18, linewidth=0, zorder=2)
         if np.isfinite(row["median"]):
             ax.plot([left, right], [row["median"]] * 2, color=colour, linewidth=0.8, alpha=0.7, zorder=3)
-    middle = rows["percentile"].iloc[0] if len(rows) else np.nan
-    solid = not np.isfinite(middle) or colour == POPULATION
     place, height = rows["time"].to_numpy(float), rows["observed"].to_numpy(float)
     outside = rows["outside"].astype(str).eq("True").to_numpy()
-    look = "-" if solid else (0, (3, 1.5))
-    ax.plot(place, height, color=colour, linewidth=1.2, linestyle=look, zorder=4)
+    ax.plot(place, height, color=colour, linewidth=1.2, linestyle=_look(colour), zorder=4)
     ax.plot(place[~outside], height[~outside], "o", color=colour, markersize=3.2, zorder=5)
     ax.plot(place[outside], height[outside], "o", color=LIMIT, markersize=4.6, zorder=6)
+
+
+def _look(colour: str) -> Any:
+    """Return the style of a line: those of the outer percentiles are dashed."""
+    return (0, (3, 1.5)) if colour == FIT else "-"
 
 
 def _legend(levels: pd.DataFrame) -> list[Line2D | Patch]:
     handles: list[Line2D | Patch] = []
     percentiles, colours = _colours(levels)
     for percentile, colour in zip(percentiles, colours, strict=True):
-        look = "-" if colour == POPULATION else (0, (3, 1.5))
+        look = _look(colour)
         label = f"observed, {percentile:g} %"
         handles.append(
             Line2D([], [], color=colour, linewidth=1.2, linestyle=look, marker="o", markersize=3, label=label)

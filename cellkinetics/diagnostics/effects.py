@@ -29,8 +29,8 @@ class RandomEffects(Drawable):
 
     Attributes:
         table: shrinkage, pairs and covariates, one row a statistic: the file ``population_effects.csv``.
-        effects: one row a patient: ``subject``, ``group``, and of each parameter its mode (``cmax``), conditional
-            mean (``cmax_mean``) and SD (``cmax_sd``).
+        effects: one row a patient and parameter: ``subject, parameter, eta`` (mode), ``eta_mean, eta_sd``
+            (conditional).
         omega: parameter to the SD of its random effect.
         covariates: covariate to its values, one a patient.
     """
@@ -79,19 +79,14 @@ def random_effects(fit: PopulationFit) -> RandomEffects:
     variance = np.einsum("ab,nbc,dc->nad", factor, fit.importance.covariance[:, :q, :q], factor)
     omega = np.sqrt((factor**2).sum(axis=1))
     first = list(problem.index)
+    sd = np.sqrt(np.diagonal(variance, axis1=1, axis2=2))
     effects = pd.DataFrame(
         {
-            "subject": [cohort.subject[i] for i in first],
-            "group": [cohort.group[i] for i in first],
-            **{
-                key: values
-                for k, name in enumerate(names)
-                for key, values in (
-                    (name, modes[:, k]),
-                    (f"{name}_mean", mean[:, k]),
-                    (f"{name}_sd", np.sqrt(variance[:, k, k])),
-                )
-            },
+            "subject": np.repeat([cohort.subject[i] for i in first], q),
+            "parameter": np.tile(names, n),
+            "eta": modes.ravel(),
+            "eta_mean": mean.ravel(),
+            "eta_sd": sd.ravel(),
         }
     )
     beside = _covariates(fit, first)

@@ -33,11 +33,13 @@ class PredictionErrors(Drawable):
         table: one row a sample, the file ``npde.csv``.
         simulations: number of simulated data sets.
         time_unit: of the times.
+        value_unit: of the levels.
     """
 
     table: pd.DataFrame
     simulations: int
     time_unit: str
+    value_unit: str
 
     @cached_property
     def summary(self) -> NormalitySummary:
@@ -103,4 +105,5 @@ def npde(fit: PopulationFit, *, simulations: int = SIMULATIONS, seed: int | None
         drawn=samples.censored[samples.mask] != 0,
         reason=np.where(np.isnan(numbers["npde"]), SINGULAR, ""),
     )
-    return PredictionErrors(table[list(COLUMNS)], simulations, samples.cohort.time_unit)
+    unit = samples.cohort.value_unit[samples.problem.index[0]]
+    return PredictionErrors(table[list(COLUMNS)], simulations, samples.cohort.time_unit, unit)

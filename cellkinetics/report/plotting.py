@@ -18,6 +18,7 @@ from cellkinetics.fitting.pooled.result import PopulationFit
 from cellkinetics.fitting.result import IndividualFits
 from cellkinetics.nca.result import NCAResult
 from cellkinetics.printing import unit_text
+from cellkinetics.report.diagnostic_figures import FIT_KINDS, Diagnostic, diagnostic_figure
 from cellkinetics.report.figures.areas import Areas, area_figure, area_grid
 from cellkinetics.report.figures.beside_nca import beside_nca_figure
 from cellkinetics.report.figures.fits import estimates_figure
@@ -43,7 +44,7 @@ from cellkinetics.report.sections.nca import box_parameters, box_titles
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Plottable = Cohort | NCAResult | IndividualFits | PopulationFit | ScheduleComparison | ScheduleSearch
+Plottable = Cohort | NCAResult | IndividualFits | PopulationFit | ScheduleComparison | ScheduleSearch | Diagnostic
 
 
 def plot(
@@ -74,16 +75,26 @@ def plot(
     ``likelihood``          fits: profiles of -2LL with their intervals, a row a patient
     ``ranking``             fits: weights of several models by AICc, a row a patient
     ``beside_nca``          fits: ratio of fitted to noncompartmental Cmax, Tmax and areas
+    ``vpc``, ``pcvpc``      population: visual predictive check, prediction-corrected
+    ``npde``                population: prediction distribution errors
+    ``residuals``           population: observed over predicted, weighted residuals
+    ``effects``             population: random effects beside their distribution, with shrinkage
+    ``effect_pairs``        population: random effects in pairs
+    ``covariates``          population: random effects beside covariates
+    ``contributions``       population: parts of -2LL, and influence of patients
+    ``trace``               population: the way of the search
     ======================  ===========================================================================
 
     A cohort has the first three, and ``overview`` by default; fits have them too, and ``profiles`` by
     default; an NCA result has those of the NCA besides, and ``boxes`` by default (``areas`` for one subject);
-    fits of single patients those of fits. Schedules have one figure: what each day tells, the schedules, and
+    fits of single patients those of fits, a population fit those of the population. What `vpc`, `npde`,
+    `population_residuals`, `random_effects`, `population_contributions` or `search_trace` returned has the figures of
+    its name. Schedules have one figure: what each day tells, the schedules, and
     the precision that they promise.
 
     Args:
-        result: a cohort, or what `noncompartmental`, `fit`, `pool`, `compare_schedules` or
-            `search_schedule` returned.
+        result: a cohort, or what `noncompartmental`, `fit`, `pool`, `compare_schedules`,
+            `search_schedule` or a diagnostic such as `vpc` returned.
         kind: which figure.
         subject: draw this subject's first profile alone; not for figures of all patients together.
         analyte: of several, the one to draw; by default the first.
@@ -111,10 +122,15 @@ def plot(
     if isinstance(result, ScheduleComparison):
         schedules = {name: entry.schedule for name, entry in result.entries.items()}
         return schedule_figure(result.days, result.parameters, schedules)
+    if isinstance(result, Diagnostic):
+        return diagnostic_figure(result, kind)
+    if isinstance(result, PopulationFit) and kind is not None and kind in FIT_KINDS:
+        return FIT_KINDS[kind](result)
     kinds = _NCA if isinstance(result, NCAResult) else _FITS if isinstance(result, IndividualFits) else _COHORT
     kind = _default(result, subject) if kind is None else kind
     if kind not in kinds:
-        raise SettingsError(f"there is no figure {kind!r} of a {type(result).__name__}; there are {', '.join(kinds)}")
+        known = [*kinds, *(FIT_KINDS if isinstance(result, PopulationFit) else ())]
+        raise SettingsError(f"there is no figure {kind!r} of a {type(result).__name__}; there are {', '.join(known)}")
     samples = result if isinstance(result, Cohort) else result.cohort
     if not len(samples):
         raise SettingsError("there is nothing to draw: the cohort has no profile")

@@ -38,6 +38,12 @@ _TEXT = (
     "message",
     "action",
     "quantity",
+    "check",
+    "stratum",
+    "beside",
+    "statistic",
+    "phase",
+    "most_moved",
 )
 
 TABLES = {
@@ -57,6 +63,12 @@ TABLES = {
     "population": ("parameter", "estimate"),
     "individual_effects": ("subject", "parameter", "ebe"),
     "population_curves": ("subject", "analyte", "occasion", "time", "predicted"),
+    "vpc": ("check", "stratum", "bin", "time", "percentile", "observed", "low", "median", "high", "outside"),
+    "npde": ("subject", "time", "typical", "npde", "drawn"),
+    "population_residuals": ("subject", "time", "value", "censored", "typical", "predicted", "iwres_conditional"),
+    "population_effects": ("kind", "parameter", "beside", "statistic", "value", "p"),
+    "population_contributions": ("subject", "n", "minus2ll", "effective_draws", "distance", "influence", "moved_by"),
+    "population_trace": ("iteration", "phase", "parameter", "value"),
 }
 """Tables of a results folder, and the columns that the report cannot do without."""
 

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import ndtri
 
+from cellkinetics.printing import unit_text
 from cellkinetics.report.figures.scatter import days_axis, draw_errors, error_handles, level_axis
 from cellkinetics.report.figures.style import FAINT, FIT, MUTED, dress, new_figure, style
 
@@ -33,7 +34,8 @@ def prediction_error_figure(
         days_axis(grid[1][0], table["time"], time_unit)
         draw_errors(grid[1][1], table["typical"].to_numpy(float), error, drawn)
         level_axis(grid[1][1], table["typical"])
-        grid[1][1].set_xlabel("Typical prediction" + (f" ({value_unit})" if value_unit else ""))
+        unit = unit_text(value_unit)
+        grid[1][1].set_xlabel("Typical prediction" + (f" ({unit})" if unit else ""))
         for ax in grid[1]:
             ax.set_ylabel("npde")
         figure.legend(handles=error_handles(), loc="outside upper left", ncols=4)

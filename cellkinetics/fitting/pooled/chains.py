@@ -1,0 +1,225 @@
+"""Markov chains of the patients' random effects: what SAEM simulates at each iteration.
+
+Every patient has several chains; a state is z = (psi, kappa), the individual parameters with random effects on their
+working scale and the deviations of each occasion. Kernels, each a Metropolis-Hastings step that leaves the
+conditional distribution of z as it is:
+
+    population     z' drawn from the population itself
+    independent    z' from a Student t around the patient's conditional mean
+    block          z' = z + step, a normal step with the shape of the patient's conditional covariance
+    component      z' = z but for one element, which moves by a normal step
+
+Sources: Kuhn E, Lavielle M. Comput Stat Data Anal 2005;49:1020-1038, doi:10.1016/j.csda.2004.07.002 (kernels of
+SAEM); Haario H, Saksman E, Tamminen J. Bernoulli 2001;7:223-242, doi:10.2307/3318737 (adaptive covariance).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.linalg import solve_triangular
+from numpy.typing import NDArray
+
+from cellkinetics.fitting.pooled.importance import log_population
+from cellkinetics.fitting.pooled.likelihood import data_nll_at
+from cellkinetics.fitting.pooled.problem import Samples
+from cellkinetics.fitting.pooled.structure import Form, Population
+
+FloatArray = NDArray[np.float64]
+
+KERNELS = ("population", "independent", "independent", "block", "component", "component")
+DEGREES_OF_FREEDOM = 5
+_WIDER = 1.3
+"""Of the independent proposals beside the conditional covariance as it is known."""
+_LEAST_SHARE = 1e-3
+"""Of the population's variance: a conditional variance is not taken to be smaller."""
+
+
+class Chains(NamedTuple):
+    """States ``z`` (n, c, d) and their data log likelihood (n, c)."""
+
+    z: jax.Array
+    value: jax.Array
+
+
+class Memory(NamedTuple):
+    """What is known of each patient's conditional distribution.
+
+    Attributes:
+        mean: of z ``(n, d)``.
+        covariance: of z ``(n, d, d)``.
+        walk: logarithm of the size of block and component steps ``(2,)``.
+    """
+
+    mean: jax.Array
+    covariance: jax.Array
+    walk: jax.Array
+
+
+class Noise(NamedTuple):
+    """Random numbers of one iteration.
+
+    Attributes:
+        normal: standard normal ``(n, c, kernels, d)``.
+        spread: root of chi-square over its degrees of freedom ``(n, c, independent kernels)``.
+        uniform: logarithm of uniform numbers ``(n, c, kernels)``.
+        element: which element a component step moves ``(n, c, kernels)``.
+        chosen: uniform, the class that the population's draw is of ``(n, c)``.
+    """
+
+    normal: jax.Array
+    spread: jax.Array
+    uniform: jax.Array
+    element: jax.Array
+    chosen: jax.Array
+
+
+def noise_of(rng: np.random.Generator, iterations: int, n: int, c: int, d: int) -> Noise:
+    """Draw the random numbers of some iterations, a leading axis; numpy is faster at it on a CPU than JAX."""
+    size = (iterations, n, c, len(KERNELS))
+    spread = rng.chisquare(DEGREES_OF_FREEDOM, (*size[:3], KERNELS.count("independent"))) / DEGREES_OF_FREEDOM
+    return Noise(
+        jnp.asarray(rng.standard_normal((*size, d))),
+        jnp.asarray(np.sqrt(spread)),
+        jnp.asarray(np.log(rng.random(size))),
+        jnp.asarray(rng.integers(d, size=size)),
+        jnp.asarray(rng.random(size[:3])),
+    )
+
+
+def middles(population: Population, samples: Samples, form: Form) -> jax.Array:
+    """Return the middle of each patient's individual parameters with random effects, ``(n, q)``."""
+    base = population.mu
+    if form.structure.coefficients:
+        base = base + samples.design @ population.beta
+    else:
+        base = jnp.broadcast_to(base, (samples.y.shape[0], base.shape[0]))
+    return base[:, jnp.asarray(form.structure.random)]
+
+
+def parameters(z: jax.Array, population: Population, samples: Samples, form: Form) -> jax.Array:
+    """Return one patient's parameters on the working scale ``(K, p)`` at a state ``z`` (d,)."""
+    structure = form.structure
+    q = structure.n_random
+    base = population.mu
+    if structure.coefficients:
+        base = base + samples.design @ population.beta
+    phi = base.at[jnp.asarray(structure.random)].set(z[:q])
+    if not structure.occasion:
+        return phi[None]
+    between = z[q:].reshape(structure.occasions, len(structure.occasion))
+    return jnp.broadcast_to(phi, (structure.occasions, len(phi))).at[:, jnp.asarray(structure.occasion)].add(between)
+
+
+def data_log_likelihood(z: jax.Array, population: Population, samples: Samples, form: Form) -> jax.Array:
+    """Return ln p(y | z) of each patient and chain; ``z`` (n, c, d) -> (n, c)."""
+
+    def one(state: jax.Array, own: Samples) -> jax.Array:
+        return -data_nll_at(parameters(state, population, own, form), population.sigma, own, form)
+
+    value = jax.vmap(lambda states, own: jax.vmap(lambda s: one(s, own))(states))(z, samples)
+    return jnp.where(jnp.isfinite(value), value, -jnp.inf)
+
+
+def log_density(z: jax.Array, middle: jax.Array, population: Population, form: Form) -> jax.Array:
+    """Return ln p(z) of each patient and chain under the population, without constants; (n, c, d) -> (n, c)."""
+    structure = form.structure
+    q, shape = structure.n_random, (structure.occasions, len(structure.occasion))
+
+    def one(state: jax.Array, own: jax.Array) -> jax.Array:
+        kappa = state[q:].reshape(shape) if structure.occasion else jnp.zeros((1, 0))
+        return log_population(state[:q], kappa, own, population, form)
+
+    return jax.vmap(lambda states, own: jax.vmap(lambda s: one(s, own))(states))(z, middle)
+
+
+def sweep(
+    chains: Chains,
+    memory: Memory,
+    noise: Noise,
+    population: Population,
+    middle: jax.Array,
+    samples: Samples,
+    form: Form,
+    adapting: jax.Array,
+) -> tuple[Chains, Memory]:
+    """Let every chain make one step of each kernel; the sizes of steps adapt while ``adapting`` is above 0."""
+    structure = form.structure
+    d = structure.n_latent
+    spread = _population_variance(population, form)
+    covariance = memory.covariance + _LEAST_SHARE * jnp.diag(spread)
+    factor = jnp.linalg.cholesky(covariance)
+    independent = _WIDER * factor
+    prior = log_density(chains.z, middle, population, form)
+    walk = memory.walk
+    z, value = chains
+    target = (0.25, 0.35)
+
+    for number, kernel in enumerate(KERNELS):
+        normal = noise.normal[:, :, number]
+        correction = jnp.zeros(())
+        if kernel == "population":
+            proposed = _from_population(normal, noise.chosen, middle, population, form)
+        elif kernel == "independent":
+            size = noise.spread[:, :, KERNELS[:number].count("independent"), None]
+            step = jnp.einsum("nij,ncj->nci", independent, normal / size)
+            proposed = memory.mean[:, None] + step
+            correction = _student(z, memory.mean, independent) - _student(proposed, memory.mean, independent)
+        elif kernel == "block":
+            proposed = z + jnp.exp(walk[0]) * jnp.einsum("nij,ncj->nci", factor, normal)
+        else:
+            own = jax.nn.one_hot(noise.element[:, :, number], d)
+            proposed = z + jnp.exp(walk[1]) * own * jnp.sqrt(spread) * normal
+        there = data_log_likelihood(proposed, population, samples, form)
+        density = log_density(proposed, middle, population, form)
+        ratio = there - value + correction
+        if kernel != "population":
+            ratio = ratio + density - prior
+        accepted = noise.uniform[:, :, number] < ratio
+        z = jnp.where(accepted[..., None], proposed, z)
+        value, prior = jnp.where(accepted, there, value), jnp.where(accepted, density, prior)
+        if kernel in ("block", "component"):
+            which = 0 if kernel == "block" else 1
+            real = samples.mask.any(1)
+            rate = jnp.where(real[:, None], accepted, 0.0).sum() / (real.sum() * accepted.shape[1])
+            walk = walk.at[which].add(adapting * (rate - target[which]))
+    return Chains(z, value), memory._replace(walk=walk)
+
+
+def remember(memory: Memory, z: jax.Array, share: jax.Array) -> Memory:
+    """Blend the chains' present mean and covariance into what is known, with a weight of ``share``."""
+    mean = z.mean(1)
+    moved = memory.mean + share * (mean - memory.mean)
+    apart = z - moved[:, None]
+    now = jnp.einsum("nci,ncj->nij", apart, apart) / z.shape[1]
+    return memory._replace(mean=moved, covariance=(1 - share) * memory.covariance + share * now)
+
+
+def _population_variance(population: Population, form: Form) -> jax.Array:
+    between = jnp.tile(population.gamma**2, form.structure.occasions) if form.structure.occasion else jnp.zeros(0)
+    return jnp.concatenate([(population.factor**2).sum(1), between])
+
+
+def _from_population(
+    normal: jax.Array, chosen: jax.Array, middle: jax.Array, population: Population, form: Form
+) -> jax.Array:
+    structure = form.structure
+    q = structure.n_random
+    psi = middle[:, None] + jnp.einsum("ij,ncj->nci", population.factor, normal[..., :q])
+    if structure.classes > 1:
+        limits = jnp.cumsum(jnp.exp(population.log_share))
+        own = jnp.clip((chosen[..., None] > limits).sum(-1), 0, structure.classes - 1)
+        psi = psi + population.shift[own]
+    if not structure.occasion:
+        return psi
+    return jnp.concatenate([psi, jnp.tile(population.gamma, structure.occasions) * normal[..., q:]], axis=-1)
+
+
+def _student(z: jax.Array, mean: jax.Array, factor: jax.Array) -> jax.Array:
+    """Return the log density of Student's t at each state, without constants; (n, c, d) -> (n, c)."""
+    d, nu = z.shape[-1], DEGREES_OF_FREEDOM
+    white = solve_triangular(factor, jnp.swapaxes(z - mean[:, None], 1, 2), lower=True)
+    return -0.5 * (nu + d) * jnp.log1p((white**2).sum(1) / nu)

@@ -1,0 +1,485 @@
+"""SAEM: stochastic approximation of the EM algorithm, all patients and chains in one compiled loop.
+
+Each iteration simulates the random effects (`cellkinetics.fitting.pooled.chains`), moves the sufficient statistics of
+their distribution a step towards what was simulated, and maximises:
+
+    S_k = S_{k-1} + gamma_k (s(z_k) - S_{k-1})
+    (mu, beta, shift) by generalised least squares,  Omega, gamma and shares by their moments
+    residual parameters and typical values without random effects by a step of Newton's method on ln p(y | z)
+
+with gamma_k = 1 while exploring, when variances may only shrink slowly (simulated annealing), and 1/k^(3/4) while
+averaging. Exploring ends by itself when no parameter drifts any more.
+
+Sources: Delyon B, Lavielle M, Moulines E. Ann Stat 1999;27:94-128, doi:10.1214/aos/1018031103; Kuhn E, Lavielle M.
+Comput Stat Data Anal 2005;49:1020-1038, doi:10.1016/j.csda.2004.07.002; Lavielle M. Mixed Effects Models for the
+Population Approach, 2014, doi:10.1201/b17203, Section 9 (annealing).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from cellkinetics.fitting.pooled.bounds import OMEGA_BOUNDS
+from cellkinetics.fitting.pooled.chains import (
+    Chains,
+    Memory,
+    Noise,
+    data_log_likelihood,
+    middles,
+    noise_of,
+    remember,
+    sweep,
+)
+from cellkinetics.fitting.pooled.estimate import Trace
+from cellkinetics.fitting.pooled.problem import PooledProblem, Samples
+from cellkinetics.fitting.pooled.structure import Form, Population, Structure
+from cellkinetics.errors import SettingsError
+
+FloatArray = NDArray[np.float64]
+
+BLOCK = 20
+"""Iterations of one compiled loop; between them the program looks whether it may go on to the next phase."""
+CHAINS = 400
+"""Chains over all patients together, at least; a patient has at most `MOST_CHAINS`."""
+MOST_CHAINS = 16
+LEAST_EXPLORING, MOST_EXPLORING = 80, 800
+AVERAGING = 100
+WARMING = 20
+"""Iterations at the start in which only the chains move."""
+ANNEALING = 0.95
+"""A variance shrinks at most by this factor an iteration while exploring."""
+EXPONENT = 0.75
+DRIFT = 0.2
+"""In standard errors of complete data: a change of the mean over a block of less than this, or less than what its own
+noise explains, is no drift."""
+LEARNING = 0.1
+_LONGEST_STEP = 0.5
+_LEAST_VARIANCE = 1e-8
+
+
+class _Statistics(NamedTuple):
+    """Averages over chains: class probabilities (n, k), their z (n, k, q), z z' (q, q), kappa^2 (r,), curvature."""
+
+    share: jax.Array
+    first: jax.Array
+    second: jax.Array
+    kappa: jax.Array
+    curvature: jax.Array
+
+
+class _State(NamedTuple):
+    population: Population
+    chains: Chains
+    memory: Memory
+    statistics: _Statistics
+
+
+class _Plan(NamedTuple):
+    """What an iteration does, a number each: step size, learning rate, annealing (0 for none), whether to maximise."""
+
+    step: jax.Array
+    learning: jax.Array
+    annealing: jax.Array
+    maximise: jax.Array
+
+
+class _Fixed(NamedTuple):
+    """Masks of what is estimated, in the shapes of the population's parts; omega (q,)."""
+
+    mu: jax.Array
+    beta: jax.Array
+    omega: jax.Array
+    gamma: jax.Array
+    shift: jax.Array
+    sigma: jax.Array
+
+
+@dataclass(frozen=True, eq=False)
+class SaemRun:
+    """Where SAEM arrived.
+
+    Attributes:
+        x: mean of the flat vector over the averaging phase.
+        converged: whether exploring ended because nothing drifted any more.
+        drifting: names of what still drifted, where it did.
+        mean, covariance: of each padded patient's state ``z`` (n, d), (n, d, d).
+        trace: the way.
+        iterations: number of them.
+    """
+
+    x: FloatArray
+    converged: bool
+    drifting: tuple[str, ...]
+    mean: FloatArray
+    covariance: FloatArray
+    trace: Trace
+    iterations: int
+
+
+def saem(
+    problem: PooledProblem,
+    start: FloatArray,
+    *,
+    seed: int,
+    report: Callable[[float], None] | None = None,
+    most_exploring: int = MOST_EXPLORING,
+    averaging: int = AVERAGING,
+) -> SaemRun:
+    """Run SAEM from a flat start vector.
+
+    Args:
+        problem: data, model and structure.
+        start: flat vector.
+        seed: of all random numbers.
+        report: called with the share of the work that is done.
+        most_exploring: iterations after which averaging begins even if something still drifts.
+        averaging: iterations of the averaging phase.
+
+    Raises:
+        SettingsError: for a fixed correlation, which the maximisation cannot hold.
+    """
+    structure, form, samples = problem.structure, problem.form, problem.samples
+    for label in problem.fixed:
+        if label.startswith("corr_"):
+            raise SettingsError(f"{label} is fixed, which saem cannot hold; use method importance, or a smaller block")
+    rng = np.random.default_rng((seed, 5))
+    n, d = samples.y.shape[0], structure.n_latent
+    c = int(np.clip(-(-CHAINS // problem.n_real), 1, MOST_CHAINS))
+    fixed = _what_is_free(problem)
+    values: list[FloatArray] = []
+    words: list[str] = []
+    with jax.enable_x64(True):
+        state = _first(jnp.asarray(start), samples, form, c, jnp.asarray(rng.standard_normal((n, c, d))))
+        scale = _complete_errors(problem, state.population)
+        real = jnp.arange(n) < problem.n_real
+
+        def go(count: int, phase: str, done: int) -> None:
+            nonlocal state
+            k = np.arange(done + 1, done + count + 1, dtype=float)
+            ones = np.ones(count)
+            plan = {
+                "warm": _Plan(ones, ones * LEARNING, ones * 0, ones * 0),
+                "explore": _Plan(ones, ones * LEARNING, ones * ANNEALING, ones),
+                "average": _Plan(k**-EXPONENT, LEARNING / (1 + k / BLOCK), ones * 0, ones),
+            }[phase]
+            noise = noise_of(rng, count, n, c, d)
+            state, way = _block(state, noise, _Plan(*map(jnp.asarray, plan)), fixed, samples, real, form)
+            parts = Population(*(np.asarray(part) for part in way))
+            values.extend(_flat(structure, Population(*(part[i] for part in parts))) for i in range(count))
+            words.extend([phase] * count)
+
+        go(WARMING, "warm", 0)
+        explored, drifting = 0, problem.labels
+        while explored < most_exploring:
+            go(BLOCK, "explore", explored)
+            explored += BLOCK
+            if report is not None:
+                report(0.6 * explored / most_exploring)
+            if explored >= LEAST_EXPLORING:
+                drifting = _drifting(problem, np.array(values[-2 * BLOCK :]), scale)
+                if not drifting:
+                    break
+        for done in range(0, averaging, BLOCK):
+            go(BLOCK, "average", done)
+            if report is not None:
+                report(0.6 + 0.4 * done / averaging)
+    # The mean over the second half of the averaging phase forgets where it began.
+    x = np.mean(values[-averaging // 2 :], axis=0)
+    return SaemRun(
+        x=problem.hold(x),
+        converged=not drifting,
+        drifting=drifting,
+        mean=np.asarray(state.memory.mean),
+        covariance=np.asarray(state.memory.covariance),
+        trace=Trace(np.arange(1, len(values) + 1), tuple(words), np.array(values), np.full(len(values), np.nan)),
+        iterations=len(values),
+    )
+
+
+@partial(jax.jit, static_argnames=("form",))
+def _block(
+    state: _State,
+    noise: Noise,
+    plan: _Plan,
+    free: _Fixed,
+    samples: Samples,
+    real: jax.Array,
+    form: Form,
+) -> tuple[_State, Population]:
+    """Run one iteration for each entry of ``noise`` and ``plan``; also return the population after each."""
+
+    def iterate(now: _State, given: tuple[Noise, _Plan]) -> tuple[_State, Population]:
+        own, what = given
+        population = now.population
+        middle = middles(population, samples, form)
+        chains = now.chains._replace(value=data_log_likelihood(now.chains.z, population, samples, form))
+        chains, memory = sweep(chains, now.memory, own, population, middle, samples, form, what.learning)
+        memory = remember(memory, chains.z, what.learning)
+        fresh, slope = _summarise(chains.z, population, middle, samples, real, form)
+        statistics = jax.tree.map(lambda old, new: old + what.step * (new - old), now.statistics, fresh)
+        better = _maximise(population, statistics, slope, what, free, samples, real, form)
+        following = jax.tree.map(lambda new, old: jnp.where(what.maximise > 0, new, old), better, population)
+        return _State(following, chains, memory, statistics), following
+
+    return jax.lax.scan(iterate, state, (noise, plan))
+
+
+def _first(x: jax.Array, samples: Samples, form: Form, c: int, normal: jax.Array) -> _State:
+    structure = form.structure
+    q, r = structure.n_random, len(structure.occasion)
+    population = structure.unpack(x)
+    middle = middles(population, samples, form)
+    z = jnp.concatenate(
+        [
+            middle[:, None] + 0.5 * jnp.einsum("ij,ncj->nci", population.factor, normal[..., :q]),
+            0.5 * jnp.tile(population.gamma, structure.occasions) * normal[..., q:],
+        ],
+        axis=-1,
+    )
+    n = z.shape[0]
+    variance = jnp.concatenate([(population.factor**2).sum(1), jnp.tile(population.gamma**2, structure.occasions)])
+    covariance = jnp.broadcast_to(jnp.diag(variance), (n, z.shape[-1], z.shape[-1]))
+    direct = len(_direct(structure))
+    return _State(
+        population,
+        Chains(z, jnp.zeros(z.shape[:2])),
+        Memory(z.mean(1), covariance, jnp.log(jnp.array([0.5, 0.5]))),
+        _Statistics(
+            jnp.full((n, structure.classes), 1.0 / structure.classes),
+            jnp.zeros((n, structure.classes, q)),
+            jnp.eye(q),
+            jnp.ones(r),
+            jnp.eye(direct),
+        ),
+    )
+
+
+def _direct(structure: Structure) -> tuple[int, ...]:
+    """Elements of the flat vector that are seen through the data only."""
+    outside = [k for k in range(len(structure.parameters)) if k not in structure.random]
+    beta = structure.parts["beta"].start
+    effects = [beta + k for k, one in enumerate(structure.coefficients) if one.parameter in outside]
+    residual = structure.parts["residual"]
+    return (*outside, *effects, *range(residual.start, residual.stop))
+
+
+def _put(population: Population, part: jax.Array, structure: Structure) -> Population:
+    """Return the population with other direct elements, as in `_direct`."""
+    outside = [k for k in range(len(structure.parameters)) if k not in structure.random]
+    effects = [k for k, one in enumerate(structure.coefficients) if one.parameter in outside]
+    a, b = len(outside), len(outside) + len(effects)
+    mu = population.mu.at[jnp.array(outside, dtype=int)].set(part[:a])
+    beta = population.beta.at[jnp.array(effects, dtype=int)].set(part[a:b])
+    return population._replace(mu=mu, beta=beta, sigma=jnp.exp(part[b:]))
+
+
+def _take(population: Population, structure: Structure) -> jax.Array:
+    outside = jnp.array([k for k in range(len(structure.parameters)) if k not in structure.random], dtype=int)
+    effects = [k for k, one in enumerate(structure.coefficients) if one.parameter not in structure.random]
+    chosen = population.beta[jnp.array(effects, dtype=int)]
+    return jnp.concatenate([population.mu[outside], chosen, jnp.log(population.sigma)])
+
+
+def _summarise(
+    z: jax.Array, population: Population, middle: jax.Array, samples: Samples, real: jax.Array, form: Form
+) -> tuple[_Statistics, jax.Array]:
+    """Return the statistics of the simulated states, and the slope of ln p(y | z) in the direct elements."""
+    structure = form.structure
+    q, c = structure.n_random, z.shape[1]
+    psi = z[..., :q]
+    weight = jnp.where(real, 1.0 / c, 0.0)
+    if structure.classes == 1:
+        share = jnp.ones((*z.shape[:2], 1))
+    else:
+        apart = psi[:, :, None] - middle[:, None, None] - population.shift
+        white = jax.scipy.linalg.solve_triangular(population.factor, apart.reshape(-1, q).T, lower=True)
+        distance = (white**2).sum(0).reshape(apart.shape[:3])
+        share = jax.nn.softmax(population.log_share - 0.5 * distance, axis=-1)
+    kappa = jnp.zeros(0)
+    if structure.occasion:
+        there = _occasions(samples, structure)
+        apart = z[..., q:].reshape(*z.shape[:2], structure.occasions, len(structure.occasion)) ** 2
+        count = jnp.where(real[:, None], there, 0.0)
+        kappa = jnp.einsum("nckr,nk->r", apart, count) / (c * count.sum())
+
+    def data(part: jax.Array) -> jax.Array:
+        value = data_log_likelihood(z, _put(population, part, structure), samples, form)
+        return jnp.where(real[:, None], value, 0.0).sum() / c
+
+    part = _take(population, structure)
+    slope, forward = jax.linearize(jax.grad(data), part)
+    curvature = -jax.vmap(forward)(jnp.eye(part.shape[0]))
+    statistics = _Statistics(
+        share.mean(1),
+        jnp.einsum("nck,nci->nki", share, psi) / c,
+        jnp.einsum("nci,ncj,n->ij", psi, psi, weight),
+        kappa,
+        curvature,
+    )
+    return statistics, slope
+
+
+def _occasions(samples: Samples, structure: Structure) -> jax.Array:
+    """Return 1 where a patient has samples of an occasion, ``(n, K)``."""
+    numbers = jnp.arange(structure.occasions)
+    return (samples.mask[..., None] & (samples.occasion[..., None] == numbers)).any(1).astype(float)
+
+
+def _maximise(
+    population: Population,
+    statistics: _Statistics,
+    slope: jax.Array,
+    what: _Plan,
+    free: _Fixed,
+    samples: Samples,
+    real: jax.Array,
+    form: Form,
+) -> Population:
+    """Return the population that maximises the complete-data likelihood of the statistics."""
+    structure = form.structure
+    q, p = structure.n_random, len(structure.parameters)
+    random = jnp.asarray(structure.random)
+    n = real.sum()
+    precision = jax.scipy.linalg.cho_solve((population.factor, True), jnp.eye(q))
+
+    # The middle of class k is A theta with theta = (mu of the random ones, beta, shift of classes 2 ...).
+    later = structure.classes - 1
+    moved = jnp.asarray(structure.shifted, dtype=int)
+    blocks = [jnp.broadcast_to(jnp.eye(q), (samples.y.shape[0], structure.classes, q, q))]
+    if structure.coefficients:
+        effects = samples.design[:, random]
+        blocks.append(jnp.broadcast_to(effects[:, None], (*effects.shape[:1], structure.classes, *effects.shape[1:])))
+    if later:
+        own = jnp.zeros((structure.classes, q, later, len(structure.shifted)))
+        for k in range(later):
+            own = own.at[k + 1, moved, k, jnp.arange(len(structure.shifted))].set(1.0)
+        own = own.reshape(structure.classes, q, -1)
+        blocks.append(jnp.broadcast_to(own, (samples.y.shape[0], *own.shape)))
+    design = jnp.concatenate(blocks, axis=-1)
+    share = jnp.where(real[:, None], statistics.share, 0.0)
+    first = jnp.where(real[:, None, None], statistics.first, 0.0)
+    before = jnp.concatenate([population.mu[random], population.beta, population.shift[1:, moved].ravel()])
+    # A coefficient of a parameter without random effect has no column here: it stays.
+    acts = jnp.abs(design).max((0, 1, 2)) > 0
+    searched = jnp.concatenate([free.mu[random], free.beta, free.shift]) & acts
+    left = jnp.einsum("nk,nkia,ij,nkjb->ab", share, design, precision, design)
+    right = jnp.einsum("nkia,ij,nkj->a", design, precision, first)
+    held = jnp.where(searched, 0.0, before)
+    right = jnp.where(searched, right - left @ held, held)
+    left = jnp.where(searched[:, None] & searched, left, jnp.eye(before.shape[0]))
+    theta = jnp.linalg.solve(left, right)
+
+    middle = jnp.einsum("nkia,a->nki", design, theta)
+    crossed = jnp.einsum("nki,nkj->ij", middle, first)
+    omega = statistics.second - crossed - crossed.T + jnp.einsum("nk,nki,nkj->ij", share, middle, middle)
+    omega = omega / n
+    allowed = np.eye(q, dtype=bool)
+    for block in structure.blocks:
+        allowed[np.ix_(block, block)] = True
+    omega = jnp.where(allowed, omega, 0.0)
+    # Annealing holds the variances up; what is fixed keeps its SD, with the correlations as they are.
+    old = (population.factor**2).sum(1)
+    seen = jnp.maximum(jnp.diagonal(omega), _LEAST_VARIANCE)
+    least = jnp.maximum(what.annealing * old, jnp.exp(2 * OMEGA_BOUNDS[0]))
+    wanted = jnp.where(free.omega, jnp.maximum(seen, least), old)
+    root = jnp.sqrt(wanted / seen)
+    jitter = 1e-10 * jnp.diag(wanted)
+    factor = jnp.linalg.cholesky(root[:, None] * omega * root + jnp.diag(jnp.where(seen > jnp.diagonal(omega), wanted, 0.0)) + jitter)
+    if structure.occasion:
+        held_up = jnp.maximum(statistics.kappa, what.annealing * population.gamma**2)
+        gamma = jnp.where(free.gamma, jnp.sqrt(jnp.maximum(held_up, jnp.exp(2 * OMEGA_BOUNDS[0]))), population.gamma)
+    else:
+        gamma = population.gamma
+    shift = population.shift
+    if later:
+        shift = shift.at[1:, moved].set(theta[q + len(structure.coefficients) :].reshape(later, -1))
+    shares = share.sum(0) / n
+    following = Population(
+        mu=population.mu.at[random].set(theta[:q]),
+        beta=theta[q : q + len(structure.coefficients)],
+        factor=factor,
+        gamma=gamma,
+        shift=shift,
+        log_share=jnp.log(shares),
+        sigma=population.sigma,
+    )
+
+    # Newton's step for what acts through the data, along directions of positive curvature.
+    part = _take(population, structure)
+    outside = [k for k in range(p) if k not in structure.random]
+    effects_out = [k for k, one in enumerate(structure.coefficients) if one.parameter in outside]
+    open_ = jnp.concatenate(
+        [free.mu[jnp.array(outside, dtype=int)], free.beta[jnp.array(effects_out, dtype=int)], free.sigma]
+    )
+    curvature = jnp.where(open_[:, None] & open_, statistics.curvature, jnp.eye(part.shape[0]))
+    values, vectors = jnp.linalg.eigh(0.5 * (curvature + curvature.T))
+    values = jnp.maximum(jnp.abs(values), 1e-6 * jnp.abs(values).max())
+    step = vectors @ ((vectors.T @ jnp.where(open_, slope, 0.0)) / values)
+    step = jnp.clip(what.step * step, -_LONGEST_STEP, _LONGEST_STEP)
+    residual = jnp.arange(part.shape[0]) >= part.shape[0] - len(structure.residual)
+    slow = jnp.where((what.annealing > 0) & residual, jnp.maximum(step, 0.5 * jnp.log(jnp.maximum(what.annealing, 1e-3))), step)
+    return _put(following, part + jnp.where(open_, slow, 0.0), structure)
+
+
+def _what_is_free(problem: PooledProblem) -> _Fixed:
+    structure, free = problem.structure, problem.free
+    part = structure.parts
+    with jax.enable_x64(True):
+        return _Fixed(
+            *(jnp.asarray(free[part[name]]) for name in ("mu", "beta", "omega", "gamma", "shift", "residual"))
+        )
+
+
+def _complete_errors(problem: PooledProblem, population: Population) -> FloatArray:
+    """Return the standard error that each element would have if the random effects were seen, ``(k,)``."""
+    structure, n = problem.structure, problem.n_real
+    size = np.sqrt((np.asarray(population.factor) ** 2).sum(1))
+    mu = np.full(len(structure.parameters), 1.0 / np.sqrt(problem.n_observations))
+    mu[list(structure.random)] = size / np.sqrt(n)
+    scale = {
+        "typical": mu,
+        "coefficient": np.array([2 * mu[one.parameter] for one in structure.coefficients]),
+        "omega": np.full(structure.n_random, 1 / np.sqrt(2 * n)),
+        "correlation": np.full(len(structure.pairs), 1 / np.sqrt(n)),
+        "gamma": np.full(len(structure.occasion), 1 / np.sqrt(2 * n)),
+        "shift": np.tile(2 * size[list(structure.shifted)] / np.sqrt(n), structure.classes - 1),
+        "share": np.full(structure.classes - 1, 2 / np.sqrt(n)),
+        "residual": np.full(len(structure.residual), 1 / np.sqrt(2 * problem.n_observations)),
+    }
+    return np.concatenate([np.atleast_1d(part) for part in scale.values()])
+
+
+def _drifting(problem: PooledProblem, last: FloatArray, scale: FloatArray) -> tuple[str, ...]:
+    """Name the elements whose mean changed from the first half of ``last`` (2b, k) to the second."""
+    half = len(last) // 2
+    before, after = last[:half], last[half:]
+    # Neighbouring iterations are alike: five count as one.
+    noise = np.sqrt((before.var(0) + after.var(0)) / (half / 5))
+    change = np.abs(after.mean(0) - before.mean(0))
+    return tuple(
+        label
+        for label, one, limit, keep in zip(
+            problem.labels, change, np.maximum(DRIFT * scale, 2 * noise), problem.free, strict=True
+        )
+        if keep and one > limit
+    )
+
+
+def _flat(structure: Structure, population: Population) -> FloatArray:
+    return structure.pack(
+        population.mu,
+        population.factor @ population.factor.T,
+        population.sigma,
+        beta=population.beta,
+        gamma=population.gamma,
+        shift=population.shift,
+        share=np.exp(population.log_share),
+    )

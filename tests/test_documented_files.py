@@ -9,6 +9,7 @@ import pytest
 
 import cellkinetics as ck
 from cellkinetics.data.samples import fault_table, sample_table
+from cellkinetics.fitting.pooled.individuals import QUANTITY_COLUMNS
 from cellkinetics.fitting.pooled.population import PopulationModel
 from cellkinetics.fitting.pooled.problem import PooledProblem
 from cellkinetics.fitting.pooled.result import Objective, PopulationEstimate, PopulationFit
@@ -122,9 +123,11 @@ def test_columns_of_a_population_fit_are_documented() -> None:
     )
     assert documented("population.csv") == list(population.table.columns)
     assert documented("individual_effects.csv") == list(population.individual.columns)
+    assert documented("individual_quantities.csv") == list(QUANTITY_COLUMNS)
     assert documented("population_curves.csv") == list(population.curves.columns)
     parts = {
-        "parameters", "omega", "others", "residual", "uncertainty", "covariance", "population", "objective", "timing",
+        "parameters", "omega", "others", "residual", "uncertainty", "covariance", "population", "covariates",
+        "objective", "timing",
     }  # fmt: skip
     assert set(population.to_dict()) <= set(documented("population.json")) | parts
 

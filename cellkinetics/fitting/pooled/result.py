@@ -17,11 +17,13 @@ from cellkinetics.fitting.pooled.diagnosed import Diagnosed
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cellkinetics.fitting.pooled.conditional import Conditional
     from cellkinetics.fitting.pooled.estimate import Trace
     from cellkinetics.fitting.pooled.importance import ImportanceResult
     from cellkinetics.fitting.pooled.modes import Modes
     from cellkinetics.fitting.pooled.population import PopulationModel
     from cellkinetics.fitting.pooled.problem import PooledProblem
+    from cellkinetics.fitting.virtual.trial import VirtualTrial
 
 
 WEAK_RSE = 50.0
@@ -40,6 +42,7 @@ class PopulationEstimate:
             negative has no RSE.
         iiv_cv_percent: of an omega on the log scale, 100 sqrt(exp(omega^2) - 1).
         shrinkage_percent: of an omega, 100 (1 - SD(modes) / omega).
+        shrinkage_variance_percent: of an omega, 100 (1 - Var(conditional means) / omega^2).
         reason: why cells are empty, or what to know about the number.
     """
 
@@ -54,6 +57,7 @@ class PopulationEstimate:
     ci_high: float | None = None
     iiv_cv_percent: float | None = None
     shrinkage_percent: float | None = None
+    shrinkage_variance_percent: float | None = None
     reason: str = ""
 
 
@@ -171,9 +175,9 @@ class PopulationFit(Drawable, Diagnosed):
 
         columns = [
             "parameter", "kind", "transform", "estimate", "se", "rse_percent", "ci_low", "ci_high",
-            "unit", "iiv_cv_percent", "shrinkage_percent", "reason",
+            "unit", "iiv_cv_percent", "shrinkage_percent", "shrinkage_variance_percent", "reason",
         ]  # fmt: skip
-        numbers = ["estimate", "se", "rse_percent", "ci_low", "ci_high", "iiv_cv_percent", "shrinkage_percent"]
+        numbers = [*columns[3:8], *columns[9:12]]
         frame = pd.DataFrame([vars(row) for row in self.estimates], columns=columns)
         return frame.astype(dict.fromkeys(numbers, float))
 
@@ -201,11 +205,51 @@ class PopulationFit(Drawable, Diagnosed):
         return frame.astype(dict.fromkeys(numbers, float))
 
     @cached_property
+    def quantities(self) -> pd.DataFrame:
+        """One row a patient and quantity, parameters and what is derived: the file ``individual_quantities.csv``."""
+        from cellkinetics.fitting.pooled.individuals import quantity_table
+
+        return quantity_table(self, self._draws)
+
+    @cached_property
+    def _draws(self) -> Conditional:
+        return self.conditional()
+
+    def conditional(self, n: int = 200, *, seed: int | None = None) -> Conditional:
+        """Draw each patient's parameters from their distribution given the patient's samples.
+
+        The population parameters are taken as known. See `cellkinetics.fitting.pooled.conditional`.
+
+        Args:
+            n: draws of each patient.
+            seed: of the draws; that of the fit by default.
+
+        Raises:
+            SettingsError: for less than one draw, or a negative seed.
+        """
+        from cellkinetics.fitting.pooled.conditional import conditional_draws
+
+        chosen = self.seed if seed is None else seed
+        return conditional_draws(self.problem, self.x, self.importance.proposal, draws=n, seed=chosen)
+
+    def simulate(self, n: int = 100, days: Any = "standard", **options: Any) -> VirtualTrial:
+        """Simulate trials of patients of this population; see `cellkinetics.simulate_trial` for the options."""
+        from cellkinetics.fitting.virtual.trial import simulate_trial
+
+        return simulate_trial(self, n, days, **options)
+
+    @cached_property
     def curves(self) -> pd.DataFrame:
-        """Curves at each patient's modes and at the typical values: the file ``population_curves.csv``."""
+        """Curves at each patient's modes, with 95 % intervals, and at the typical values: ``population_curves.csv``."""
         import pandas as pd
 
-        columns = ["subject", "analyte", "occasion", "specimen", "model", "time", "predicted", "typical"]
+        columns = ["subject", "analyte", "occasion", "specimen", "model", "time", "predicted"]
+        columns += ["predicted_low", "predicted_high", "typical"]
+        if not self.curve_parts:
+            return pd.DataFrame(columns=columns)
+        from cellkinetics.fitting.pooled.individuals import curve_bands
+
+        bands = zip(*curve_bands(self, self._draws), strict=True)
         parts = [
             pd.DataFrame(
                 {
@@ -216,12 +260,16 @@ class PopulationFit(Drawable, Diagnosed):
                     "model": self.model,
                     "time": time,
                     "predicted": predicted,
+                    "predicted_low": low,
+                    "predicted_high": high,
                     "typical": typical,
                 }
             )
-            for subject, analyte, occasion, specimen, time, predicted, typical in self.curve_parts
+            for (subject, analyte, occasion, specimen, time, predicted, typical), (low, high) in zip(
+                self.curve_parts, bands, strict=True
+            )
         ]
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+        return pd.concat(parts, ignore_index=True)[columns]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fit as plain values: the file ``population.json``."""
@@ -246,7 +294,8 @@ class PopulationFit(Drawable, Diagnosed):
                 "covariance": self.population.omega[np.ix_(places, places)].tolist(),
                 "sd": [row.estimate for row in omega],
                 "sd_se": [row.se for row in omega],
-                "shrinkage": [None if row.shrinkage_percent is None else row.shrinkage_percent / 100 for row in omega],
+                "shrinkage": [_fraction(row.shrinkage_percent) for row in omega],
+                "shrinkage_variance": [_fraction(row.shrinkage_variance_percent) for row in omega],
             },
             "others": [{"name": row.parameter, "kind": row.kind, **{k: getattr(row, k) for k in keys}} for row in rest],
             "residual": {
@@ -262,6 +311,7 @@ class PopulationFit(Drawable, Diagnosed):
             if self.covariance is None
             else {"names": list(self.labels), "working": self.covariance.tolist()},
             "population": self.population.to_dict(),
+            "covariates": self._covariates(),
             "objective": {**vars(self.objective), "own": dict(self.objective.own)},
             "aic": self.aic,
             "bic": self.bic,
@@ -269,6 +319,16 @@ class PopulationFit(Drawable, Diagnosed):
             "seed": self.seed,
             "timing": dict(self.work),
         }
+
+    def _covariates(self) -> dict[str, list[Any]]:
+        """Return the covariates of the population's terms, one value a patient who was fitted."""
+        if not self.population.terms:
+            return {}
+        from cellkinetics.fitting.covariates import covariate_values
+
+        places = np.array(self.problem.index)
+        values = covariate_values(self.cohort, self.population.terms, places)
+        return {name: [None if one != one else one for one in array.tolist()] for name, array in values.items()}
 
     def __repr__(self) -> str:
         lines = [
@@ -287,3 +347,7 @@ class PopulationFit(Drawable, Diagnosed):
         )
         lines += [f"  note: {warning}" for warning in self.warnings]
         return "\n".join(lines)
+
+
+def _fraction(percent: float | None) -> float | None:
+    return None if percent is None else percent / 100

@@ -27,6 +27,8 @@ FloatArray = NDArray[np.float64]
 LAPLACE_DROP = 0.1
 """A Laplace-type search has converged when a Newton step would lower its objective by less than this."""
 LAPLACE_TYPES = ("focei", "laplace", "agq")
+APPROXIMATION = 0.5
+"""An objective that is off -2LL by more than this, beyond the Monte-Carlo error, is said to be."""
 _Z = 1.959963984540054
 FLAT = 0.02
 """Information below this in some direction is taken as this: an SE of 7 on a log scale, beyond any use."""
@@ -51,7 +53,11 @@ def summarise(
     x, structure, model = estimate.x, problem.structure, problem.model
     searched, floored = problem.free, _floored(problem, x)
     searched &= ~floored
-    covariance: FloatArray | None = working_covariance(likelihood, searched, uncertainty)
+    covariance: FloatArray | None
+    if estimate.covariance is None:
+        covariance, source = working_covariance(likelihood, searched, uncertainty), UNCERTAINTIES[uncertainty]
+    else:
+        covariance, source = estimate.covariance[np.ix_(searched, searched)], estimate.uncertainty
     settled, reason, expected = estimate.converged, estimate.reason, np.nan
     if estimate.gradient is not None and covariance is not None:
         slope = -0.5 * estimate.gradient[searched]
@@ -72,8 +78,9 @@ def summarise(
 
         phi, base = many(latent), many(np.zeros_like(latent))
         theta = np.asarray(model.to_natural(jnp.asarray(phi)))
-    estimates = _estimates(problem, cohort, x, reported, se, _shrinkage(problem, x, latent), floored, blame)
-    warnings = _warnings(problem, cohort, estimates, likelihood, modes, floored, method)
+    shrinkage = _shrinkage(problem, x, latent), _variance_shrinkage(problem, x, likelihood.mean)
+    estimates = _estimates(problem, cohort, x, reported, se, shrinkage, floored, blame)
+    warnings = _warnings(problem, cohort, estimates, likelihood, modes, floored, method, estimate)
     k = int(problem.free.sum())
     residual_parameters = sum(label not in problem.fixed for label in problem.residual.names)
     minus2ll = likelihood.minus2ll
@@ -92,7 +99,7 @@ def summarise(
         estimates=estimates,
         labels=tuple(np.array(problem.labels)[searched]),
         covariance=covariance,
-        uncertainty=UNCERTAINTIES[uncertainty] if covariance is not None else f"none: {blame}",
+        uncertainty=source if covariance is not None else f"none: {blame}",
         effects=_effects(problem, cohort, phi, base, theta, likelihood),
         objective=Objective(
             minus2ll=minus2ll,
@@ -215,7 +222,7 @@ def _estimates(
     x: FloatArray,
     reported: FloatArray,
     se: FloatArray,
-    shrinkage: FloatArray,
+    shrinkage: tuple[FloatArray, FloatArray],
     floored: NDArray[np.bool_],
     blame: str,
 ) -> tuple[PopulationEstimate, ...]:
@@ -224,7 +231,7 @@ def _estimates(
     rows = []
     for j, (label, kind) in enumerate(zip(structure.labels, structure.kinds, strict=True)):
         reason, note, unit = blame, "", ""
-        iiv = shrunk = None
+        iiv = shrunk = shrunk_variance = None
         transform = _TRANSFORMS.get(kind, "")
         if kind == "typical":
             parameter = model.parameters[j]
@@ -242,7 +249,8 @@ def _estimates(
             else:
                 note = "IIV as a CV is defined for log-normal parameters"
             if kind == "omega":
-                shrunk = float(shrinkage[j - structure.parts["omega"].start])
+                at = j - structure.parts["omega"].start
+                shrunk, shrunk_variance = (float(one[at]) for one in shrinkage)
         if label in problem.fixed:
             reason = "fixed"
         elif floored[j]:
@@ -273,6 +281,7 @@ def _estimates(
                 ci_high=high,
                 iiv_cv_percent=iiv,
                 shrinkage_percent=shrunk,
+                shrinkage_variance_percent=shrunk_variance,
                 reason=note if own is not None else reason,
             )
         )
@@ -286,6 +295,13 @@ def _shrinkage(problem: PooledProblem, x: FloatArray, latent: FloatArray) -> Flo
     return 100 * (1 - eta.std(axis=0, ddof=1) / np.sqrt((factor**2).sum(1)))
 
 
+def _variance_shrinkage(problem: PooledProblem, x: FloatArray, mean: FloatArray) -> FloatArray:
+    """Return 100 (1 - variance of the conditional means / omega^2) of each random effect ``(q,)``."""
+    factor = problem.structure.values(x).factor
+    eta = mean[:, : problem.structure.n_random] @ factor.T
+    return 100 * (1 - eta.var(axis=0, ddof=1) / (factor**2).sum(1))
+
+
 def _warnings(
     problem: PooledProblem,
     cohort: Cohort,
@@ -294,6 +310,7 @@ def _warnings(
     modes: Modes,
     floored: NDArray[np.bool_],
     method: str,
+    estimate: Estimate,
 ) -> tuple[str, ...]:
     found = [f"{_profile_name(cohort, i)} is left out: {reason}" for i, reason in problem.left_out.items()]
     alike: dict[str, list[str]] = {}
@@ -324,11 +341,16 @@ def _warnings(
     stuck = int((~np.asarray(modes.settled)[: problem.n_real]).sum())
     if stuck:
         found.append(f"the conditional mode of {stuck} patients was not found exactly; their EBEs are approximate")
-    if method in LAPLACE_TYPES and problem.model.search_curve is not None:
-        found.append(
-            f"{method} is an approximation at a change point: compare models by -2LL from importance sampling, "
-            f"never by the objective of {method}"
-        )
+    found += estimate.notes
+    own = {name: value for name, value in estimate.objectives.items() if name in LAPLACE_TYPES and method.startswith(name)}
+    for name, value in own.items():
+        off = value - likelihood.minus2ll
+        kink = problem.model.search_curve is not None
+        if kink or abs(off) > APPROXIMATION + 3 * likelihood.mc_se:
+            found.append(
+                f"{name} is an approximation{' at a change point' if kink else ''}, here off by {off:+.1f}: compare "
+                f"models by -2LL from importance sampling, never by the objective of {name}"
+            )
     return tuple(found)
 
 
@@ -361,7 +383,7 @@ def _status(settled: bool, method: str, estimates: tuple[PopulationEstimate, ...
         why = f" (a further step promises {expected:.2g} in the objective)"
     return (
         f"not converged{why}: the estimates are not an optimum and carry no standard errors; "
-        + ("use method saem, or " if method in LAPLACE_TYPES else "")
+        + ("use method saem, or " if method.startswith(LAPLACE_TYPES) else "")
         + "start from other typical values, or fix a parameter that the data do not inform"
     )
 

@@ -17,6 +17,8 @@ def demo(
     out: o.Out = DEMO_OUT,
     method: o.Method = "importance",
     seed: o.Seed = 0,
+    diagnostics: o.Diagnostics = True,
+    simulations: o.Simulations = 500,
     settings: o.Settings = None,
     force: o.Force = False,
     quiet: o.Quiet = False,

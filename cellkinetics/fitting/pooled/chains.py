@@ -21,9 +21,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import solve_triangular
+from jax.scipy.special import logsumexp
 from numpy.typing import NDArray
 
-from cellkinetics.fitting.pooled.importance import log_population
 from cellkinetics.fitting.pooled.likelihood import data_nll_at
 from cellkinetics.fitting.pooled.problem import Samples
 from cellkinetics.fitting.pooled.structure import Form, Population
@@ -32,6 +32,8 @@ FloatArray = NDArray[np.float64]
 
 KERNELS = ("population", "independent", "independent", "block", "component", "component")
 DEGREES_OF_FREEDOM = 5
+_ACCEPTED = (0.25, 0.35)
+"""Share of block and component steps that the adaptation of their size aims at."""
 _WIDER = 1.3
 """Of the independent proposals beside the conditional covariance as it is known."""
 _LEAST_SHARE = 1e-3
@@ -59,15 +61,15 @@ class Memory(NamedTuple):
     walk: jax.Array
 
 
-class Noise(NamedTuple):
-    """Random numbers of one iteration.
+class _Draws(NamedTuple):
+    """Random numbers of one iteration, an entry a kernel; see `noise_of`.
 
     Attributes:
         normal: standard normal ``(n, c, kernels, d)``.
-        spread: root of chi-square over its degrees of freedom ``(n, c, independent kernels)``.
+        spread: root of chi-square over its degrees of freedom ``(n, c, kernels)``.
         uniform: logarithm of uniform numbers ``(n, c, kernels)``.
         element: which element a component step moves ``(n, c, kernels)``.
-        chosen: uniform, the class that the population's draw is of ``(n, c)``.
+        chosen: uniform, the class that the population's draw is of ``(n, c, kernels)``.
     """
 
     normal: jax.Array
@@ -77,16 +79,22 @@ class Noise(NamedTuple):
     chosen: jax.Array
 
 
+Noise = _Draws
+
+
 def noise_of(rng: np.random.Generator, iterations: int, n: int, c: int, d: int) -> Noise:
     """Draw the random numbers of some iterations, a leading axis; numpy is faster at it on a CPU than JAX."""
     size = (iterations, n, c, len(KERNELS))
-    spread = rng.chisquare(DEGREES_OF_FREEDOM, (*size[:3], KERNELS.count("independent"))) / DEGREES_OF_FREEDOM
+    spread = np.ones(size)
+    needed = np.array([name == "independent" for name in KERNELS])
+    draws = rng.chisquare(DEGREES_OF_FREEDOM, (*size[:3], int(needed.sum())))
+    spread[..., needed] = np.sqrt(draws / DEGREES_OF_FREEDOM)
     return Noise(
         jnp.asarray(rng.standard_normal((*size, d))),
-        jnp.asarray(np.sqrt(spread)),
+        jnp.asarray(spread),
         jnp.asarray(np.log(rng.random(size))),
         jnp.asarray(rng.integers(d, size=size)),
-        jnp.asarray(rng.random(size[:3])),
+        jnp.asarray(rng.random(size)),
     )
 
 
@@ -125,15 +133,20 @@ def data_log_likelihood(z: jax.Array, population: Population, samples: Samples, 
 
 
 def log_density(z: jax.Array, middle: jax.Array, population: Population, form: Form) -> jax.Array:
-    """Return ln p(z) of each patient and chain under the population, without constants; (n, c, d) -> (n, c)."""
+    """Return ln p(z) of each patient and chain under the population, without constants; (n, c, d) -> (n, c).
+
+    One inverse of the factor serves all: thousands of small triangular systems take longer than the curves.
+    """
     structure = form.structure
-    q, shape = structure.n_random, (structure.occasions, len(structure.occasion))
-
-    def one(state: jax.Array, own: jax.Array) -> jax.Array:
-        kappa = state[q:].reshape(shape) if structure.occasion else jnp.zeros((1, 0))
-        return log_population(state[:q], kappa, own, population, form)
-
-    return jax.vmap(lambda states, own: jax.vmap(lambda s: one(s, own))(states))(z, middle)
+    q = structure.n_random
+    inverse = solve_triangular(population.factor, jnp.eye(q), lower=True)
+    apart = z[..., None, :q] - middle[:, None, None] - population.shift
+    distance = ((apart @ inverse.T) ** 2).sum(-1)
+    value = logsumexp(population.log_share - 0.5 * distance, axis=-1)
+    if structure.occasion:
+        scaled = z[..., q:] / jnp.tile(population.gamma, structure.occasions)
+        value = value - 0.5 * (scaled**2).sum(-1)
+    return value
 
 
 def sweep(
@@ -147,46 +160,53 @@ def sweep(
     adapting: jax.Array,
 ) -> tuple[Chains, Memory]:
     """Let every chain make one step of each kernel; the sizes of steps adapt while ``adapting`` is above 0."""
-    structure = form.structure
-    d = structure.n_latent
+    d = form.structure.n_latent
     spread = _population_variance(population, form)
     covariance = memory.covariance + _LEAST_SHARE * jnp.diag(spread)
     factor = jnp.linalg.cholesky(covariance)
     independent = _WIDER * factor
-    prior = log_density(chains.z, middle, population, form)
-    walk = memory.walk
-    z, value = chains
-    target = (0.25, 0.35)
+    inverse = jax.vmap(lambda one: solve_triangular(one, jnp.eye(d), lower=True))(independent)
+    real = samples.mask.any(1)[:, None]
 
-    for number, kernel in enumerate(KERNELS):
-        normal = noise.normal[:, :, number]
-        correction = jnp.zeros(())
-        if kernel == "population":
-            proposed = _from_population(normal, noise.chosen, middle, population, form)
-        elif kernel == "independent":
-            size = noise.spread[:, :, KERNELS[:number].count("independent"), None]
-            step = jnp.einsum("nij,ncj->nci", independent, normal / size)
-            proposed = memory.mean[:, None] + step
-            correction = _student(z, memory.mean, independent) - _student(proposed, memory.mean, independent)
-        elif kernel == "block":
-            proposed = z + jnp.exp(walk[0]) * jnp.einsum("nij,ncj->nci", factor, normal)
-        else:
-            own = jax.nn.one_hot(noise.element[:, :, number], d)
-            proposed = z + jnp.exp(walk[1]) * own * jnp.sqrt(spread) * normal
+    # Each kernel returns a proposal, and the logarithm of what its ratio has beside that of the densities.
+    def from_population(z: jax.Array, own: _Draws, walk: jax.Array) -> tuple[jax.Array, jax.Array]:
+        proposed = _from_population(own.normal, own.chosen, middle, population, form)
+        before, after = (log_density(at, middle, population, form) for at in (z, proposed))
+        return proposed, before - after
+
+    def from_memory(z: jax.Array, own: _Draws, walk: jax.Array) -> tuple[jax.Array, jax.Array]:
+        step = jnp.einsum("nij,ncj->nci", independent, own.normal / own.spread[..., None])
+        proposed = memory.mean[:, None] + step
+        return proposed, _student(z, memory.mean, inverse) - _student(proposed, memory.mean, inverse)
+
+    def block(z: jax.Array, own: _Draws, walk: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return z + jnp.exp(walk[0]) * jnp.einsum("nij,ncj->nci", factor, own.normal), jnp.zeros(z.shape[:2])
+
+    def component(z: jax.Array, own: _Draws, walk: jax.Array) -> tuple[jax.Array, jax.Array]:
+        which = jax.nn.one_hot(own.element, d)
+        return z + jnp.exp(walk[1]) * which * jnp.sqrt(spread) * own.normal, jnp.zeros(z.shape[:2])
+
+    kernels = {"population": from_population, "independent": from_memory, "block": block, "component": component}
+    order = jnp.array([list(kernels).index(name) for name in KERNELS])
+
+    # A loop over kernels, so that the likelihood is compiled once for all of them.
+    def step(now: tuple[Chains, jax.Array], given: tuple[jax.Array, _Draws]) -> tuple[tuple[Chains, jax.Array], None]:
+        (z, value), walk = now
+        kernel, own = given
+        proposed, correction = jax.lax.switch(kernel, list(kernels.values()), z, own, walk)
         there = data_log_likelihood(proposed, population, samples, form)
-        density = log_density(proposed, middle, population, form)
-        ratio = there - value + correction
-        if kernel != "population":
-            ratio = ratio + density - prior
-        accepted = noise.uniform[:, :, number] < ratio
-        z = jnp.where(accepted[..., None], proposed, z)
-        value, prior = jnp.where(accepted, there, value), jnp.where(accepted, density, prior)
-        if kernel in ("block", "component"):
-            which = 0 if kernel == "block" else 1
-            real = samples.mask.any(1)
-            rate = jnp.where(real[:, None], accepted, 0.0).sum() / (real.sum() * accepted.shape[1])
-            walk = walk.at[which].add(adapting * (rate - target[which]))
-    return Chains(z, value), memory._replace(walk=walk)
+        density = log_density(proposed, middle, population, form) - log_density(z, middle, population, form)
+        accepted = own.uniform < there - value + density + correction
+        rate = jnp.where(real, accepted, 0.0).sum() / (real.sum() * accepted.shape[1])
+        change = adapting * jnp.where(kernel == 2 + jnp.arange(2), rate - jnp.array(_ACCEPTED), 0.0)
+        return (
+            Chains(jnp.where(accepted[..., None], proposed, z), jnp.where(accepted, there, value)),
+            walk + change,
+        ), None
+
+    draws = _Draws(*(jnp.moveaxis(part, 2, 0) for part in noise))
+    (chains, walk), _ = jax.lax.scan(step, (chains, memory.walk), (order, draws))
+    return chains, memory._replace(walk=walk)
 
 
 def remember(memory: Memory, z: jax.Array, share: jax.Array) -> Memory:
@@ -218,8 +238,8 @@ def _from_population(
     return jnp.concatenate([psi, jnp.tile(population.gamma, structure.occasions) * normal[..., q:]], axis=-1)
 
 
-def _student(z: jax.Array, mean: jax.Array, factor: jax.Array) -> jax.Array:
+def _student(z: jax.Array, mean: jax.Array, inverse: jax.Array) -> jax.Array:
     """Return the log density of Student's t at each state, without constants; (n, c, d) -> (n, c)."""
     d, nu = z.shape[-1], DEGREES_OF_FREEDOM
-    white = solve_triangular(factor, jnp.swapaxes(z - mean[:, None], 1, 2), lower=True)
-    return -0.5 * (nu + d) * jnp.log1p((white**2).sum(1) / nu)
+    white = jnp.einsum("nij,ncj->nci", inverse, z - mean[:, None])
+    return -0.5 * (nu + d) * jnp.log1p((white**2).sum(-1) / nu)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellkinetics.fitting.pooled.modes import Modes
+from cellkinetics.fitting.pooled.proposal import Proposal
 
 FloatArray = NDArray[np.float64]
 Report = Callable[[float], None]
@@ -41,17 +42,25 @@ class Estimate:
         converged: whether the method ended because nothing was left to gain.
         reason: why not, in a few words; empty where it converged.
         modes: conditional modes near ``x``, where the method has them.
+        proposal: what importance sampling may draw from at ``x``, where the method has it.
         objectives: the method's own objectives by name (``focei``, ``laplace``, ``agq``), never to be compared.
         gradient: of its own objective at ``x``, where it has one.
         work: counts of the work done.
         trace: the way, where it was kept.
+        covariance: of all elements of the flat vector, of a method with standard errors of its own ``(k, k)``.
+        uncertainty: where that comes from.
+        notes: what a reader should know of the method.
     """
 
     x: FloatArray
     converged: bool
     reason: str = ""
     modes: Modes | None = None
+    proposal: Proposal | None = None
     objectives: Mapping[str, float] = field(default_factory=dict)
     gradient: FloatArray | None = None
     work: Mapping[str, int] = field(default_factory=dict)
     trace: Trace | None = None
+    covariance: FloatArray | None = None
+    uncertainty: str = ""
+    notes: tuple[str, ...] = ()

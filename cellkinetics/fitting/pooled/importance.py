@@ -288,14 +288,16 @@ def importance_sample(
     tight = structure.tight(x, TIGHT_OMEGA)
     with jax.enable_x64(True):
         flat = jnp.asarray(x)
-        proposal = (
-            known
-            if isinstance(known, Proposal)
-            else (around_modes(flat, jnp.asarray(known.centres), problem.samples, problem.form))
-        )
+        if isinstance(known, Proposal):
+            proposal, first = Proposal(*map(jnp.asarray, known)), 1
+        else:
+            proposal, first = around_modes(flat, jnp.asarray(known.centres), problem.samples, problem.form), 0
         for restart in range(MAX_RESTARTS + 1):
-            noise = standard_noise((seed, stream, restart, 0), padded, ADAPT_ROUNDS * ADAPT_DRAWS, d)
-            proposal = adapt(noise, flat, proposal, problem.samples, problem.form)
+            # Where less is known there is more to learn.
+            for again in range(first, 2):
+                noise = standard_noise((seed, stream, restart, 0, again), padded, ADAPT_ROUNDS * ADAPT_DRAWS, d)
+                proposal = adapt(noise, flat, proposal, problem.samples, problem.form)
+            first = 0
             total: _Moments | None = None
             draws = np.zeros(n, dtype=np.int64)
             slots = np.arange(padded)

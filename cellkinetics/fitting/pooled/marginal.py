@@ -13,8 +13,9 @@ from cellkinetics.fitting.pooled.bounds import bounds
 from cellkinetics.fitting.pooled.estimate import Estimate, Report
 from cellkinetics.fitting.pooled.importance import ImportanceResult, importance_sample
 from cellkinetics.fitting.pooled.laplace import estimate_laplace
-from cellkinetics.fitting.pooled.modes import Modes, conditional_modes
+from cellkinetics.fitting.pooled.modes import Modes
 from cellkinetics.fitting.pooled.problem import PooledProblem
+from cellkinetics.fitting.pooled.proposal import Proposal, carried
 
 FloatArray = NDArray[np.float64]
 
@@ -43,12 +44,15 @@ class MarginalEstimate:
         likelihood: evaluation at ``x`` with the draws of the search (optimistic: evaluate anew to report).
         iterations: steps taken.
         converged: whether the search ended because nothing was left to gain.
+        path, objective: flat vector and -2 ln L after each step.
     """
 
     x: FloatArray
     likelihood: ImportanceResult
     iterations: int
     converged: bool
+    path: tuple[FloatArray, ...] = ()
+    objective: tuple[float, ...] = ()
 
 
 class Step(NamedTuple):
@@ -115,7 +119,7 @@ def newton_step(result: ImportanceResult, free: NDArray[np.bool_]) -> Step:
 def estimate_marginal(
     problem: PooledProblem,
     start: FloatArray,
-    modes: Modes,
+    known: Modes | Proposal,
     *,
     seed: int,
     target_se: float = 0.4,
@@ -130,7 +134,7 @@ def estimate_marginal(
     Args:
         problem: data, model and residual.
         start: flat vector.
-        modes: conditional modes at ``start``, where the proposals begin.
+        known: conditional modes at ``start``, where the proposals begin, or proposals near it.
         seed: of the draws.
         target_se: Monte-Carlo standard error of -2 ln L for the last steps.
         max_iterations: Newton steps.
@@ -139,11 +143,12 @@ def estimate_marginal(
     free = problem.free
     lower, upper = bounds(problem)
 
-    def evaluate(at: FloatArray, known: Modes, target: float) -> tuple[ImportanceResult, Modes]:
-        moved = conditional_modes(problem, at, known=known, thorough=False)
+    def evaluate(at: FloatArray, near: Modes | Proposal | ImportanceResult, target: float) -> ImportanceResult:
         least = min(MAX_DRAWS, SEARCH_DRAWS // problem.n_real) if np.isfinite(target) else 0
-        found = importance_sample(problem, at, moved, seed=seed, target_se=target, min_draws=least, max_draws=MAX_DRAWS)
-        return found, moved
+        if isinstance(near, ImportanceResult):
+            parts = (problem.structure.values(near.x), problem.structure.values(at))
+            near = carried(near.proposal, *parts, problem.samples, problem.form)
+        return importance_sample(problem, at, near, seed=seed, target_se=target, min_draws=least, max_draws=MAX_DRAWS)
 
     def plan(at: FloatArray, found: ImportanceResult) -> Step:
         outward = ((at <= lower) & (found.score < 0)) | ((at >= upper) & (found.score > 0))
@@ -151,13 +156,15 @@ def estimate_marginal(
 
     x = np.array(start, dtype=float)
     target = np.inf
-    result, centre = evaluate(x, modes, target)
+    result = evaluate(x, known, target)
     step = plan(x, result)
     iteration = 0
+    path: list[FloatArray] = []
+    objective: list[float] = []
     while iteration < max_iterations:
         if target > target_se and step.drop < COARSE_DROP + 2 * step.noise:
             target = target_se
-            result, centre = evaluate(x, centre, target)
+            result = evaluate(x, result, target)
             step = plan(x, result)
         if target <= target_se and step.drop < EXPECTED_DROP + 2 * step.noise:
             break
@@ -165,16 +172,18 @@ def estimate_marginal(
         move = step.move * min(1.0, LONGEST_STEP / np.abs(step.move).max())
         for _ in range(MAX_HALVINGS):
             candidate = np.clip(x + move, lower, upper)
-            trial, moved = evaluate(candidate, centre, target)
+            trial = evaluate(candidate, result, target)
             # A rise within the noise of two evaluations is no rise.
             if trial.minus2ll <= result.minus2ll + result.mc_se:
                 break
             move = move / 2
         else:
             break
-        x, result, centre = candidate, trial, moved
+        x, result = candidate, trial
+        path.append(x)
+        objective.append(result.minus2ll)
         if on_iteration is not None:
             on_iteration(iteration, result.minus2ll)
         step = plan(x, result)
     converged = target <= target_se and step.drop < EXPECTED_DROP + 2 * step.noise
-    return MarginalEstimate(x, result, iteration, converged)
+    return MarginalEstimate(x, result, iteration, converged, tuple(path), tuple(objective))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ DEGREES_OF_FREEDOM = 5
 PRIOR_SHARE = 0.1
 """Share of draws from the population itself: it bounds the weights wherever the other components are misplaced."""
 LEAST_WEIGHT = 0.05
-ADAPT_ROUNDS = 4
+ADAPT_ROUNDS = 2
 ADAPT_DRAWS = 400
 PATIENTS_AT_ONCE = 8
 """Keeps what one pass allocates within the processor's cache."""
@@ -28,11 +28,14 @@ _JITTER = 1e-8
 
 
 class Proposal(NamedTuple):
-    """Student-t components of each patient: ``weight`` (n, c), ``centre`` (n, c, d), ``factor`` (n, c, d, d)."""
+    """Student-t components of each patient: ``weight`` (n, c), ``centre`` (n, c, d), ``factor`` (n, c, d, d).
 
-    weight: jax.Array
-    centre: jax.Array
-    factor: jax.Array
+    Arrays of JAX or of numpy.
+    """
+
+    weight: Any
+    centre: Any
+    factor: Any
 
 
 class Noise(NamedTuple):
@@ -149,3 +152,28 @@ def adapt(noise: Noise, x: jax.Array, first: Proposal, samples: Samples, form: F
         return last
 
     return jax.lax.map(patient, (noise, first, samples), batch_size=PATIENTS_AT_ONCE)
+
+
+def carried(proposal: Proposal, before: Population, after: Population, samples: Samples, form: Form) -> Proposal:
+    """Return proposals for another population, where the same individual parameters have other latent vectors.
+
+        u' = L'^-1 (L u + b - b'),  b = mu + X beta of the parameters with random effects
+
+    ``before`` and ``after`` are arrays of numpy.
+    """
+    structure = form.structure
+    q, random = structure.n_random, np.array(structure.random)
+    turn = np.zeros((structure.n_latent,) * 2)
+    turn[:q, :q] = np.linalg.solve(after.factor, before.factor)
+    ratio = np.tile(before.gamma / after.gamma, structure.occasions) if structure.occasion else np.zeros(0)
+    turn[range(q, len(turn)), range(q, len(turn))] = ratio
+    moved = (before.mu - after.mu + np.asarray(samples.design) @ (before.beta - after.beta))[:, random]
+    shift = np.zeros((len(moved), 1, structure.n_latent))
+    shift[:, 0, :q] = np.linalg.solve(after.factor, moved.T).T
+    turned = turn @ np.asarray(proposal.factor)
+    covariance = turned @ np.swapaxes(turned, -1, -2) + _JITTER * np.eye(len(turn))
+    return Proposal(
+        np.asarray(proposal.weight),
+        np.asarray(proposal.centre) @ turn.T + shift,
+        np.linalg.cholesky(covariance),
+    )

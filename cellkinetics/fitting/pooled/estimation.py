@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.errors import FitError, SettingsError
 from cellkinetics.fitting.pooled.estimate import Estimate, Report
-from cellkinetics.fitting.pooled.importance import importance_sample
-from cellkinetics.fitting.pooled.modes import conditional_modes
+from cellkinetics.fitting.pooled.importance import ImportanceResult, importance_sample
+from cellkinetics.fitting.pooled.modes import Modes, conditional_modes
 from cellkinetics.fitting.pooled.problem import Blq, PooledProblem
 from cellkinetics.fitting.pooled.result import PopulationFit
 from cellkinetics.fitting.pooled.start import population_start
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     Given = Comedication | pd.DataFrame | str | os.PathLike[str] | Mapping[str, str]
 
 FloatArray = NDArray[np.float64]
-Method = Literal["importance", "focei"]
+Method = Literal["importance", "focei", "laplace", "agq", "two-stage", "naive"]
 
 MIN_PATIENTS = 3
 STEPS = 100
@@ -45,7 +46,7 @@ def pool(
     cohort: Cohort,
     *,
     model: str | Model = "ecp",
-    method: Method = "importance",
+    method: str = "importance",
     residual: str | Residual = "log-constant",
     start: Mapping[str, float] | None = None,
     fix: Mapping[str, float] | None = None,
@@ -69,11 +70,15 @@ def pool(
         ============  =====================================================================================
         importance    maximum likelihood on the exact marginal likelihood (importance sampling), from focei
         focei         conditional modes with Gauss-Newton curvature; fast, an approximation at a change point
+        laplace       the same with the Hessian at the modes
+        agq           adaptive Gauss-Hermite quadrature, for few random effects; ``agq:5`` for 5 nodes along each
+        two-stage     each patient's own fit, then their population with its uncertainty taken off
+        naive         all samples as if they were one patient's: no variability between patients
         ============  =====================================================================================
 
     Whatever the method, -2LL is computed by importance sampling with fresh draws, and comes with its
     Monte-Carlo standard error. Standard errors are from the observed information of that likelihood, and
-    are left out where the optimum was not reached.
+    are left out where the optimum was not reached. Only two-stage has its own.
 
     Args:
         cohort: one analyte, one profile a subject.
@@ -108,8 +113,7 @@ def pool(
         >>> fit.n_subjects
         12
     """
-    if method not in get_args(Method):
-        raise SettingsError(f"method {method!r} does not exist; choose one of {', '.join(get_args(Method))}")
+    estimator = estimator_of(method)
     if uncertainty not in UNCERTAINTIES:
         raise SettingsError(f"uncertainty {uncertainty!r} does not exist; choose one of {', '.join(UNCERTAINTIES)}")
     if seed < 0:
@@ -129,6 +133,7 @@ def pool(
         given=windows,
         notes=notes,
         blq=blq,
+        naive=method == "naive",
     )
     if problem.n_real < MIN_PATIENTS:
         raise FitError(
@@ -144,12 +149,9 @@ def pool(
             progress(furthest, STEPS)
 
     first = population_start(problem, cohort, start)
-    estimate = METHODS[method](problem, first, seed, target_se, report)
+    estimate = estimator(problem, first, seed, target_se, report)
     modes = conditional_modes(problem, estimate.x, known=estimate.modes)
-    # Fresh draws: the draws that a maximum was found with flatter it.
-    likelihood = importance_sample(
-        problem, estimate.x, modes, seed=seed, stream=1, target_se=target_se, min_draws=FINAL_DRAWS // problem.n_real
-    )
+    likelihood = _likelihood(problem, estimate.x, modes, seed, target_se)
     result = summarise(problem, cohort, estimate, modes, likelihood, method=method, seed=seed, uncertainty=uncertainty)
     if progress is not None:
         progress(STEPS, STEPS)
@@ -165,6 +167,17 @@ def _windows(given: Given | None, cohort: Cohort, model: Model) -> tuple[FloatAr
     return comedication_of(given, cohort).windows(cohort, model.inputs)
 
 
+def _likelihood(problem: PooledProblem, x: FloatArray, modes: Modes, seed: int, target_se: float) -> ImportanceResult:
+    """Return -2LL and what comes with it, to be reported."""
+    if not problem.structure.n_latent:
+        from cellkinetics.fitting.pooled.naive import naive_likelihood
+
+        return naive_likelihood(problem, x)
+    # Fresh draws: the draws that a maximum was found with flatter it.
+    least = FINAL_DRAWS // problem.n_real
+    return importance_sample(problem, x, modes, seed=seed, stream=1, target_se=target_se, min_draws=least)
+
+
 def _importance(problem: PooledProblem, x: FloatArray, seed: int, target_se: float, report: Report) -> Estimate:
     from cellkinetics.fitting.pooled.marginal import estimate_importance
 
@@ -177,7 +190,60 @@ def _focei(problem: PooledProblem, x: FloatArray, seed: int, target_se: float, r
     return estimate_laplace(problem, x, report=report)
 
 
-METHODS: Mapping[str, Callable[[PooledProblem, FloatArray, int, float, Report], Estimate]] = {
+def _laplace(problem: PooledProblem, x: FloatArray, seed: int, target_se: float, report: Report) -> Estimate:
+    from cellkinetics.fitting.pooled.laplace import estimate_laplace
+
+    return estimate_laplace(problem, x, exact=True, report=report)
+
+
+def _agq(
+    problem: PooledProblem, x: FloatArray, seed: int, target_se: float, report: Report, nodes: int | None = None
+) -> Estimate:
+    from cellkinetics.fitting.pooled.agq import estimate_agq
+
+    return estimate_agq(problem, x, nodes=nodes, report=report)
+
+
+def _two_stage(problem: PooledProblem, x: FloatArray, seed: int, target_se: float, report: Report) -> Estimate:
+    from cellkinetics.fitting.pooled.two_stage import estimate_two_stage
+
+    return estimate_two_stage(problem, x, report=report)
+
+
+def _naive(problem: PooledProblem, x: FloatArray, seed: int, target_se: float, report: Report) -> Estimate:
+    from cellkinetics.fitting.pooled.naive import estimate_naive
+
+    return estimate_naive(problem, x, report=report)
+
+
+Estimator = Callable[[PooledProblem, FloatArray, int, float, Report], Estimate]
+METHODS: Mapping[str, Estimator] = {
     "importance": _importance,
     "focei": _focei,
+    "laplace": _laplace,
+    "agq": _agq,
+    "two-stage": _two_stage,
+    "naive": _naive,
 }
+
+
+def estimator_of(method: str) -> Estimator:
+    """Return what estimates by a method; ``agq:5`` is ``agq`` with 5 nodes along each random effect.
+
+    Raises:
+        SettingsError: for an unknown method, or nodes that are no number.
+
+    Example:
+        >>> estimator_of("agq:many")
+        Traceback (most recent call last):
+        ...
+        cellkinetics.errors.SettingsError: method 'agq:many': the number of nodes is a whole number, as in agq:5
+    """
+    if method in METHODS:
+        return METHODS[method]
+    name, _, nodes = method.partition(":")
+    if name != "agq":
+        raise SettingsError(f"method {method!r} does not exist; choose one of {', '.join(get_args(Method))}")
+    if not nodes.isdecimal():
+        raise SettingsError(f"method {method!r}: the number of nodes is a whole number, as in agq:5")
+    return partial(_agq, nodes=int(nodes))

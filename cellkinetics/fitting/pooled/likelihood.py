@@ -28,7 +28,7 @@ def individual(u: jax.Array, population: Population, samples: Samples, form: For
     if structure.coefficients:
         base = base + samples.design @ population.beta
     effect = population.factor @ u[:q] if structure.pairs else jnp.diagonal(population.factor) * u[:q]
-    phi = base.at[jnp.asarray(structure.random)].add(effect)
+    phi = base.at[jnp.asarray(structure.random, dtype=int)].add(effect)
     if not structure.occasion:
         return phi[None]
     between = population.gamma * u[q:].reshape(structure.occasions, len(structure.occasion))
@@ -100,26 +100,33 @@ def gauss_newton(u: jax.Array, population: Population, samples: Samples, form: F
     return jnp.eye(u.shape[0]) + (jacobian.T * weight) @ jacobian
 
 
-def laplace_contribution(x: jax.Array, mode: jax.Array, samples: Samples, form: Form, exact: bool) -> jax.Array:
-    """Return one patient's Laplace-type approximation of -2 ln p(y), constants included.
+def moved_mode(mode: jax.Array, population: Population, samples: Samples, form: Form) -> jax.Array:
+    """Return a conditional mode that carries its dependence on the population parameters.
 
-        -2 ln p(y) ~ 2 [ -ln p(y | u*) - ln p(u*) ] + ln det H
-
-    ``u*`` is the conditional mode. H is the Gauss-Newton curvature I + J'WJ for FOCEI, the Hessian for Laplace
-    (``exact``). The mode's dependence on ``x`` is carried exactly: one Newton step from the mode, with Hessian and
-    starting point held constant, has value ``u*`` and derivative -(d2l/du2)^-1 d2l/du dx, the implicit function
-    theorem.
-
-    Source: Wang Y. J Pharmacokinet Pharmacodyn 2007;34:575-593, doi:10.1007/s10928-007-9060-6.
+    One Newton step from the mode, with Hessian and starting point held constant, has value ``u*`` and derivative
+    -(d2l/du2)^-1 d2l/du dx, the implicit function theorem.
     """
-    population = form.structure.unpack(x)
     constant = jax.tree.map(jax.lax.stop_gradient, population)
     start = jax.lax.stop_gradient(mode)
     hessian = jax.hessian(lambda v: joint_nll(v, constant, samples, form, True))(start)
     step = jnp.linalg.solve(hessian, jax.grad(joint_nll)(start, population, samples, form, True))
     # Where a mode could not be polished (a flat or broken Hessian) the step would leave it: keep the mode.
     sound = jnp.all(jnp.isfinite(step)) & (jnp.abs(step).max() < 1e-3)
-    u = start - jnp.where(sound, step, 0.0)
+    return start - jnp.where(sound, step, 0.0)
+
+
+def laplace_contribution(x: jax.Array, mode: jax.Array, samples: Samples, form: Form, exact: bool) -> jax.Array:
+    """Return one patient's Laplace-type approximation of -2 ln p(y), constants included.
+
+        -2 ln p(y) ~ 2 [ -ln p(y | u*) - ln p(u*) ] + ln det H
+
+    ``u*`` is the conditional mode. H is the Gauss-Newton curvature I + J'WJ for FOCEI, the Hessian for Laplace
+    (``exact``). The mode's dependence on ``x`` is carried exactly, see `moved_mode`.
+
+    Source: Wang Y. J Pharmacokinet Pharmacodyn 2007;34:575-593, doi:10.1007/s10928-007-9060-6.
+    """
+    population = form.structure.unpack(x)
+    u = moved_mode(mode, population, samples, form)
     if exact:
         curvature = jax.hessian(joint_nll)(u, population, samples, form, True)
     else:

@@ -142,6 +142,8 @@ def search(x: jax.Array, samples: Samples, form: Form, *, known: Modes | None = 
     these and the middle only, not from all `start_points`.
     """
     n, d = samples.y.shape[0], form.structure.n_latent
+    if d == 0:
+        return Modes(jnp.zeros((n, 0)), jnp.zeros(n), jnp.ones(n, bool), jnp.zeros((n, CENTRES, 0)))
     points = start_points(form) if thorough else np.zeros((1, d))
     starts = [jnp.broadcast_to(jnp.asarray(point), (n, d)) for point in points]
     if form.structure.classes > 1:

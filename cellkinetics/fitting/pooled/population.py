@@ -81,7 +81,7 @@ class PopulationModel:
     @cached_property
     def omega(self) -> FloatArray:
         """Covariance of the random effects on the working scale ``(p, p)``; zero rows where there is none."""
-        p, places = len(self.mu), np.array(self.structure.random)
+        p, places = len(self.mu), np.array(self.structure.random, dtype=int)
         out = np.zeros((p, p))
         out[np.ix_(places, places)] = self.parts.factor @ self.parts.factor.T
         return out

@@ -98,6 +98,7 @@ class PooledProblem:
         given: FloatArray | None = None,
         blq: Blq = "m3",
         notes: Sequence[str] = (),
+        naive: bool = False,
     ) -> PooledProblem:
         """Arrange a cohort of one analyte for fitting.
 
@@ -116,6 +117,7 @@ class PooledProblem:
             given: inputs of the model, one entry a profile of the cohort ``(n, k, w, 2)``.
             notes: what is already known of how the data entered.
             blq: ``m3``; for comparisons only ``drop`` or ``half`` (LLOQ/2 as if it had been measured).
+            naive: no parameter has a random effect: all samples are those of one patient.
 
         Raises:
             FitError: if the cohort holds several analytes, specimens or units, several occasions of a subject
@@ -137,7 +139,7 @@ class PooledProblem:
             raise SettingsError(f"blq {blq!r} does not exist; choose one of {', '.join(get_args(Blq))}")
         require_days(cohort)
         terms = _terms(covariates, model, cohort)
-        structure, fixed = _structure(model, residual, dict(fix or {}), omega, terms, iov, mixture)
+        structure, fixed = _structure(model, residual, dict(fix or {}), omega, terms, iov, mixture, naive)
         chosen = observations(cohort, natural=residual.scale == "natural")
         flag = np.where(cohort.censored == LEFT_CENSORED, blq == "m3", True)  # what stays what it is
         used = chosen.used & flag if blq == "drop" else chosen.used
@@ -331,14 +333,20 @@ def _structure(
     terms: tuple[Term, ...],
     iov: Sequence[str],
     mixture: Sequence[str],
+    naive: bool,
 ) -> tuple[Structure, dict[str, float]]:
     """Return the structure, and the fixed values without the random effects that they take away."""
     names = model.names
     none = {label.removeprefix("omega_") for label, value in fixed.items() if label.startswith("omega_") and value == 0}
     # What a drug does to growth is seen in too few patients for a variance of its own.
+    if naive:
+        if iov or mixture or omega != "diagonal":
+            raise SettingsError("method naive has no random effects: leave out omega, iov and mixture")
+        none = set(names)
+        fixed = {label: value for label, value in fixed.items() if not label.startswith("omega_")}
     none |= {f"f_{name}" for name in model.inputs if f"omega_f_{name}" not in fixed}
     random = tuple(k for k, name in enumerate(names) if name not in none)
-    if not random:
+    if not random and not naive:
         raise SettingsError("no parameter has a random effect: use method naive, or leave one in")
     kept = tuple(names[k] for k in random)
     for what, given in (("iov", iov), ("mixture", mixture)):

@@ -66,6 +66,8 @@ def summarise(
     blame = "" if settled else "the optimum was not reached"
     if not settled:
         covariance = None
+    if not structure.n_latent:
+        source = source.removesuffix(" (importance sampling)")
     reported, se = _reported(problem, x, searched, covariance)
 
     latent, n = np.asarray(modes.u)[: problem.n_real], problem.n_real
@@ -103,7 +105,7 @@ def summarise(
         effects=_effects(problem, cohort, phi, base, theta, likelihood),
         objective=Objective(
             minus2ll=minus2ll,
-            method="importance sampling",
+            method="importance sampling" if structure.n_latent else "exact: no random effects",
             mc_se=likelihood.mc_se,
             draws=int(likelihood.draws.sum()),
             ess_min=float(likelihood.effective[thinnest]),
@@ -331,7 +333,7 @@ def _warnings(
         )
     found += [f"{problem.labels[j]} cannot be told from zero" for j in np.flatnonzero(floored)]
     thin = np.flatnonzero(likelihood.effective < SMALL_SAMPLE)
-    if len(thin):
+    if len(thin) and problem.structure.n_latent:
         found.append(
             f"the likelihood of {_some([problem.subjects[i] for i in thin])} rests on few effective draws "
             f"(under {SMALL_SAMPLE:.0f}): repeat with another seed and compare -2LL"
@@ -342,10 +344,9 @@ def _warnings(
     if stuck:
         found.append(f"the conditional mode of {stuck} patients was not found exactly; their EBEs are approximate")
     found += estimate.notes
-    own = {name: value for name, value in estimate.objectives.items() if name in LAPLACE_TYPES and method.startswith(name)}
-    for name, value in own.items():
-        off = value - likelihood.minus2ll
-        kink = problem.model.search_curve is not None
+    name = method.partition(":")[0]
+    if name in LAPLACE_TYPES and name in estimate.objectives:
+        off, kink = estimate.objectives[name] - likelihood.minus2ll, problem.model.search_curve is not None
         if kink or abs(off) > APPROXIMATION + 3 * likelihood.mc_se:
             found.append(
                 f"{name} is an approximation{' at a change point' if kink else ''}, here off by {off:+.1f}: compare "

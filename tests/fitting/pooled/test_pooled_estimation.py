@@ -138,8 +138,8 @@ def test_what_cannot_be_fitted_is_said(cohort):
         pool(cohort.take([0, 1]))
     with pytest.raises(FitError, match="nothing to fit"):
         pool(cohort.take([24]))
-    with pytest.raises(SettingsError, match="choose one of importance, focei"):
-        pool(cohort, method="saemix")  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="choose one of importance, focei, laplace, agq, two-stage, naive"):
+        pool(cohort, method="saemix")
     with pytest.raises(SettingsError, match="seed -1 is negative"):
         pool(cohort, seed=-1)
     with pytest.raises(FitError, match="no row 'kel'"):

@@ -316,7 +316,8 @@ ModelName = Annotated[
 Method = Annotated[
     str,
     typer.Option(
-        help="Population method: importance (exact likelihood) or focei (fast approximation).",
+        help="Population method: importance (exact likelihood), focei or laplace (fast approximations), agq "
+        "(quadrature, for few random effects; agq:5 for 5 nodes), two-stage or naive.",
         rich_help_panel=ANALYSIS,
     ),
 ]

@@ -95,12 +95,9 @@ def check_method(method: str) -> None:
     Raises:
         SettingsError: for such a method.
     """
-    from typing import get_args
+    from cellkinetics.fitting.pooled.estimation import estimator_of
 
-    from cellkinetics.fitting.pooled.estimation import Method
-
-    if method not in get_args(Method):
-        raise SettingsError(f"--method {method} does not exist; choose one of {', '.join(get_args(Method))}")
+    estimator_of(method)
 
 
 def one_series(cohort: Cohort, analyte: str | None, specimen: str | None) -> Cohort:

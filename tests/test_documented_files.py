@@ -1,5 +1,6 @@
 """docs/files.md names the columns of the tables that are written, in their order."""
 
+import importlib
 import re
 from pathlib import Path
 from typing import Any, cast
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import cellkinetics as ck
+from cellkinetics.cli.diagnostics import FILES
 from cellkinetics.data.samples import fault_table, sample_table
 from cellkinetics.fitting.pooled.individuals import QUANTITY_COLUMNS
 from cellkinetics.fitting.pooled.population import PopulationModel
@@ -130,6 +132,14 @@ def test_columns_of_a_population_fit_are_documented() -> None:
         "objective", "timing",
     }  # fmt: skip
     assert set(population.to_dict()) <= set(documented("population.json")) | parts
+
+
+def test_columns_of_diagnostics_are_documented() -> None:
+    for module in ("vpc", "npde", "residuals", "effects", "contributions", "trace"):
+        found = importlib.import_module(f"cellkinetics.diagnostics.{module}")
+        file = "vpc.csv" if module == "vpc" else "npde.csv" if module == "npde" else f"population_{module}.csv"
+        assert documented(file) == list(found.COLUMNS)
+        assert file in FILES
 
 
 def test_columns_of_virtual_trials_are_documented() -> None:

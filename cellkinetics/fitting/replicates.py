@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import pickle
 import shutil
 import time
 import traceback
@@ -154,7 +155,10 @@ class Replicates:
         done = len(tasks) - len(waiting)
         if progress is not None:
             progress(done, len(tasks))
-        for record in engines.run(partial(_attempt, work, shared), waiting, crew):
+        do = partial(_attempt, work, shared)
+        if crew != ALONE and waiting:
+            _check_portable(do)
+        for record in engines.run(do, waiting, crew):
             self._keep(record)
             done += 1
             if progress is not None:
@@ -239,6 +243,21 @@ def _attempt(work: Work, shared: Any, task: Task) -> Record:
         reason = f"the program failed unexpectedly ({type(error).__name__}: {error}); please report it"
         trace = "".join(traceback.format_exception(error))
         return Record(task.name, "failed", reason, seconds=_seconds(begun), trace=trace)
+
+
+def _check_portable(work: Any) -> None:
+    """Refuse what cannot go to another process, before one is begun.
+
+    Raises:
+        SettingsError: in that case.
+    """
+    try:
+        pickle.dumps(work)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise SettingsError(
+            f"the work cannot be sent to other processes ({error}); take one process (jobs=1), or make a model of "
+            "your own from functions that have a name in a module"
+        ) from error
 
 
 def _seconds(begun: float) -> float:

@@ -15,7 +15,6 @@ from cellkinetics.drawing import Drawable
 from cellkinetics.engines import ALONE, Crew
 from cellkinetics.errors import FitError, SettingsError
 from cellkinetics.fitting.covariates import Missing, complete, design, parse_terms, remarks
-from cellkinetics.fitting.pooled.estimation import Method
 from cellkinetics.fitting.pooled.problem import Blq
 from cellkinetics.fitting.pooled.refit import Refit, Request, Setting, check_exact, refit
 from cellkinetics.fitting.pooled.stepwise import RatioTest, Stepwise, formulas
@@ -126,7 +125,7 @@ def covariate_search(
     *,
     candidates: Sequence[str],
     model: str | Model = "ecp",
-    method: Method = "importance",
+    method: str = "importance",
     forward: float = 0.05,
     backward: float = 0.01,
     covariates: Sequence[str] = (),

@@ -21,7 +21,7 @@ from cellkinetics.errors import SettingsError
 from cellkinetics.fitting.covariates import check_design, covariate_values, design_of
 from cellkinetics.fitting.pooled.bounds import bounds
 from cellkinetics.fitting.pooled.criteria import criteria
-from cellkinetics.fitting.pooled.estimation import METHODS, Method
+from cellkinetics.fitting.pooled.estimation import estimator_of
 from cellkinetics.fitting.pooled.importance import importance_sample
 from cellkinetics.fitting.pooled.marginal import LONGEST_STEP, MarginalEstimate, estimate_marginal, newton_step
 from cellkinetics.fitting.pooled.modes import conditional_modes
@@ -65,7 +65,7 @@ class Setting:
     cohort: Cohort
     terms: tuple[Term, ...]
     model: str | Model = "ecp"
-    method: Method = "importance"
+    method: str = "importance"
     residual: str = "log-constant"
     start: Mapping[str, float] = field(default_factory=dict)
     fix: Mapping[str, float] = field(default_factory=dict)
@@ -205,7 +205,7 @@ def refit(setting: Setting, request: Request) -> dict[str, Any]:
 def _first(setting: Setting, problem: PooledProblem) -> FloatArray:
     """Return the flat vector of a method's estimates from the start that the data suggest."""
     start = population_start(problem, setting.cohort, setting.start)
-    return METHODS[setting.method](problem, start, setting.seed, SEARCH_SE, lambda _: None).x
+    return estimator_of(setting.method)(problem, start, setting.seed, SEARCH_SE, lambda _: None).x
 
 
 def _last_step(problem: PooledProblem, found: MarginalEstimate) -> FloatArray:
@@ -228,8 +228,10 @@ def check_exact(method: str) -> None:
     Raises:
         SettingsError: for such a method.
     """
-    if method in APPROXIMATE:
+    estimator_of(method)
+    name = method.partition(":")[0]
+    if name in APPROXIMATE:
         raise SettingsError(
-            f"models are never compared by {method}: {APPROXIMATE[method]}, and at a change point that is off by more "
+            f"models are never compared by {method}: {APPROXIMATE[name]}, and at a change point that is off by more "
             "than models differ; take saem or importance"
         )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.fitting.curve_grid import curve_times
 from cellkinetics.fitting.pooled.bounds import OMEGA_BOUNDS
+from cellkinetics.fitting.pooled.criteria import criteria
 from cellkinetics.fitting.pooled.estimate import Estimate
 from cellkinetics.fitting.pooled.importance import SMALL_SAMPLE, ImportanceResult
 from cellkinetics.fitting.pooled.likelihood import individual
@@ -83,9 +84,8 @@ def summarise(
     shrinkage = _shrinkage(problem, x, latent), _variance_shrinkage(problem, x, likelihood.mean)
     estimates = _estimates(problem, cohort, x, reported, se, shrinkage, floored, blame)
     warnings = _warnings(problem, cohort, estimates, likelihood, modes, floored, method, estimate)
-    k = int(problem.free.sum())
-    residual_parameters = sum(label not in problem.fixed for label in problem.residual.names)
     minus2ll = likelihood.minus2ll
+    values = criteria(problem, minus2ll)
     thinnest = int(np.argmin(likelihood.effective))
     population_model = PopulationModel(problem.form, np.asarray(x), problem.terms)
     return PopulationFit(
@@ -112,11 +112,9 @@ def summarise(
             ess_min_subject=problem.subjects[thinnest],
             own={name: float(value) for name, value in estimate.objectives.items()},
         ),
-        aic=minus2ll + 2 * k,
-        bic=minus2ll + k * float(np.log(n)),
-        bicc=minus2ll
-        + (k - residual_parameters) * float(np.log(n))
-        + residual_parameters * float(np.log(problem.n_observations)),
+        aic=values.aic,
+        bic=values.bic,
+        bicc=values.bicc,
         work={**estimate.work, "importance_draws": int(likelihood.draws.sum())},
         cohort=cohort,
         problem=problem,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from cellkinetics.data.cohort import Cohort
 from cellkinetics.errors import DataError, SettingsError
 from cellkinetics.fitting.interchange.layout import LAYOUT, Layout
 from cellkinetics.fitting.interchange.nlmixr2 import EFFECT, ESTIMATES, OCCASION, TYPICAL
+from cellkinetics.fitting.pooled.known import POPULATION_FILE, KnownPopulation, read_population
 from cellkinetics.fitting.pooled.problem import PooledProblem
+from cellkinetics.fitting.pooled.start import population_start
 from cellkinetics.fitting.pooled.structure import FloatArray
 from cellkinetics.models.registry import get_model
 
@@ -94,15 +98,35 @@ class StartingValues:
         return problem.hold(packed)
 
 
-def read_estimates(path: str | Path) -> StartingValues:
+Start = StartingValues | Mapping[str, float] | str | os.PathLike[str] | None
+
+
+def starting_point(problem: PooledProblem, cohort: Cohort, start: Start) -> FloatArray:
+    """Return the flat vector at which a fit begins: what is given, the rest from the patients' own starts.
+
+    Args:
+        problem: to be fitted.
+        cohort: of which it was made.
+        start: values by label, see `population_start`; or what `read_estimates` reads, or has read.
+    """
+    if start is None or isinstance(start, Mapping):
+        return population_start(problem, cohort, start)
+    given = start if isinstance(start, StartingValues) else read_estimates(start)
+    typical = {name: value for name, value in given.values.items() if name in problem.model.names}
+    return given.apply(problem, population_start(problem, cohort, typical))
+
+
+def read_estimates(path: str | os.PathLike[str]) -> StartingValues:
     """Read the final estimates that NONMEM or nlmixr2 wrote for an exported model.
 
     | file | what is read |
     |---|---|
     | ``run1.ext`` | the line ITERATION -1000000000 of the last table that has one |
     | ``estimates.csv`` | what the exported R script writes at its end |
+    | ``population.json`` | the estimates of a fit of this package |
 
-    The file ``layout.json`` that came with the model says what each parameter is; it must stand beside the file.
+    For the first two, the file ``layout.json`` that came with the model says what each parameter is; it must stand
+    beside the file.
 
     Args:
         path: one of these files, or the folder that holds it.
@@ -111,6 +135,8 @@ def read_estimates(path: str | Path) -> StartingValues:
         DataError: for a file that cannot be read, holds no final estimates, or not those of the exported model.
     """
     path = _file(Path(path))
+    if path.name == POPULATION_FILE or path.suffix.lower() == ".json":
+        return _from_fit(path)
     layout_file = path.parent / LAYOUT
     if not layout_file.is_file():
         raise DataError(
@@ -180,10 +206,13 @@ def _file(path: Path) -> Path:
         if not path.is_file():
             raise DataError(f"there is no file {path}")
         return path
-    found = sorted([*path.glob("*.ext"), *path.glob(ESTIMATES)])
+    found = sorted([*path.glob("*.ext"), *path.glob(ESTIMATES), *path.glob(POPULATION_FILE)])
     if len(found) != 1:
         listed = ", ".join(one.name for one in found) or "none"
-        raise DataError(f"{path} must hold one file of estimates (.ext or {ESTIMATES}), and holds {listed}; name it")
+        raise DataError(
+            f"{path} must hold one file of estimates (.ext, {ESTIMATES} or {POPULATION_FILE}), and holds {listed}; "
+            "name it"
+        )
     return found[0]
 
 
@@ -202,6 +231,15 @@ def _natural(layout: Layout, values: Mapping[str, float], source: str) -> dict[s
     if lost:
         raise DataError(f"{source}: {lost[0]} is not a number")
     return {label: model[label].natural(value) if label in model.names else value for label, value in values.items()}
+
+
+def _from_fit(path: Path) -> StartingValues:
+    population = read_population(path).population
+    labels = (*population.structure.random_names,)
+    values = KnownPopulation.natural(population)
+    kept = {label: value for label, value in values.items() if not label.startswith(("omega_", "corr_"))}
+    places = list(population.structure.random)
+    return StartingValues(_positive(kept), labels, population.omega[np.ix_(places, places)], str(path))
 
 
 def _from_nonmem(table: ExtTable, layout: Layout, source: str) -> StartingValues:

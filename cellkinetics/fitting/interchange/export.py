@@ -11,13 +11,12 @@ from typing import Any, Literal, get_args
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.errors import OutputError, SettingsError
 from cellkinetics.fitting.interchange.dataset import DataSet, count_censored, data_set
-from cellkinetics.fitting.interchange.estimates import StartingValues
+from cellkinetics.fitting.interchange.estimates import Start, starting_point
 from cellkinetics.fitting.interchange.layout import LAYOUT
 from cellkinetics.fitting.interchange.nlmixr2 import ESTIMATES, SCRIPT, r_script
 from cellkinetics.fitting.interchange.nonmem import STREAM, control_stream
 from cellkinetics.fitting.pooled.problem import PooledProblem
 from cellkinetics.fitting.pooled.result import PopulationFit
-from cellkinetics.fitting.pooled.start import population_start
 from cellkinetics.fitting.pooled.structure import FloatArray
 from cellkinetics.models.base import Model
 from cellkinetics.models.registry import get_model
@@ -64,7 +63,7 @@ def export(
     *,
     model: str | Model = "ecp",
     residual: str | Residual = "log-constant",
-    start: StartingValues | Mapping[str, float] | None = None,
+    start: Start = None,
     fix: Mapping[str, float] | None = None,
     omega: str = "diagonal",
     covariates: Sequence[str] = (),
@@ -135,16 +134,6 @@ def export(
         given=windows,
     )
     return export_problem(problem, source, starting_point(problem, source, start), to, seed=seed)
-
-
-def starting_point(
-    problem: PooledProblem, cohort: Cohort, start: StartingValues | Mapping[str, float] | None
-) -> FloatArray:
-    """Return the flat vector at which a fit begins: what is given, the rest from the patients' own starts."""
-    if not isinstance(start, StartingValues):
-        return population_start(problem, cohort, start)
-    typical = {name: value for name, value in start.values.items() if name in problem.model.names}
-    return start.apply(problem, population_start(problem, cohort, typical))
 
 
 def export_problem(problem: PooledProblem, cohort: Cohort, x: FloatArray, to: Program, *, seed: int = 0) -> Exported:

@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cellkinetics.data.comedication import Comedication
+    from cellkinetics.fitting.interchange.estimates import StartingValues
+    from cellkinetics.fitting.pooled.bayes import Sampling
 
     Given = Comedication | pd.DataFrame | str | os.PathLike[str] | Mapping[str, str]
 
 FloatArray = NDArray[np.float64]
-Method = Literal["importance", "focei", "laplace", "agq", "two-stage", "naive"]
+Method = Literal["importance", "focei", "laplace", "agq", "two-stage", "naive", "bayes"]
 
 MIN_PATIENTS = 3
 STEPS = 100
@@ -48,7 +50,7 @@ def pool(
     model: str | Model = "ecp",
     method: str = "importance",
     residual: str | Residual = "log-constant",
-    start: Mapping[str, float] | None = None,
+    start: Mapping[str, float] | StartingValues | str | os.PathLike[str] | None = None,
     fix: Mapping[str, float] | None = None,
     omega: str = "diagonal",
     covariates: Sequence[str] = (),
@@ -59,6 +61,7 @@ def pool(
     uncertainty: str = "information",
     seed: int = 0,
     target_se: float = 0.2,
+    sampling: Sampling | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> PopulationFit:
     """Fit one population to all patients: typical values, between-patient SDs and the residual.
@@ -74,6 +77,7 @@ def pool(
         agq           adaptive Gauss-Hermite quadrature, for few random effects; ``agq:5`` for 5 nodes along each
         two-stage     each patient's own fit, then their population with its uncertainty taken off
         naive         all samples as if they were one patient's: no variability between patients
+        bayes         draws from the posterior by NUTS, of the model with a smooth switch at the peak
         ============  =====================================================================================
 
     Whatever the method, -2LL is computed by importance sampling with fresh draws, and comes with its
@@ -85,7 +89,9 @@ def pool(
         model: name of a model, or a `Model`.
         method: as above.
         residual: name of a residual, see `cellkinetics.models.residual.residuals`.
-        start: values to start from, natural scale, by label (``cmax``, ``omega_cmax``, ``sigma``).
+        start: values to start from, natural scale, by label (``cmax``, ``omega_cmax``, ``sigma``); or a file of
+            estimates, or its folder: of NONMEM, of nlmixr2, see `cellkinetics.fitting.interchange.estimates`, or the
+            ``population.json`` of a fit.
         fix: values that are not estimated, likewise; ``{"omega_beta": 0}`` takes the random effect of beta away.
         omega: ``diagonal``, ``full``, or blocks such as ``cmax,foldx;alpha,beta``.
         covariates: formulas such as ``cmax ~ group``, see `cellkinetics.fitting.covariates.parse_terms`.
@@ -96,6 +102,7 @@ def pool(
         uncertainty: ``information`` or ``sandwich``, where the standard errors come from.
         seed: of all random draws; recorded.
         target_se: Monte-Carlo standard error of -2LL to reach.
+        sampling: chains, draws and priors of ``bayes``, see `cellkinetics.fitting.pooled.bayes.Sampling`.
         progress: called as ``progress(done, total)``; steps left over are skipped at convergence.
 
     Raises:
@@ -121,6 +128,14 @@ def pool(
     use_compilation_cache()
     chosen = get_model(model)
     windows, notes = _windows(comedication, cohort, chosen)
+    if method == "bayes":
+        from cellkinetics.fitting.pooled.bayes import smooth_twin
+
+        chosen, note = smooth_twin(chosen)
+        notes = (*notes, note) if note else notes
+        estimator = partial(_bayes, sampling=sampling)
+    elif sampling is not None:
+        raise SettingsError(f"sampling (chains, draws, priors) belongs to method bayes, and the method is {method}")
     problem = PooledProblem.from_cohort(
         cohort,
         chosen,
@@ -148,11 +163,15 @@ def pool(
         if progress is not None:
             progress(furthest, STEPS)
 
-    first = population_start(problem, cohort, start)
+    first = _start(problem, cohort, start)
     estimate = estimator(problem, first, seed, target_se, report)
     modes = conditional_modes(problem, estimate.x, known=estimate.modes)
     likelihood = _likelihood(problem, estimate.x, modes, seed, target_se)
     result = summarise(problem, cohort, estimate, modes, likelihood, method=method, seed=seed, uncertainty=uncertainty)
+    if method == "bayes":
+        from cellkinetics.fitting.pooled.bayes import with_posterior
+
+        result = with_posterior(result, estimate)
     if progress is not None:
         progress(STEPS, STEPS)
     return result
@@ -165,6 +184,19 @@ def _windows(given: Given | None, cohort: Cohort, model: Model) -> tuple[FloatAr
     from cellkinetics.data.comedication import comedication_of
 
     return comedication_of(given, cohort).windows(cohort, model.inputs)
+
+
+def _start(
+    problem: PooledProblem,
+    cohort: Cohort,
+    start: Mapping[str, float] | StartingValues | str | os.PathLike[str] | None,
+) -> FloatArray:
+    """Return the flat vector to start from."""
+    if start is None or isinstance(start, Mapping):
+        return population_start(problem, cohort, start)
+    from cellkinetics.fitting.interchange.estimates import starting_point
+
+    return starting_point(problem, cohort, start)
 
 
 def _likelihood(problem: PooledProblem, x: FloatArray, modes: Modes, seed: int, target_se: float) -> ImportanceResult:
@@ -216,6 +248,19 @@ def _naive(problem: PooledProblem, x: FloatArray, seed: int, target_se: float, r
     return estimate_naive(problem, x, report=report)
 
 
+def _bayes(
+    problem: PooledProblem,
+    x: FloatArray,
+    seed: int,
+    target_se: float,
+    report: Report,
+    sampling: Sampling | None = None,
+) -> Estimate:
+    from cellkinetics.fitting.pooled.bayes import estimate_bayes
+
+    return estimate_bayes(problem, x, seed=seed, sampling=sampling, report=report)
+
+
 Estimator = Callable[[PooledProblem, FloatArray, int, float, Report], Estimate]
 METHODS: Mapping[str, Estimator] = {
     "importance": _importance,
@@ -224,6 +269,7 @@ METHODS: Mapping[str, Estimator] = {
     "agq": _agq,
     "two-stage": _two_stage,
     "naive": _naive,
+    "bayes": _bayes,
 }
 
 

@@ -17,6 +17,7 @@ from cellkinetics.fitting.pooled.diagnosed import Diagnosed
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cellkinetics.fitting.pooled.bayes import Posterior
     from cellkinetics.fitting.pooled.conditional import Conditional
     from cellkinetics.fitting.pooled.estimate import Trace
     from cellkinetics.fitting.pooled.importance import ImportanceResult
@@ -116,6 +117,7 @@ class PopulationFit(Drawable, Diagnosed):
         importance: the likelihood at the estimates with each patient's contribution and conditional moments.
         modes: conditional modes of the whitened random effects.
         trace: the way of the search, where the method keeps it.
+        posterior: draws of method ``bayes``, with their checks.
     """
 
     model: str
@@ -143,6 +145,7 @@ class PopulationFit(Drawable, Diagnosed):
     importance: ImportanceResult = field(repr=False)
     modes: Modes = field(repr=False)
     trace: Trace | None = field(repr=False, default=None)
+    posterior: Posterior | None = field(repr=False, default=None)
     curve_parts: tuple[tuple[str, str, str, str, FloatArray, FloatArray, FloatArray], ...] = field(
         repr=False, default=()
     )
@@ -310,6 +313,7 @@ class PopulationFit(Drawable, Diagnosed):
             "covariance": None
             if self.covariance is None
             else {"names": list(self.labels), "working": self.covariance.tolist()},
+            "posterior": None if self.posterior is None else self.posterior.to_dict(),
             "population": self.population.to_dict(),
             "covariates": self._covariates(),
             "objective": {**vars(self.objective), "own": dict(self.objective.own)},

@@ -160,7 +160,7 @@ def test_what_is_weak_in_a_population_fit_is_told(
         def __init__(self) -> None:
             import pandas as pd
 
-            self.individual = self.curves = pd.DataFrame({"subject": []})
+            self.individual = self.curves = self.quantities = pd.DataFrame({"subject": []})
             columns = ["parameter", "estimate", "rse_percent", "ci_low", "ci_high", "iiv_cv_percent", "unit"]
             self.table = pd.DataFrame([["beta", 0.003, 70.0, 0.001, 0.009, 80.0, "1/day"]], columns=columns)
 

@@ -11,6 +11,7 @@ import pytest
 import cellkinetics as ck
 from cellkinetics.cli.diagnostics import FILES
 from cellkinetics.data.samples import fault_table, sample_table
+from cellkinetics.fitting.pooled.forecast import BELOW_COLUMNS, FORECAST_COLUMNS
 from cellkinetics.fitting.pooled.individuals import QUANTITY_COLUMNS
 from cellkinetics.fitting.pooled.population import PopulationModel
 from cellkinetics.fitting.pooled.problem import PooledProblem
@@ -142,6 +143,13 @@ def test_columns_of_diagnostics_are_documented() -> None:
         assert file in FILES
 
 
+def test_columns_of_a_bootstrap_are_documented() -> None:
+    from cellkinetics.fitting.pooled import bootstrap
+
+    assert documented("bootstrap.csv") == list(bootstrap.COLUMNS)
+    assert documented("bootstrap_replicates.csv") == list(bootstrap.REPLICATE_COLUMNS)
+
+
 def test_columns_of_virtual_trials_are_documented() -> None:
     drawn = ck.simulate_trial("stein2019", 3, [7, 14], lloq=50)
     assert documented("simulated.csv") == list(drawn.samples.columns)
@@ -160,3 +168,8 @@ def test_columns_of_virtual_trials_are_documented() -> None:
     text = PAGE[PAGE.index("## Virtual trials") : PAGE.index("## The record")]
     for column in {*everything.samples.columns, *everything.patients.columns} - {*library["stein2019"].model.names}:
         assert re.search(rf"`[^`]*\b{column}\b[^`]*`", text), column
+
+
+def test_columns_of_forecasts_are_documented() -> None:
+    assert documented("forecast.csv") == list(FORECAST_COLUMNS)
+    assert documented("forecast_below.csv") == list(BELOW_COLUMNS)

@@ -229,7 +229,7 @@ class PopulationPrior:
         if not measured or not self.value_unit:
             return
         for i, unit in enumerate(cohort.value_unit):
-            if cohort.unusable[i] is None and unit and _plain(unit) != _plain(self.value_unit):
+            if cohort.unusable[i] is None and unit and plain_unit(unit) != plain_unit(self.value_unit):
                 names = ", ".join(measured)
                 raise FitError(
                     f"the prior ({self.source}) has {names} in {self.value_unit}, the values of "
@@ -303,11 +303,11 @@ def prior_of(
     return PopulationPrior.of(given).without(*names)
 
 
-def _plain(unit: str) -> str:
+def plain_unit(unit: str) -> str:
     """Return a unit in one spelling: case, blanks, the two signs for micro, and what the DNA is called.
 
     Example:
-        >>> _plain("Copies/µg gDNA") == _plain("copies/ug")
+        >>> plain_unit("Copies/µg gDNA") == plain_unit("copies/ug")
         True
     """
     text = "".join(unit.lower().replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u").split())

@@ -153,18 +153,7 @@ def observe(
         residual: kind and scale of the residual.
         uloq: upper limit of quantification, or None.
     """
-    eps = rng.standard_t(residual.df, log_value.shape) if residual.kind == "student" else None
-    eps = rng.standard_normal(log_value.shape) if eps is None else eps
-    predicted = log_value if residual.scale == "log" else np.exp(log_value)
-    if residual.kind in ("constant", "student"):
-        spread: FloatArray | float = float(np.atleast_1d(residual_sd)[0])
-    else:
-        with jax.enable_x64(True):
-            sigma = jnp.asarray(np.atleast_1d(residual_sd), dtype=float)
-            spread = np.asarray(residual.sd(jnp.asarray(predicted), sigma))
-    value = predicted + spread * eps
-    if residual.scale == "log":
-        value = np.exp(value)
+    value = measured(log_value, standard_noise(residual, log_value.shape, rng), residual_sd, residual)
     value = np.where(time < 0, 0.0, value)
     censored = np.where(value < lloq if lloq is not None else value <= 0, 1, 0)
     value = np.where(censored == 1, lloq or 0.0, value)
@@ -172,6 +161,26 @@ def observe(
         above = value > uloq
         value, censored = np.where(above, uloq, value), np.where(above, -1, censored)
     return value, censored.astype(np.int64)
+
+
+def standard_noise(residual: Residual, shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
+    """Draw eps of a residual: standard normal, or Student's t."""
+    return rng.standard_t(residual.df, shape) if residual.kind == "student" else rng.standard_normal(shape)
+
+
+def measured(
+    log_value: FloatArray, eps: FloatArray, residual_sd: float | Sequence[float], residual: Residual = LOG_CONSTANT
+) -> FloatArray:
+    """Return values on the natural scale with the residual of eps, see `observe`; shapes are broadcast."""
+    predicted = log_value if residual.scale == "log" else np.exp(log_value)
+    if residual.kind in ("constant", "student"):
+        spread: FloatArray | float = float(np.atleast_1d(residual_sd)[0])
+    else:
+        with jax.enable_x64(True):
+            sigma = jnp.asarray(np.atleast_1d(residual_sd), dtype=float)
+            spread = np.asarray(residual.sd(jnp.asarray(predicted), sigma))
+    value: FloatArray = predicted + spread * eps
+    return np.exp(value) if residual.scale == "log" else value
 
 
 def checked_times(times: Sequence[float], jitter: float) -> FloatArray:

@@ -14,6 +14,7 @@ from cellkinetics.data.samples import sample_table
 from cellkinetics.errors import SettingsError
 from cellkinetics.fitting.design.comparison import ScheduleComparison
 from cellkinetics.fitting.design.search import ScheduleSearch
+from cellkinetics.fitting.pooled.forecast import Forecast
 from cellkinetics.fitting.pooled.result import PopulationFit
 from cellkinetics.fitting.result import IndividualFits
 from cellkinetics.nca.result import NCAResult
@@ -22,6 +23,7 @@ from cellkinetics.report.diagnostic_figures import FIT_KINDS, Diagnostic, diagno
 from cellkinetics.report.figures.areas import Areas, area_figure, area_grid
 from cellkinetics.report.figures.beside_nca import beside_nca_figure
 from cellkinetics.report.figures.fits import estimates_figure
+from cellkinetics.report.figures.forecast import Forecasts, forecast_figure, forecast_grid
 from cellkinetics.report.figures.likelihood import LikelihoodProfiles, likelihood_figure, likelihood_grid
 from cellkinetics.report.figures.overview import overview_figure
 from cellkinetics.report.figures.parameters import parameter_figure
@@ -44,7 +46,9 @@ from cellkinetics.report.sections.nca import box_parameters, box_titles
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Plottable = Cohort | NCAResult | IndividualFits | PopulationFit | ScheduleComparison | ScheduleSearch | Diagnostic
+Plottable = (
+    Cohort | NCAResult | IndividualFits | PopulationFit | Forecast | ScheduleComparison | ScheduleSearch | Diagnostic
+)
 
 
 def plot(
@@ -83,13 +87,14 @@ def plot(
     ``covariates``          population: random effects beside covariates
     ``contributions``       population: parts of -2LL, and influence of patients
     ``trace``               population: the way of the search
+    ``forecast``            forecast: a panel a patient: samples, the curve to come and its bands
     ======================  ===========================================================================
 
     A cohort has the first three, and ``overview`` by default; fits have them too, and ``profiles`` by
     default; an NCA result has those of the NCA besides, and ``boxes`` by default (``areas`` for one subject);
     fits of single patients those of fits, a population fit those of the population. What `vpc`, `npde`,
     `population_residuals`, `random_effects`, `population_contributions` or `search_trace` returned has the figures of
-    its name. Schedules have one figure: what each day tells, the schedules, and
+    its name. A forecast has one kind, and schedules have one figure: what each day tells, the schedules, and
     the precision that they promise.
 
     Args:
@@ -126,7 +131,7 @@ def plot(
         return diagnostic_figure(result, kind)
     if isinstance(result, PopulationFit) and kind is not None and kind in FIT_KINDS:
         return FIT_KINDS[kind](result)
-    kinds = _NCA if isinstance(result, NCAResult) else _FITS if isinstance(result, IndividualFits) else _COHORT
+    kinds = _kinds(result)
     kind = _default(result, subject) if kind is None else kind
     if kind not in kinds:
         known = [*kinds, *(FIT_KINDS if isinstance(result, PopulationFit) else ())]
@@ -193,7 +198,17 @@ class _Drawn:
         return [" · ".join(filter(None, parts)) for parts in zip(*columns, strict=True)]
 
 
+def _kinds(result: Plottable) -> Mapping[str, Callable[[_Drawn, Key | None], Figure]]:
+    if isinstance(result, NCAResult):
+        return _NCA
+    if isinstance(result, Forecast):
+        return _FORECAST
+    return _FITS if isinstance(result, IndividualFits) else _COHORT
+
+
 def _default(result: Plottable, subject: str | None) -> str:
+    if isinstance(result, Forecast):
+        return "forecast"
     if isinstance(result, NCAResult):
         return "boxes" if subject is None else "areas"
     return "overview" if isinstance(result, Cohort) and subject is None else "profiles"
@@ -285,8 +300,19 @@ def _beside_nca(drawn: _Drawn, key: Key | None) -> Figure:
     return beside_nca_figure(drawn.own(drawn.fits.beside_nca), drawn.groups)
 
 
+def forecasts_of(found: Forecast) -> Forecasts:
+    """Return what the figures of a forecast are drawn from."""
+    return Forecasts(_profiles(found, found.cohort), found.table, found.until)
+
+
+def _forecast(drawn: _Drawn, key: Key | None) -> Figure:
+    assert isinstance(drawn.result, Forecast)
+    forecasts = forecasts_of(drawn.result)
+    return forecast_grid(forecasts, forecasts.keys) if key is None else forecast_figure(forecasts, key)
+
+
 _LARGE = {"width": 6.5, "height": 4.2}
-_SINGLE = ("profiles", "times", "lambda_z", "areas", "likelihood")
+_SINGLE = ("profiles", "times", "lambda_z", "areas", "likelihood", "forecast")
 _COHORT: Mapping[str, Callable[[_Drawn, Key | None], Figure]] = {
     "overview": _overview,
     "profiles": _panels,
@@ -299,6 +325,7 @@ _FITS: Mapping[str, Callable[[_Drawn, Key | None], Figure]] = {
     "ranking": _ranking,
     "beside_nca": _beside_nca,
 }
+_FORECAST: Mapping[str, Callable[[_Drawn, Key | None], Figure]] = {"forecast": _forecast}
 _NCA: Mapping[str, Callable[[_Drawn, Key | None], Figure]] = {
     **_COHORT,
     "boxes": _boxes,

@@ -114,10 +114,7 @@ def conditional_draws(
     Raises:
         SettingsError: for less than one draw, or a negative seed.
     """
-    if draws < 1:
-        raise SettingsError(f"n is {draws}; give a number of draws of at least 1")
-    if seed < 0:
-        raise SettingsError(f"seed {seed} is negative; give a whole number from 0")
+    check_draws(draws, seed)
     d = problem.structure.n_latent
     found, effective, phi = [], [], []
     with jax.enable_x64(True):
@@ -146,6 +143,21 @@ def conditional_draws(
             phi.append(np.asarray(_individual(jnp.asarray(picked), flat, samples, problem.form)))
     n = problem.n_real
     return Conditional(problem, x, *(np.concatenate(part)[:n] for part in (found, phi, effective)))
+
+
+def check_draws(draws: int, seed: int) -> None:
+    """Refuse a number of draws below 1, or a negative seed, with a SettingsError."""
+    if draws < 1:
+        raise SettingsError(f"n is {draws}; give a number of draws of at least 1")
+    if seed < 0:
+        raise SettingsError(f"seed {seed} is negative; give a whole number from 0")
+
+
+def phi_of(problem: PooledProblem, x: FloatArray, u: FloatArray) -> FloatArray:
+    """Return parameters on the working scale ``(n, k, occasions, p)`` of latent vectors ``(n, k, d)``."""
+    real = jax.tree.map(lambda a: a[: problem.n_real], problem.samples)
+    with jax.enable_x64(True):
+        return np.asarray(_individual(jnp.asarray(u), jnp.asarray(x), real, problem.form))
 
 
 def resample(weight: FloatArray, draws: int, uniform: FloatArray) -> np.ndarray:

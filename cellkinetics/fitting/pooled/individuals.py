@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cellkinetics.data.cohort import Cohort
 from cellkinetics.fitting.pooled.conditional import FEW_EFFECTIVE, Conditional, derived_quantities
 from cellkinetics.fitting.pooled.structure import FloatArray
 from cellkinetics.units import unit_label
@@ -23,15 +25,37 @@ QUANTITY_COLUMNS = (
 )
 
 
+class Place(NamedTuple):
+    """Where a profile stands: in the cohort, patient of the problem, and occasion of the patient."""
+
+    profile: int
+    patient: int
+    occasion: int
+
+
 def quantity_table(fit: PopulationFit, conditional: Conditional) -> pd.DataFrame:
+    """Return `quantity_rows` of the patients of a fit."""
+    p = len(fit.problem.model.parameters)
+    places = [i for i in range(len(fit.cohort)) if fit.effects[i * p].ebe is not None]
+    theta = {i: np.array([fit.effects[i * p + j].ebe for j in range(p)], dtype=float) for i in places}
+    return quantity_rows(fit.cohort, conditional, theta)
+
+
+def quantity_rows(cohort: Cohort, conditional: Conditional, theta: Mapping[int, FloatArray]) -> pd.DataFrame:
     """Return one row a profile and quantity: the model's parameters, then what is derived from them.
 
     ``mode`` is the value at the conditional mode; ``median``, ``sd`` and the 95 % interval are of the draws, all on
     the natural scale. The uncertainty of the population parameters is not in it.
+
+    Args:
+        cohort: the profiles.
+        conditional: draws of those that take part.
+        theta: place of a profile in the cohort to its parameters at the mode, natural scale ``(p,)``.
     """
     import pandas as pd
 
-    model, cohort, problem = fit.problem.model, fit.cohort, fit.problem
+    problem = conditional.problem
+    model = problem.model
     place = {i: (unit, k) for unit, own in enumerate(problem.profiles) for k, i in enumerate(own)}
     names = [parameter.name for parameter in model.parameters] + [one.name for one in model.derived]
     kinds = [parameter.unit for parameter in model.parameters] + [one.unit for one in model.derived]
@@ -39,7 +63,9 @@ def quantity_table(fit: PopulationFit, conditional: Conditional) -> pd.DataFrame
     low, median, high = np.percentile(draws, [LEVELS[0], 50.0, LEVELS[1]], axis=1)
     with np.errstate(invalid="ignore"):
         sd = draws.std(axis=1, ddof=1 if conditional.n_draws > 1 else 0)
-    modes = _modes(fit)
+    stacked = np.stack(list(theta.values()))
+    every = np.concatenate([stacked, derived_quantities(model, stacked)], axis=1)
+    modes = dict(zip(theta, every, strict=True))
     rows = []
     for i in range(len(cohort)):
         who = (cohort.subject[i], cohort.analyte[i], cohort.occasion[i], cohort.specimen[i])
@@ -65,13 +91,3 @@ def curve_bands(fit: PopulationFit, conditional: Conditional) -> tuple[FloatArra
     time = np.stack([part[4] for part in fit.curve_parts])
     low, high = np.exp(np.percentile(conditional.log_curves(rows, time), LEVELS, axis=1))
     return low, high
-
-
-def _modes(fit: PopulationFit) -> dict[int, FloatArray]:
-    """Return parameters and derived quantities at the conditional mode by place of the profile in the cohort."""
-    model = fit.problem.model
-    p = len(model.parameters)
-    places = [i for i in range(len(fit.cohort)) if fit.effects[i * p].ebe is not None]
-    theta = np.array([[fit.effects[i * p + j].ebe for j in range(p)] for i in places], dtype=float)
-    every = np.concatenate([theta, derived_quantities(model, theta)], axis=1)
-    return dict(zip(places, every, strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cellkinetics.fitting.pooled.bayes import Posterior
     from cellkinetics.fitting.pooled.conditional import Conditional
     from cellkinetics.fitting.pooled.estimate import Trace
+    from cellkinetics.fitting.pooled.forecast import Forecast
     from cellkinetics.fitting.pooled.importance import ImportanceResult
     from cellkinetics.fitting.pooled.modes import Modes
     from cellkinetics.fitting.pooled.population import PopulationModel
@@ -240,6 +241,12 @@ class PopulationFit(Drawable, Diagnosed):
         from cellkinetics.fitting.virtual.trial import simulate_trial
 
         return simulate_trial(self, n, days, **options)
+
+    def forecast(self, cohort: Cohort, times: Sequence[float] | None = None, **options: Any) -> Forecast:
+        """Forecast new patients from this population and their samples so far; see `cellkinetics.forecast`."""
+        from cellkinetics.fitting.pooled.forecast import forecast
+
+        return forecast(self, cohort, times, **options)
 
     @cached_property
     def curves(self) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import typer
 
 from cellkinetics.cli.check import check
 from cellkinetics.cli.demo import demo
+from cellkinetics.cli.export import export
 from cellkinetics.cli.fit import fit
 from cellkinetics.cli.models import models
 from cellkinetics.cli.nca import nca
@@ -41,5 +42,5 @@ def _version(
         raise typer.Exit
 
 
-for command in (demo, check, nca, fit, pool, run, report, schedule, simulate, models):
+for command in (demo, check, nca, fit, pool, run, report, schedule, simulate, export, models):
     app.command()(command)

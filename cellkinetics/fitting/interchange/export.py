@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from cellkinetics.fitting.interchange.estimates import Start, starting_point
 from cellkinetics.fitting.interchange.layout import LAYOUT
 from cellkinetics.fitting.interchange.nlmixr2 import ESTIMATES, SCRIPT, r_script
 from cellkinetics.fitting.interchange.nonmem import STREAM, control_stream
+from cellkinetics.fitting.pooled.known import read_population
+from cellkinetics.fitting.pooled.population import PopulationModel
 from cellkinetics.fitting.pooled.problem import PooledProblem
 from cellkinetics.fitting.pooled.result import PopulationFit
 from cellkinetics.fitting.pooled.structure import FloatArray
@@ -61,6 +64,7 @@ def export(
     source: Cohort | PopulationFit,
     to: Program,
     *,
+    population: str | os.PathLike[str] | PopulationModel | None = None,
     model: str | Model = "ecp",
     residual: str | Residual = "log-constant",
     start: Start = None,
@@ -80,6 +84,8 @@ def export(
     Args:
         source: a cohort; or a population fit, whose model, data and estimates are exported.
         to: ``nonmem`` or ``nlmixr2``.
+        population: of a cohort, the fit whose model, structure and values are exported: its folder or
+            ``population.json``. Then only ``comedication`` may be given besides.
         model: of a cohort, as in `cellkinetics.fitting.pooled.estimation.pool`; a fit has its own.
         residual: likewise.
         start: values to start from, of a cohort; by default as a fit begins.
@@ -111,29 +117,48 @@ def export(
     """
     if to not in get_args(Program):
         raise SettingsError(f"there is no program {to!r} to export to; there is {', '.join(get_args(Program))}")
+    structure: dict[str, Any] = {
+        "fix": dict(fix or {}),
+        "omega": omega,
+        "covariates": covariates,
+        "iov": iov,
+        "mixture": mixture,
+    }
+    is_given = start is not None or omega != "diagonal" or any((fix, covariates, iov, mixture))
+    if (isinstance(source, PopulationFit) or population is not None) and is_given:
+        raise SettingsError("a fit is exported as it is: it has its structure and starting values")
     if isinstance(source, PopulationFit):
-        given = (start, fix, comedication, *covariates, *iov, *mixture)
-        if any(one is not None for one in given) or omega != "diagonal":
-            raise SettingsError("a fit is exported as it is: it has its model, structure and starting values")
         return export_problem(source.problem, source.cohort, source.x, to, seed=seed)
-    chosen = get_model(model)
+    chosen, spread = get_model(model), get_residual(residual)
+    known = None
+    if population is not None:
+        known = population if isinstance(population, PopulationModel) else read_population(Path(population)).population
+        chosen, spread, structure = known.model, known.residual, _structure_of(known)
     windows = None
     if comedication is not None:
         from cellkinetics.data.comedication import comedication_of
 
         windows, _ = comedication_of(comedication, source).windows(source, chosen.inputs)
-    problem = PooledProblem.from_cohort(
-        source,
-        chosen,
-        residual=get_residual(residual),
-        fix=fix,
-        omega=omega,
-        covariates=covariates,
-        iov=iov,
-        mixture=mixture,
-        given=windows,
-    )
-    return export_problem(problem, source, starting_point(problem, source, start), to, seed=seed)
+    problem = PooledProblem.from_cohort(source, chosen, residual=spread, given=windows, **structure)
+    if known is None:
+        return export_problem(problem, source, starting_point(problem, source, start), to, seed=seed)
+    if known.structure.labels != problem.structure.labels:
+        differ = sorted(set(known.structure.labels) ^ set(problem.structure.labels))
+        raise SettingsError(f"the fit is one of other data: they differ in {', '.join(differ)}")
+    return export_problem(problem, source, known.x, to, seed=seed)
+
+
+def _structure_of(population: PopulationModel) -> dict[str, Any]:
+    """Return the arguments of `PooledProblem.from_cohort` that make a population's structure."""
+    structure, names = population.structure, population.structure.random_names
+    blocks = ";".join(",".join(names[k] for k in block) for block in structure.blocks)
+    return {
+        "fix": {f"omega_{name}": 0.0 for name in structure.parameters if name not in names},
+        "omega": blocks or "diagonal",
+        "covariates": tuple(str(term) for term in population.terms),
+        "iov": tuple(structure.parameters[k] for k in structure.occasion),
+        "mixture": tuple(names[k] for k in structure.shifted),
+    }
 
 
 def export_problem(problem: PooledProblem, cohort: Cohort, x: FloatArray, to: Program, *, seed: int = 0) -> Exported:

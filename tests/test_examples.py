@@ -10,6 +10,7 @@ PROMISED = {
     "read_and_nca": "24 subjects",
     "fit_patients": "peak on day",
     "fit_population": "Monte-Carlo error",
+    "simulate_and_forecast": "probability of being below the LLOQ",
 }
 
 

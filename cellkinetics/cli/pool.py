@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from cellkinetics.cli import diagnostics as checks
 from cellkinetics.cli import options as o
+from cellkinetics.cli import structure_options as s
 from cellkinetics.cli.pairs import parse_pairs
 from cellkinetics.errors import SettingsError
 
@@ -32,6 +34,10 @@ def pool(
     out: o.Out = o.DEFAULT_OUT,
     model: o.ModelName = "ecp",
     method: o.Method = "importance",
+    covariate: s.Covariate = None,
+    missing_covariates: s.MissingCovariates = "error",
+    comedication: s.ComedicationTable = None,
+    omega: s.Omega = "diagonal",
     fix: o.Fix = None,
     analyte: o.Analyte = None,
     specimen: o.PooledSpecimen = None,
@@ -63,11 +69,21 @@ def pool(
         check_model(model, fixed)
         check_method(method)
         checks.check_simulations(simulations)
+        structure = {
+            "covariates": tuple(covariate or ()),
+            "missing_covariates": missing_covariates,
+            "comedication": s.comedication_table(comedication),
+            "omega": omega,
+        }
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
-        read = read_input(session, data, given, lambda cohort: one_series(cohort, analyte, specimen))
+
+        def check(cohort: Cohort) -> None:
+            s.check_covariates(one_series(cohort, analyte, specimen), model, covariate)
+
+        read = read_input(session, data, given, check)
         cohort = one_series(read, analyte, specimen)
         with session.stage("pool"):
-            result = write_population(session, cohort, model, method, seed, fixed)
+            result = write_population(session, cohort, model, method, seed, fixed, structure)
         if diagnostics:
             with session.stage("diagnostics"):
                 checks.write_diagnostics(session, result, simulations)
@@ -126,20 +142,30 @@ def is_named(known: Sequence[str], what: str, wanted: str | None) -> bool:
 
 
 def write_population(
-    session: Session, cohort: Cohort, model: str, method: str, seed: int, fix: Mapping[str, float]
+    session: Session,
+    cohort: Cohort,
+    model: str,
+    method: str,
+    seed: int,
+    fix: Mapping[str, float],
+    structure: Mapping[str, Any] = MappingProxyType({}),
 ) -> PopulationFit:
     """Fit the population of one analyte and specimen, write its files, show its parameters, and return it."""
     from cellkinetics.fitting.pooled.estimation import pool as pool_all
 
-    given: Any = method
     with session.screen.progress("Population fit") as progress:
-        result = pool_all(cohort, model=model, method=given, fix=fix, seed=seed, progress=progress)
+        result = pool_all(cohort, model=model, method=method, fix=fix, seed=seed, progress=progress, **structure)
+    write_fit(session, result)
+    return result
+
+
+def write_fit(session: Session, result: PopulationFit) -> None:
+    """Write the files of a population fit and show its parameters."""
     content, tables = result.to_dict(), (result.table, result.individual, result.quantities, result.curves)
     session.folder.write_json(FILES[0], content)
     for name, table in zip(FILES[1:], tables, strict=True):
         session.folder.write_table(name, table)
     _show(session, result)
-    return result
 
 
 def _show(session: Session, result: Any) -> None:

@@ -180,7 +180,7 @@ def require_values(terms: Sequence[Term], cohort: Cohort, index: Sequence[int]) 
     )
 
 
-def complete(cohort: Cohort, terms: Sequence[Term], missing: Missing) -> tuple[Cohort, tuple[str, ...]]:
+def complete(cohort: Cohort, terms: Sequence[Term], missing: str) -> tuple[Cohort, tuple[str, ...]]:
     """Return the cohort that a rule for missing covariates makes of one, and what was done, in words.
 
     Args:

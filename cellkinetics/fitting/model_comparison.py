@@ -167,13 +167,7 @@ def compare_models(
 
     Source: Delattre M, Lavielle M, Poursat MA. Electron J Stat 2014;8:456-475, doi:10.1214/14-EJS890 (BICc).
     """
-    if criterion not in CRITERIA:
-        if criterion.partition(":")[0] in ("focei", "laplace", "agq", "foce", "fo"):
-            raise SettingsError(
-                f"models are never ranked by an approximate objective ({criterion}): at a change point it is off by "
-                f"more than models differ; take {', '.join(CRITERIA)}, which use the exact likelihood"
-            )
-        raise SettingsError(unknown("criterion", criterion, CRITERIA))
+    check_criterion(criterion)
     check_exact(method)
     chosen = list(dict.fromkeys(get_model(model) for model in models))
     if len(chosen) < 2:
@@ -218,6 +212,21 @@ def compare_models(
         raise FitError(f"none of the models can be fitted: {rows[0].model}: {rows[0].reason}")
     ranked = rank(rows, criterion)
     return ModelComparison(criterion, ranked, MappingProxyType(fits), _warnings(ranked, fits))
+
+
+def check_criterion(criterion: str) -> None:
+    """Refuse what cannot rank models.
+
+    Raises:
+        SettingsError: for an approximate objective, or an unknown criterion.
+    """
+    if criterion not in CRITERIA:
+        if criterion.partition(":")[0] in ("focei", "laplace", "agq", "foce", "fo"):
+            raise SettingsError(
+                f"models are never ranked by an approximate objective ({criterion}): at a change point it is off by "
+                f"more than models differ; take {', '.join(CRITERIA)}, which use the exact likelihood"
+            )
+        raise SettingsError(unknown("criterion", criterion, CRITERIA))
 
 
 def rank(rows: Sequence[Compared], criterion: str) -> tuple[Compared, ...]:

@@ -202,7 +202,7 @@ def test_a_rule_for_missing_values_makes_another_cohort() -> None:
     assert found.tolist() == design(terms, ECP, data, range(5), missing="reference").tolist()
     assert complete(filled, terms, "drop") == (filled, ())
     with pytest.raises(SettingsError, match="'mean' is no rule"):
-        complete(data, terms, "mean")  # type: ignore[arg-type]
+        complete(data, terms, "mean")
 
 
 def test_a_level_with_one_patient_is_remarked(cohort: Cohort) -> None:

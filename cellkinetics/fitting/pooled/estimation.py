@@ -54,6 +54,7 @@ def pool(
     fix: Mapping[str, float] | None = None,
     omega: str = "diagonal",
     covariates: Sequence[str] = (),
+    missing_covariates: str = "error",
     iov: Sequence[str] = (),
     mixture: Sequence[str] = (),
     comedication: Given | None = None,
@@ -95,6 +96,8 @@ def pool(
         fix: values that are not estimated, likewise; ``{"omega_beta": 0}`` takes the random effect of beta away.
         omega: ``diagonal``, ``full``, or blocks such as ``cmax,foldx;alpha,beta``.
         covariates: formulas such as ``cmax ~ group``, see `cellkinetics.fitting.covariates.parse_terms`.
+        missing_covariates: what a missing value means: ``error``, ``reference`` (the patient counts as one at the
+            covariate's reference) or ``drop`` (the patient is left out).
         iov: parameters that vary between the occasions of a patient.
         mixture: parameters whose typical value differs between two sub-populations.
         comedication: table of subject, drug, start and end, for a model with inputs.
@@ -127,7 +130,9 @@ def pool(
         raise SettingsError(f"seed {seed} is negative; give a whole number from 0")
     use_compilation_cache()
     chosen = get_model(model)
-    windows, notes = _windows(comedication, cohort, chosen)
+    cohort, covariates, of_covariates = _covariates(cohort, covariates, chosen, missing_covariates)
+    windows, notes = _windows(comedication, cohort, chosen, fix or {})
+    notes = (*of_covariates, *notes)
     if method == "bayes":
         from cellkinetics.fitting.pooled.bayes import smooth_twin
 
@@ -177,13 +182,36 @@ def pool(
     return result
 
 
-def _windows(given: Given | None, cohort: Cohort, model: Model) -> tuple[FloatArray | None, tuple[str, ...]]:
+def _covariates(
+    cohort: Cohort, formulas: Sequence[str], model: Model, missing: str
+) -> tuple[Cohort, Sequence[str], tuple[str, ...]]:
+    """Return the cohort after the rule for missing covariates, formulas with their references, and what to know."""
+    if not formulas:
+        return cohort, (), ()
+    from cellkinetics.fitting.covariates import complete, parse_terms, remarks
+
+    terms = parse_terms(formulas, model, cohort)
+    cohort, notes = complete(cohort, terms, missing)
+    usable = [i for i in range(len(cohort)) if cohort.unusable[i] is None]
+    return cohort, tuple(str(term) for term in terms), (*notes, *remarks(terms, cohort, usable))
+
+
+def _windows(
+    given: Given | None, cohort: Cohort, model: Model, fixed: Mapping[str, float]
+) -> tuple[FloatArray | None, tuple[str, ...]]:
     """Return when the model's inputs were given, one entry a profile, and what to know of it."""
     if given is None:
         return None, ()
-    from cellkinetics.data.comedication import comedication_of
+    from cellkinetics.data.comedication import comedication_of, never_given
 
-    return comedication_of(given, cohort).windows(cohort, model.inputs)
+    windows, notes = comedication_of(given, cohort).windows(cohort, model.inputs)
+    absent = [name for name in never_given(windows, model.inputs) if f"f_{name}" not in fixed]
+    if absent:
+        raise SettingsError(
+            f"no patient of these data was given {' or '.join(absent)}, so that its effect cannot be estimated; fix "
+            f"it (f_{absent[0]}=1), or name the drugs that were given, as in ecp+comedication={model.inputs[0]}"
+        )
+    return windows, notes
 
 
 def _start(

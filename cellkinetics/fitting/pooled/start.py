@@ -51,7 +51,9 @@ def population_start(problem: PooledProblem, cohort: Cohort, given: Mapping[str,
             if label.startswith(("omega_", "corr_", "gamma_", "beta_", "shift_", "share_")) or label == "sigma":
                 raise SettingsError(f"start {label!r}: this fit has no such element; it has {', '.join(labels)}")
             model[label]
-    known = {**typical, **{name: value for name, value in problem.fixed.items() if name in model.names}}
+    # Before anything is known of it a drug does nothing to growth.
+    idle = {f"f_{name}": 1.0 for name in model.inputs if f"f_{name}" in model.names}
+    known = {**idle, **typical, **{name: value for name, value in problem.fixed.items() if name in model.names}}
     model.check_values(known)
     sigma = _residual_start(problem)
     omega = dict.fromkeys(model.names, 0.5)

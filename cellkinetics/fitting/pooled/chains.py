@@ -115,11 +115,14 @@ def parameters(z: jax.Array, population: Population, samples: Samples, form: For
     base = population.mu
     if structure.coefficients:
         base = base + samples.design @ population.beta
-    phi = base.at[jnp.asarray(structure.random)].set(z[:q])
+    if q == len(structure.parameters):
+        phi = z[:q]
+    else:
+        phi = base * (1.0 - structure.embedding.sum(0)) + z[:q] @ structure.embedding
     if not structure.occasion:
         return phi[None]
     between = z[q:].reshape(structure.occasions, len(structure.occasion))
-    return jnp.broadcast_to(phi, (structure.occasions, len(phi))).at[:, jnp.asarray(structure.occasion)].add(between)
+    return phi + between @ structure.occasion_embedding
 
 
 def data_log_likelihood(z: jax.Array, population: Population, samples: Samples, form: Form) -> jax.Array:

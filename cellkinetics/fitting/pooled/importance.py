@@ -39,6 +39,8 @@ from cellkinetics.models.censoring import LOG_2PI
 FloatArray = NDArray[np.float64]
 
 DRAWS = 1000
+SLOPED_DRAWS = 100_000
+"""Draws over all patients with which score and information are calculated too, which costs more than the value."""
 TIGHT_OMEGA = 0.15
 """Below this SD the derivatives in mu and omega are taken through the curve (see `_round`)."""
 SMALL_SAMPLE = 100.0
@@ -102,23 +104,13 @@ class ImportanceResult:
         return self.scores.sum(0)
 
 
-def direct_elements(structure: Structure, tight: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return what acts through the curve rather than through the population's density.
+def moved_parameters(structure: Structure, tight: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the places of the parameters that act through the curve rather than through the population's density.
 
-    Args:
-        structure: of the population.
-        tight: positions among the random effects whose omega is too small for its density.
-
-    Returns:
-        Elements of the flat vector, and the places of the parameters that they move.
+    These are the parameters without random effects, and those of the positions ``tight`` among the random effects.
     """
-    part = structure.parts
-    moved = tuple(sorted({*range(len(structure.parameters))} - {structure.random[k] for k in structure.free_of(tight)}))
-    elements = [*moved]
-    elements += [part["beta"].start + k for k, c in enumerate(structure.coefficients) if c.parameter in moved]
-    elements += [part["omega"].start + k for k in tight]
-    elements += range(part["residual"].start, part["residual"].stop)
-    return tuple(elements), moved
+    spread = {structure.random[k] for k in structure.free_of(tight)}
+    return tuple(k for k in range(len(structure.parameters)) if k not in spread)
 
 
 def log_population(
@@ -133,24 +125,75 @@ def log_population(
     return value
 
 
-def _expected_log_population(
-    w: jax.Array,
-    psi: jax.Array,
-    psi2: jax.Array,
-    kappa2: jax.Array,
-    middle: jax.Array,
-    population: Population,
-    form: Form,
+def _population_scores(
+    psi: jax.Array, kappa: jax.Array, here: Population, jacobian: tuple[jax.Array, Population], form: Form
 ) -> jax.Array:
-    """Return the weighted sum of `log_population` from the sums of weights, psi, psi psi' and kappa^2 (r,)."""
-    spread = psi2 - jnp.outer(psi, middle) - jnp.outer(middle, psi) + w * jnp.outer(middle, middle)
-    half = solve_triangular(population.factor, spread, lower=True)
-    trace = jnp.trace(solve_triangular(population.factor, half.T, lower=True))
-    value = -0.5 * trace - w * jnp.log(jnp.diagonal(population.factor)).sum()
-    if form.structure.occasion:
-        value = value - 0.5 * (kappa2 / population.gamma**2).sum()
-        value = value - w * form.structure.occasions * jnp.log(population.gamma).sum()
-    return value
+    """Return the gradient of `log_population` in the flat vector for each draw, ``(k, size)``.
+
+    The gradient in the parts of the population is written out, that of the parts in the flat vector is the same for
+    all draws: ``psi`` (k, q) is relative to the middle, ``jacobian`` that of the middle and the population.
+    """
+    structure = form.structure
+    inverse = solve_triangular(here.factor, jnp.eye(structure.n_random), lower=True)
+    z = (psi[:, None] - here.shift) @ inverse.T  # (k, classes, q)
+    share = jax.nn.softmax(here.log_share - 0.5 * (z**2).sum(-1), axis=-1)
+    pull = share[..., None] * (z @ inverse)
+    by_middle, by_population = jacobian
+    in_factor = jnp.einsum("kci,kcj->kij", pull, z) - inverse.T
+    score = pull.sum(1) @ by_middle + jnp.einsum("kij,ijx->kx", in_factor, by_population.factor)
+    if structure.classes > 1:
+        score = score + jnp.einsum("kci,cix->kx", pull, by_population.shift) + share @ by_population.log_share
+    if structure.occasion:
+        in_gamma = (kappa**2).sum(1) / here.gamma**3 - structure.occasions / here.gamma
+        score = score + in_gamma @ by_population.gamma
+    return score
+
+
+def _changed(
+    x: jax.Array, here: Population, design: jax.Array, form: Form, tight: tuple[int, ...]
+) -> tuple[jax.Array, Population]:
+    """Return where the middle of the random effects has moved to from ``here``, and the population; tight ones stay.
+
+    ``design`` is that of one patient (p, c), or of all (n, p, c).
+    """
+    structure = form.structure
+    held = np.isin(np.arange(structure.n_random), tight)
+    population = structure.unpack(x)
+    moved = population.mu - here.mu
+    if structure.coefficients:
+        moved = moved + design @ (population.beta - here.beta)
+    shift = jnp.where(held, 0.0, moved @ structure.embedding.T)
+    return shift, population._replace(factor=jnp.where(held[:, None], here.factor, population.factor))
+
+
+@partial(jax.jit, static_argnames=("form", "tight"))
+def _population_curvature(
+    x: jax.Array, mean: jax.Array, second: jax.Array, design: jax.Array, form: Form, tight: tuple[int, ...]
+) -> jax.Array:
+    """Return the Hessian in ``x`` of the sum over patients of E[`log_population` | y], ``(k, k)``, for one class.
+
+    It takes no more than the conditional moments of the latent vectors, ``mean`` (n, d) and ``second`` (n, d, d).
+    """
+    structure = form.structure
+    q, here = structure.n_random, form.structure.unpack(x)
+    psi = mean[:, :q] @ here.factor.T
+    psi2 = here.factor @ second[:, :q, :q].sum(0) @ here.factor.T
+    kappa2 = jnp.einsum("njj->j", second[:, q:, q:]).reshape(structure.occasions, len(structure.occasion)).sum(0)
+
+    def expected(v: jax.Array) -> jax.Array:
+        middle, population = _changed(v, here, design, form, tight)
+        middle = jnp.broadcast_to(middle, psi.shape)
+        inverse = solve_triangular(population.factor, jnp.eye(q), lower=True)
+        crossed = middle.T @ psi
+        spread = psi2 - crossed - crossed.T + middle.T @ middle
+        value = -0.5 * ((inverse @ spread) * inverse).sum()
+        value = value - psi.shape[0] * jnp.log(jnp.diagonal(population.factor)).sum()
+        if structure.occasion:
+            value = value - 0.5 * (here.gamma**2 * kappa2 / population.gamma**2).sum()
+            value = value - psi.shape[0] * structure.occasions * jnp.log(population.gamma).sum()
+        return value
+
+    return jax.hessian(expected)(x)
 
 
 @partial(jax.jit, static_argnames=("form", "tight", "slopes"))
@@ -173,47 +216,32 @@ def _round(
     structure = form.structure
     q, size = structure.n_random, x.shape[0]
     here = structure.unpack(x)
-    elements, moved = direct_elements(structure, tight)
-    direct, columns = jnp.array(elements, dtype=int), jnp.array(moved, dtype=int)
-    held = np.zeros(q, bool)
-    held[list(tight)] = True
-    random = jnp.asarray(structure.random)
+    p, part = len(structure.parameters), structure.parts
+    moved = moved_parameters(structure, tight)
+    # Where nudges of the moved parameters and the flat vector meet, as ones and zeros.
+    moving = np.eye(p)[list(moved)]
+    mean_part, beta_part = np.zeros((len(moved), size)), np.zeros((len(structure.coefficients), size))
+    mean_part[range(len(moved)), list(moved)] = 1.0
+    beta_part[:, part["beta"]] = np.eye(len(structure.coefficients))
+    of_tight = [moved.index(structure.random[k]) for k in tight]
+    in_omega = np.eye(size)[[part["omega"].start + k for k in tight]]
+    omega_part = np.zeros((len(tight), len(moved) + len(structure.residual), size))
+    omega_part[range(len(tight)), of_tight] = in_omega
 
     def patient(args: tuple[Noise, Proposal, Samples]) -> _Moments:
         own, proposed, sample = args
         u, logq, _ = draw(own, proposed, here, form)
 
-        def middle(population: Population) -> jax.Array:
-            effects = sample.design @ population.beta if structure.coefficients else 0.0
-            return (population.mu + effects)[random]
-
         def changed(v: jax.Array) -> tuple[jax.Array, Population]:
-            """Where the middle has moved to from here, and the population; what is tight stays."""
-            population = structure.unpack(v)
-            shift = jnp.where(held, 0.0, middle(population) - middle(here))
-            return shift, population._replace(factor=jnp.where(held[:, None], here.factor, population.factor))
+            return _changed(v, here, sample.design, form, tight)
 
-        def data(v: jax.Array, part: jax.Array) -> jax.Array:
-            population = structure.unpack(x.at[direct].set(part))
-            phi = individual(v, here, sample, form)
-            if moved:
-                phi = phi.at[:, columns].set(individual(v, population, sample, form)[:, columns])
-            return -data_nll_at(phi, population.sigma, sample, form)
+        def data(v: jax.Array, nudge: jax.Array) -> jax.Array:
+            """Return ln p(y | v) with the moved parameters and the log residual parameters off by ``nudge``."""
+            phi = individual(v, here, sample, form) + nudge[: len(moved)] @ moving
+            return -data_nll_at(phi, here.sigma * jnp.exp(nudge[len(moved) :]), sample, form)
 
-        def latent(v: jax.Array) -> tuple[jax.Array, jax.Array]:
-            kappa = here.gamma * v[q:].reshape(structure.occasions, len(structure.occasion))
-            return here.factor @ v[:q], kappa
-
-        def prior(v: jax.Array, at: jax.Array) -> jax.Array:
-            psi, kappa = latent(v)
-            return log_population(psi, kappa, *changed(at), form)
-
-        part = x[direct]
-        value, slope = (
-            jax.vmap(lambda v: jax.value_and_grad(lambda p: data(v, p))(part))(u)
-            if slopes
-            else (jax.vmap(lambda v: data(v, part))(u), jnp.zeros((u.shape[0], len(elements))))
-        )
+        here_still = jnp.zeros(len(moved) + len(structure.residual))
+        value = jax.vmap(lambda v: data(v, here_still))(u)
         logp = value - jax.vmap(lambda v: prior_nll(v, here, form))(u) - 0.5 * u.shape[1] * LOG_2PI
         logw = jnp.where(jnp.isfinite(logp), logp - logq, -jnp.inf)
         top = logw.max()
@@ -221,19 +249,37 @@ def _round(
         score = jnp.zeros((u.shape[0], size))
         hessian = jnp.zeros((size, size))
         if slopes:
-            used = w > 0  # a draw without weight may have slopes that are not finite
-            slope = jnp.where(used[:, None], slope, 0.0)
-            score = jax.vmap(jax.grad(prior, argnums=1), in_axes=(0, None))(u, x).at[:, direct].add(slope)
-            bend = jax.vmap(lambda v: jax.hessian(lambda p: data(v, p))(part))(u)
-            bend = jnp.tensordot(w, jnp.where(used[:, None, None], bend, 0.0), 1)
+            # A draw without weight may have slopes that are not finite: those of the middle stand in for it.
+            safe = jnp.where((w > 0)[:, None], u, 0.0)
+
+            def gradient(v: jax.Array, nudge: jax.Array) -> jax.Array:
+                return jax.jacfwd(lambda at: data(v, at))(nudge)
+
+            slope = jax.vmap(lambda v: gradient(v, here_still))(safe)
+            bend = jax.vmap(lambda v: jax.jacfwd(lambda at: gradient(v, at))(here_still))(safe)
+            # How the nudges depend on the flat vector: a tight omega by omega u, of which it is also the curvature.
+            by_omega = safe[:, list(tight)] * jnp.diagonal(here.factor)[np.array(tight, dtype=int)]
+            chain = jnp.concatenate(
+                [
+                    mean_part + (sample.design @ beta_part)[np.array(moved, dtype=int)],
+                    jnp.zeros((len(structure.residual), size))
+                    .at[:, structure.parts["residual"]]
+                    .set(jnp.eye(len(structure.residual))),
+                ]
+            ) + jnp.einsum("kt,tax->kax", by_omega, omega_part)
+            curved = jnp.einsum("k,kt,kt->t", w, by_omega, slope[:, np.array(of_tight, dtype=int)])
+            psi = safe[:, :q] @ here.factor.T
+            kappa = here.gamma * safe[:, q:].reshape(safe.shape[0], structure.occasions, len(structure.occasion))
+            score = jnp.einsum("ka,kax->kx", slope, chain)
+            score = score + _population_scores(psi, kappa, here, jax.jacfwd(changed)(x), form)
+            hessian = jnp.einsum("k,kax,kab,kby->xy", w, chain, bend, chain) + jnp.diag(curved @ in_omega)
             if structure.classes > 1:
-                curved = jax.vmap(jax.hessian(prior, argnums=1), in_axes=(0, None))(u, x)
-                hessian = jnp.tensordot(w, curved, 1)
-            else:
-                psi, kappa = jax.vmap(latent)(u)
-                sums = (w.sum(), w @ psi, (psi.T * w) @ psi, jnp.einsum("n,nkr->r", w, kappa**2))
-                hessian = jax.hessian(lambda at: _expected_log_population(*sums, *changed(at), form))(x)
-            hessian = hessian.at[direct[:, None], direct[None, :]].add(bend)
+
+                def prior(own_psi: jax.Array, own_kappa: jax.Array, at: jax.Array) -> jax.Array:
+                    return log_population(own_psi, own_kappa, *changed(at), form)
+
+                bent = jax.vmap(jax.hessian(prior, argnums=2), in_axes=(0, 0, None))(psi, kappa, x)
+                hessian = hessian + jnp.tensordot(w, bent, 1)
         return _Moments(
             top,
             w.sum(),
@@ -263,8 +309,8 @@ def importance_sample(
 ) -> ImportanceResult:
     """Evaluate -2 ln L at ``x``, drawing until its Monte-Carlo standard error is at most ``target_se``.
 
-    Every patient gets one round of draws; those that follow go where the error comes from, in proportion to the
-    spread of a patient's weights.
+    Every patient gets the same first rounds of draws, with which score and information are calculated. Those that
+    follow go where the error comes from, in proportion to the spread of a patient's weights.
 
     Args:
         problem: data, model and residual.
@@ -286,6 +332,7 @@ def importance_sample(
     n, structure = problem.n_real, problem.structure
     padded, d = problem.samples.y.shape[0], problem.structure.n_latent
     tight = structure.tight(x, TIGHT_OMEGA)
+    sloped_rounds = max(1, round(SLOPED_DRAWS / (DRAWS * n)))
     with jax.enable_x64(True):
         flat = jnp.asarray(x)
         if isinstance(known, Proposal):
@@ -299,6 +346,7 @@ def importance_sample(
                 proposal = adapt(noise, flat, proposal, problem.samples, problem.form)
             first = 0
             total: _Moments | None = None
+            sloped: _Moments | None = None
             draws = np.zeros(n, dtype=np.int64)
             slots = np.arange(padded)
             rounds = 0
@@ -313,11 +361,13 @@ def importance_sample(
                     jax.tree.map(lambda a, where=picked: a[where], problem.samples),
                     problem.form,
                     tight,
-                    slopes,
+                    slopes and rounds <= sloped_rounds,
                 )
                 real = slots < n
                 sums = _Moments(*(np.asarray(a)[real] for a in part))
                 total = _add(total, sums, slots[real], n)
+                if rounds <= sloped_rounds:
+                    sloped = total
                 draws += DRAWS * np.bincount(slots[real], minlength=n)
                 effective = total.w**2 / total.w2
                 variance = np.maximum(1 / effective - 1 / draws, 0)
@@ -329,18 +379,26 @@ def importance_sample(
                     or (poor.any() and restart < MAX_RESTARTS)
                 ):
                     break
-                slots = _allot(np.sqrt(variance * draws), draws, padded)
+                if rounds >= sloped_rounds:
+                    slots = _allot(np.sqrt(variance * draws), draws, padded)
             if not poor.any():
                 break
             proposal = _with_missed(proposal, np.flatnonzero(poor), total.heaviest, restart)
     assert total is not None
+    assert sloped is not None
     weight = total.w[:, None]
     mean = total.u / weight
     covariance = total.uu / weight[..., None] - mean[:, :, None] * mean[:, None, :]
-    score = total.score / weight
+    weight = sloped.w[:, None]
+    score = sloped.score / weight
     # Louis: -(E[H + s s'] - E[s] E[s]') summed over patients.
-    spread = total.scores / weight[..., None] - score[:, :, None] * score[:, None, :]
-    information = -(total.hessian / weight[..., None] + spread).sum(0)
+    spread = sloped.scores / weight[..., None] - score[:, :, None] * score[:, None, :]
+    information = -(sloped.hessian / weight[..., None] + spread).sum(0)
+    if slopes and structure.classes == 1:
+        with jax.enable_x64(True):
+            moments = jnp.asarray(sloped.u / weight), jnp.asarray(sloped.uu / weight[..., None])
+            curvature = _population_curvature(flat, *moments, problem.samples.design[:n], problem.form, tight)
+        information -= np.asarray(curvature)
     log_likelihood = total.top + np.log(total.w) - np.log(draws)
     return ImportanceResult(
         x=np.array(x, dtype=float),
@@ -353,7 +411,7 @@ def importance_sample(
         covariance=covariance,
         scores=score,
         information=information,
-        score_noise=(spread / effective[:, None, None]).sum(0),
+        score_noise=(spread * (sloped.w2 / sloped.w**2)[:, None, None]).sum(0),
         draws=draws,
         proposal=proposal,
     )

@@ -28,11 +28,12 @@ def individual(u: jax.Array, population: Population, samples: Samples, form: For
     if structure.coefficients:
         base = base + samples.design @ population.beta
     effect = population.factor @ u[:q] if structure.pairs else jnp.diagonal(population.factor) * u[:q]
-    phi = base.at[jnp.asarray(structure.random, dtype=int)].add(effect)
+    # Products with zeros and ones, not scatters, which a CPU takes one by one.
+    phi = base + (effect if q == len(structure.parameters) else effect @ structure.embedding)
     if not structure.occasion:
         return phi[None]
     between = population.gamma * u[q:].reshape(structure.occasions, len(structure.occasion))
-    return jnp.broadcast_to(phi, (structure.occasions, len(phi))).at[:, jnp.asarray(structure.occasion)].add(between)
+    return phi + between @ structure.occasion_embedding
 
 
 def predict(phi: jax.Array, samples: Samples, form: Form, smooth: bool) -> jax.Array:

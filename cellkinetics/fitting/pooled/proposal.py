@@ -64,23 +64,31 @@ def draw(
     Returns:
         draws (k, d), ln q (k,), and the log density of each Student-t component times its weight (k, c).
     """
-    d = proposal.centre.shape[-1]
+    c, d = proposal.centre.shape
     edges = PRIOR_SHARE + (1 - PRIOR_SHARE) * jnp.cumsum(proposal.weight)
-    chosen = jnp.clip((noise.uniform > edges).sum(-1), 0, len(edges) - 1)
-    scaled = jnp.einsum("kij,kj->ki", proposal.factor[chosen], noise.normal / noise.spread)
-    anyone = noise.normal
+    chosen = jnp.clip((noise.uniform > edges).sum(-1), 0, c - 1)
+    tailed = noise.normal / noise.spread
+    u = noise.normal
     if form.structure.classes > 1:
         # What is left of the uniform number tells the class.
         limits = jnp.cumsum(jnp.exp(population.log_share))
         own = jnp.clip((noise.uniform > PRIOR_SHARE * limits).sum(-1), 0, len(limits) - 1)
-        anyone = anyone.at[:, : form.structure.n_random].add(class_means(population)[own])
-    u = jnp.where(noise.uniform < PRIOR_SHARE, anyone, proposal.centre[chosen] + scaled)
+        u = u.at[:, : form.structure.n_random].add(class_means(population)[own])
+    anyone = noise.uniform < PRIOR_SHARE
+    for k in range(c):
+        moved = proposal.centre[k] + tailed @ proposal.factor[k].T
+        u = jnp.where(~anyone & (chosen == k)[:, None], moved, u)
 
-    def component(weight: jax.Array, centre: jax.Array, factor: jax.Array) -> jax.Array:
-        z = solve_triangular(factor, (u - centre).T, lower=True).T
-        return jnp.log((1 - PRIOR_SHARE) * weight) + _student_logpdf(z, factor)
-
-    parts = jax.vmap(component, out_axes=1)(*proposal)
+    # One inverse a component and a product with all draws is quicker than as many triangular systems.
+    inverse = solve_triangular(proposal.factor, jnp.broadcast_to(jnp.eye(d), (c, d, d)), lower=True)
+    parts = jnp.stack(
+        [
+            jnp.log((1 - PRIOR_SHARE) * proposal.weight[k])
+            + _student_logpdf((u - proposal.centre[k]) @ inverse[k].T, proposal.factor[k])
+            for k in range(c)
+        ],
+        axis=1,
+    )
     prior = jnp.log(PRIOR_SHARE) - jax.vmap(lambda v: prior_nll(v, population, form))(u) - 0.5 * d * LOG_2PI
     return u, logsumexp(jnp.concatenate([parts, prior[:, None]], axis=1), axis=1), parts
 

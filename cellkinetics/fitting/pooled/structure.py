@@ -110,6 +110,16 @@ class Structure:
         """Length of a patient's whitened latent vector, ``q`` and ``r`` an occasion."""
         return len(self.random) + self.occasions * len(self.occasion)
 
+    @cached_property
+    def embedding(self) -> FloatArray:
+        """Ones where a random effect belongs to a parameter, ``(q, p)``."""
+        return np.eye(len(self.parameters))[list(self.random)]
+
+    @cached_property
+    def occasion_embedding(self) -> FloatArray:
+        """Ones where an inter-occasion effect belongs to a parameter, ``(r, p)``."""
+        return np.eye(len(self.parameters))[list(self.occasion)]
+
     def free_of(self, tight: Sequence[int]) -> tuple[int, ...]:
         """Return the positions of the random effects that are not ``tight``."""
         return tuple(k for k in range(self.n_random) if k not in tight)

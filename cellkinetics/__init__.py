@@ -19,9 +19,11 @@ _PUBLIC = {
     "PopulationPrior": "cellkinetics.fitting.prior",
     "Profile": "cellkinetics.data.cohort",
     "Sampling": "cellkinetics.fitting.pooled.bayes",
+    "bootstrap": "cellkinetics.fitting.pooled.bootstrap",
     "compare_schedules": "cellkinetics.fitting.design.comparison",
     "export": "cellkinetics.fitting.interchange.export",
     "fit": "cellkinetics.fitting.individual",
+    "forecast": "cellkinetics.fitting.pooled.forecast",
     "noncompartmental": "cellkinetics.nca.engine",
     "npde": "cellkinetics.diagnostics.npde",
     "plot": "cellkinetics.report.plotting",
@@ -36,6 +38,7 @@ _PUBLIC = {
     "search_trace": "cellkinetics.diagnostics.trace",
     "simulate_trial": "cellkinetics.fitting.virtual.trial",
     "vpc": "cellkinetics.diagnostics.vpc",
+    "sir": "cellkinetics.fitting.pooled.sir",
     "write_cdisc": "cellkinetics.report.cdisc.writing",
 }
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import typer
 
+from cellkinetics.cli.bootstrap import bootstrap
 from cellkinetics.cli.check import check
 from cellkinetics.cli.demo import demo
 from cellkinetics.cli.export import export
 from cellkinetics.cli.fit import fit
+from cellkinetics.cli.forecast import forecast
 from cellkinetics.cli.models import models
 from cellkinetics.cli.nca import nca
 from cellkinetics.cli.pool import pool
@@ -42,5 +44,5 @@ def _version(
         raise typer.Exit
 
 
-for command in (demo, check, nca, fit, pool, run, report, schedule, simulate, export, models):
+for command in (demo, check, nca, fit, pool, bootstrap, run, report, schedule, simulate, forecast, export, models):
     app.command()(command)

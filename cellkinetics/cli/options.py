@@ -359,7 +359,7 @@ Jobs = Annotated[int, typer.Option(min=1, help="Processes that work at the same 
 Resume = Annotated[
     bool,
     typer.Option(
-        "--resume", help="Go on where an interrupted batch stopped; begin where none did.", rich_help_panel=BATCH
+        "--resume", help="Go on where an interrupted run stopped; begin where none did.", rich_help_panel=BATCH
     ),
 ]
 Engine = Annotated[

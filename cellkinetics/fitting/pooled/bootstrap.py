@@ -14,7 +14,7 @@ import numpy as np
 from cellkinetics.data.cohort import Cohort, FloatArray
 from cellkinetics.engines import Crew, check_crew
 from cellkinetics.errors import FitError, SettingsError
-from cellkinetics.fitting.pooled.estimation import METHODS, pool
+from cellkinetics.fitting.pooled.estimation import estimator_of, pool
 from cellkinetics.fitting.pooled.natural import natural_values
 from cellkinetics.fitting.pooled.percentiles import ReplicateInterval, acceleration, replicate_interval
 from cellkinetics.fitting.pooled.problem import PooledProblem
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 Kind = Literal["nonparametric", "parametric"]
 Progress = Callable[[int, int], None]
 
+COLUMNS = (
+    *("parameter", "kind", "unit", "estimate", "bias", "se", "rse_percent", "ci_low", "ci_high", "bca_low", "bca_high"),
+    *("replicates", "uncertainty", "reason"),
+)
+REPLICATE_COLUMNS = ("replicate", "status", "parameter", "estimate", "unit", "reason")
 LEAST_OMEGA = np.log(0.1)
 """Of ln omega, where a refit begins: a random effect that the data of the fit gave up may be in others."""
 WORTH_SAYING = 0.1
@@ -119,10 +124,11 @@ class Bootstrap:
                     "bca_low": one.bca_low,
                     "bca_high": one.bca_high,
                     "replicates": self.n_used,
+                    "uncertainty": f"bootstrap ({self.kind})",
                     "reason": "fixed" if row.parameter in self.fit.problem.fixed else one.reason,
                 }
             )
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows, columns=list(COLUMNS))
 
     @cached_property
     def estimates(self) -> pd.DataFrame:
@@ -134,7 +140,7 @@ class Bootstrap:
             for one in self.replicates
             for row in self.fit.estimates
         ]
-        return pd.DataFrame(rows, columns=["replicate", "status", "parameter", "estimate", "unit", "reason"])
+        return pd.DataFrame(rows, columns=list(REPLICATE_COLUMNS))
 
     @property
     def _accelerations(self) -> dict[str, float]:
@@ -244,9 +250,9 @@ def bootstrap(
     crew = Crew(engine, jobs, scheduler)
     check_crew(crew)
     fit = pool(data, **options) if isinstance(data, Cohort) else data
-    if fit.method not in METHODS:
+    if fit.method == "bayes":
         raise SettingsError(
-            f"a fit by {fit.method} is not bootstrapped: it says itself how well its parameters are known"
+            "a fit by bayes is not bootstrapped: its draws say themselves how well the parameters are known"
         )
     shared = _shared(fit, kind, strata, seed, target_se)
     header = {
@@ -306,7 +312,7 @@ def _refit(shared: _Shared, number: int) -> dict[str, Any]:
     else:
         problem = simulated(shared.problem, shared.truth, shared.limits, rng)
     own = int(rng.integers(2**31))
-    estimate = METHODS[shared.method](problem, shared.start, own, shared.target_se, lambda _: None)
+    estimate = estimator_of(shared.method)(problem, shared.start, own, shared.target_se, lambda _: None)
     return {
         "converged": estimate.converged,
         "reason": estimate.reason,

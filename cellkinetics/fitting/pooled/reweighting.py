@@ -18,7 +18,7 @@ from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import logsumexp
 from numpy.typing import NDArray
 
-from cellkinetics.fitting.pooled.importance import TIGHT_OMEGA, ImportanceResult, direct_elements, log_population
+from cellkinetics.fitting.pooled.importance import TIGHT_OMEGA, ImportanceResult, log_population, moved_parameters
 from cellkinetics.fitting.pooled.likelihood import data_nll_at, individual, predict, prior_nll
 from cellkinetics.fitting.pooled.problem import PooledProblem, Samples
 from cellkinetics.fitting.pooled.proposal import PATIENTS_AT_ONCE, Noise, Proposal, draw, standard_noise
@@ -55,8 +55,8 @@ class Reweighted:
         padded = problem.samples.y.shape[0]
         self.x = likelihood.x
         tight = structure.tight(self.x, TIGHT_OMEGA)
-        elements, moved = direct_elements(structure, tight)
-        self._static = (self._form, tight, elements, moved)
+        moved = moved_parameters(structure, tight)
+        self._static = (self._form, tight, moved)
         self._residual = structure.parts["residual"]
         with jax.enable_x64(True):
             noise = standard_noise((seed, _STREAM), padded, draws, structure.n_latent)
@@ -151,7 +151,7 @@ def _on_grid(u: jax.Array, x: jax.Array, sigma: jax.Array, samples: Samples, for
     return jax.lax.map(patient, (u, samples), batch_size=PATIENTS_AT_ONCE)
 
 
-@partial(jax.jit, static_argnames=("form", "tight", "elements", "moved"))
+@partial(jax.jit, static_argnames=("form", "tight", "moved"))
 def _evaluate(
     points: jax.Array,
     shares: jax.Array | None,
@@ -161,7 +161,6 @@ def _evaluate(
     samples: Samples,
     form: Form,
     tight: tuple[int, ...],
-    elements: tuple[int, ...],
     moved: tuple[int, ...],
 ) -> tuple[jax.Array, jax.Array]:
     """Return ln p(y_i) and the effective number of draws, ``(b, n)`` each; see `importance._round` for ``tight``.
@@ -174,7 +173,7 @@ def _evaluate(
     here = structure.unpack(x)
     held = np.zeros(q, bool)
     held[list(tight)] = True
-    direct, columns = jnp.array(elements, dtype=int), jnp.array(moved, dtype=int)
+    columns = jnp.array(moved, dtype=int)
 
     def at_point(point: jax.Array) -> tuple[Population, jax.Array, jax.Array]:
         """Population, precision of its effects (those that are tight as they are here), and ln |L|."""
@@ -213,7 +212,8 @@ def _evaluate(
         value = value - logdet - structure.occasions * jnp.log(populations.gamma).sum(-1)
 
         def data_at(point: jax.Array) -> jax.Array:
-            changed = structure.unpack(x.at[direct].set(point[direct]))
+            # Effects of occasions stay, as their density is weighed; only what has none moves the curve.
+            changed = structure.unpack(point)._replace(gamma=here.gamma)
 
             def nll(v: jax.Array) -> jax.Array:
                 phi = individual(v, here, sample, form)

@@ -6,6 +6,8 @@ import typer
 
 from cellkinetics.cli.bootstrap import bootstrap
 from cellkinetics.cli.check import check
+from cellkinetics.cli.compare import compare
+from cellkinetics.cli.covariates import covariates
 from cellkinetics.cli.demo import demo
 from cellkinetics.cli.export import export
 from cellkinetics.cli.fit import fit
@@ -44,5 +46,5 @@ def _version(
         raise typer.Exit
 
 
-for command in (demo, check, nca, fit, pool, bootstrap, run, report, schedule, simulate, forecast, export, models):
+for command in (demo, check, nca, fit, pool, compare, covariates, bootstrap, run, report, schedule, simulate, forecast, export, models):
     app.command()(command)

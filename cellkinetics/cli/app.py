@@ -46,5 +46,21 @@ def _version(
         raise typer.Exit
 
 
-for command in (demo, check, nca, fit, pool, compare, covariates, bootstrap, run, report, schedule, simulate, forecast, export, models):
+for command in (
+    demo,
+    check,
+    nca,
+    fit,
+    pool,
+    compare,
+    covariates,
+    bootstrap,
+    run,
+    report,
+    schedule,
+    simulate,
+    forecast,
+    export,
+    models,
+):
     app.command()(command)

@@ -39,7 +39,7 @@ def compare(
     out: o.Out = DEFAULT_OUT,
     model: Models = "ecp,ecp+lag,ecp-persistence",
     criterion: Criterion = "bicc",
-    method: o.Method = "importance",
+    method: o.Method = "saem",
     covariate: s.Covariate = None,
     comedication: s.ComedicationTable = None,
     omega: s.Omega = "diagonal",

@@ -45,7 +45,7 @@ def covariates(
     forward: Forward = 0.05,
     backward: Backward = 0.01,
     model: o.ModelName = "ecp",
-    method: o.Method = "importance",
+    method: o.Method = "saem",
     comedication: s.ComedicationTable = None,
     omega: s.Omega = "diagonal",
     fix: o.Fix = None,

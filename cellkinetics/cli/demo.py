@@ -15,7 +15,7 @@ BUNDLED = "data/bundled/dose_exploration.csv"
 def demo(
     ctx: typer.Context,
     out: o.Out = DEMO_OUT,
-    method: o.Method = "importance",
+    method: o.Method = "saem",
     seed: o.Seed = 0,
     diagnostics: o.Diagnostics = True,
     simulations: o.Simulations = 500,

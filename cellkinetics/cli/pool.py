@@ -33,7 +33,7 @@ def pool(
     data: o.Data,
     out: o.Out = o.DEFAULT_OUT,
     model: o.ModelName = "ecp",
-    method: o.Method = "importance",
+    method: o.Method = "saem",
     covariate: s.Covariate = None,
     missing_covariates: s.MissingCovariates = "error",
     comedication: s.ComedicationTable = None,

@@ -47,7 +47,7 @@ def run(
     parameters: o.Parameters = "core",
     by: o.By = "group",
     model: o.ModelName = "ecp",
-    method: o.Method = "importance",
+    method: o.Method = "saem",
     fix: o.Fix = None,
     analyte: o.Analyte = None,
     seed: o.Seed = 0,

@@ -125,7 +125,7 @@ def covariate_search(
     *,
     candidates: Sequence[str],
     model: str | Model = "ecp",
-    method: str = "importance",
+    method: str = "saem",
     forward: float = 0.05,
     backward: float = 0.01,
     covariates: Sequence[str] = (),

@@ -124,7 +124,7 @@ def compare_models(
     models: Sequence[str | Model],
     *,
     criterion: str = "bicc",
-    method: str = "importance",
+    method: str = "saem",
     residual: str = "log-constant",
     start: Mapping[str, float] | None = None,
     fix: Mapping[str, float] | None = None,

@@ -13,8 +13,9 @@ from cellkinetics.data.cohort import Cohort
 from cellkinetics.errors import FitError, SettingsError
 from cellkinetics.fitting.pooled.estimate import Estimate, Report
 from cellkinetics.fitting.pooled.importance import ImportanceResult, importance_sample
-from cellkinetics.fitting.pooled.modes import Modes, conditional_modes
+from cellkinetics.fitting.pooled.modes import CENTRES, Modes, conditional_modes
 from cellkinetics.fitting.pooled.problem import Blq, PooledProblem
+from cellkinetics.fitting.pooled.proposal import Proposal
 from cellkinetics.fitting.pooled.result import PopulationFit
 from cellkinetics.fitting.pooled.start import population_start
 from cellkinetics.fitting.pooled.summary import UNCERTAINTIES, summarise
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     Given = Comedication | pd.DataFrame | str | os.PathLike[str] | Mapping[str, str]
 
 FloatArray = NDArray[np.float64]
-Method = Literal["importance", "focei", "laplace", "agq", "two-stage", "naive", "bayes"]
+Method = Literal["saem", "importance", "focei", "laplace", "agq", "two-stage", "naive", "bayes"]
 
 MIN_PATIENTS = 3
 STEPS = 100
@@ -48,7 +49,7 @@ def pool(
     cohort: Cohort,
     *,
     model: str | Model = "ecp",
-    method: str = "importance",
+    method: str = "saem",
     residual: str | Residual = "log-constant",
     start: Mapping[str, float] | StartingValues | str | os.PathLike[str] | None = None,
     fix: Mapping[str, float] | None = None,
@@ -72,6 +73,7 @@ def pool(
     Samples below quantification enter as left-censored (M3). Methods:
 
         ============  =====================================================================================
+        saem          the default: stochastic EM from any start, then as importance
         importance    maximum likelihood on the exact marginal likelihood (importance sampling), from focei
         focei         conditional modes with Gauss-Newton curvature; fast, an approximation at a change point
         laplace       the same with the Hessian at the modes
@@ -113,7 +115,8 @@ def pool(
         ModelError: for an unknown model or parameter.
         SettingsError: for an unknown method, or a structure that makes no sense.
 
-    Source: Wang Y 2007, doi:10.1007/s10928-007-9060-6 (FOCEI); Beal SL 2001, doi:10.1023/A:1012299115260 (M3).
+    Source: Kuhn E, Lavielle M 2005, doi:10.1016/j.csda.2004.07.002 (SAEM);
+    Wang Y 2007, doi:10.1007/s10928-007-9060-6 (FOCEI); Beal SL 2001, doi:10.1023/A:1012299115260 (M3).
 
     Example:
         >>> from cellkinetics.data.reading import read
@@ -170,8 +173,8 @@ def pool(
 
     first = _start(problem, cohort, start)
     estimate = estimator(problem, first, seed, target_se, report)
-    modes = conditional_modes(problem, estimate.x, known=estimate.modes)
-    likelihood = _likelihood(problem, estimate.x, modes, seed, target_se)
+    modes = _modes(problem, estimate)
+    likelihood = _likelihood(problem, estimate.x, estimate.proposal or modes, seed, target_se)
     result = summarise(problem, cohort, estimate, modes, likelihood, method=method, seed=seed, uncertainty=uncertainty)
     if method == "bayes":
         from cellkinetics.fitting.pooled.bayes import with_posterior
@@ -227,7 +230,18 @@ def _start(
     return starting_point(problem, cohort, start)
 
 
-def _likelihood(problem: PooledProblem, x: FloatArray, modes: Modes, seed: int, target_se: float) -> ImportanceResult:
+def _modes(problem: PooledProblem, estimate: Estimate) -> Modes:
+    """Return the conditional modes at the estimate: near what the method knows, else searched thoroughly."""
+    if estimate.proposal is None:
+        return conditional_modes(problem, estimate.x, known=estimate.modes)
+    centres = np.asarray(estimate.proposal.centre)[:, :CENTRES]
+    known = Modes(centres[:, 0], centres[:, 0, 0], centres[:, 0, 0] > 0, centres)
+    return conditional_modes(problem, estimate.x, known=known, thorough=False)
+
+
+def _likelihood(
+    problem: PooledProblem, x: FloatArray, known: Modes | Proposal, seed: int, target_se: float
+) -> ImportanceResult:
     """Return -2LL and what comes with it, to be reported."""
     if not problem.structure.n_latent:
         from cellkinetics.fitting.pooled.naive import naive_likelihood
@@ -235,7 +249,13 @@ def _likelihood(problem: PooledProblem, x: FloatArray, modes: Modes, seed: int, 
         return naive_likelihood(problem, x)
     # Fresh draws: the draws that a maximum was found with flatter it.
     least = FINAL_DRAWS // problem.n_real
-    return importance_sample(problem, x, modes, seed=seed, stream=1, target_se=target_se, min_draws=least)
+    return importance_sample(problem, x, known, seed=seed, stream=1, target_se=target_se, min_draws=least)
+
+
+def _saem(problem: PooledProblem, x: FloatArray, seed: int, target_se: float, report: Report) -> Estimate:
+    from cellkinetics.fitting.pooled.saem import estimate_saem
+
+    return estimate_saem(problem, x, seed=seed, target_se=target_se, report=report)
 
 
 def _importance(problem: PooledProblem, x: FloatArray, seed: int, target_se: float, report: Report) -> Estimate:
@@ -291,6 +311,7 @@ def _bayes(
 
 Estimator = Callable[[PooledProblem, FloatArray, int, float, Report], Estimate]
 METHODS: Mapping[str, Estimator] = {
+    "saem": _saem,
     "importance": _importance,
     "focei": _focei,
     "laplace": _laplace,

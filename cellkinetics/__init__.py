@@ -26,6 +26,7 @@ _PUBLIC = {
     "export": "cellkinetics.fitting.interchange.export",
     "fit": "cellkinetics.fitting.individual",
     "forecast": "cellkinetics.fitting.pooled.forecast",
+    "likelihood_profile": "cellkinetics.diagnostics.profile",
     "noncompartmental": "cellkinetics.nca.engine",
     "npde": "cellkinetics.diagnostics.npde",
     "plot": "cellkinetics.report.plotting",

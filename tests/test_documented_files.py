@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import cellkinetics as ck
-from cellkinetics.cli.diagnostics import FILES
+from cellkinetics.cli.diagnostics import FILES, PROFILES
 from cellkinetics.data.samples import fault_table, sample_table
 from cellkinetics.fitting.pooled.forecast import BELOW_COLUMNS, FORECAST_COLUMNS
 from cellkinetics.fitting.pooled.individuals import QUANTITY_COLUMNS
@@ -141,6 +141,7 @@ def test_columns_of_diagnostics_are_documented() -> None:
         file = "vpc.csv" if module == "vpc" else "npde.csv" if module == "npde" else f"population_{module}.csv"
         assert documented(file) == list(found.COLUMNS)
         assert file in FILES
+    assert documented(PROFILES) == list(importlib.import_module("cellkinetics.diagnostics.profile").COLUMNS)
 
 
 def test_columns_of_a_bootstrap_are_documented() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cellkinetics.errors import SettingsError
@@ -18,6 +19,7 @@ FILES = (
     "population_contributions.csv",
     "population_trace.csv",
 )
+PROFILES = "population_profiles.csv"
 LEAST = 100
 """Fewest simulations, those that prediction errors need."""
 
@@ -55,3 +57,18 @@ def write_diagnostics(session: Session, fit: PopulationFit, simulations: int) ->
         f"intervals; npde mean {number(found.mean, 2)}, variance {number(found.variance)} (0 and 1 if the model is "
         "right)"
     )
+
+
+def write_profiles(session: Session, fit: PopulationFit, parameters: Sequence[str]) -> None:
+    """Write the likelihood profiles of some population parameters, and tell their intervals."""
+    from cellkinetics.diagnostics.profile import likelihood_profile
+    from cellkinetics.printing import number
+
+    with session.screen.progress("Likelihood profiles") as progress:
+        found = likelihood_profile(fit, *parameters, progress=progress)
+    session.folder.write_table(PROFILES, found.table)
+    for row in found.intervals.to_dict("records"):
+        session.screen.say(
+            f"profile of {row['parameter']}: {number(row['low'])} to {number(row['high'])}"
+            + (f" ({row['reason']})" if row["reason"] else "")
+        )

@@ -342,6 +342,16 @@ Diagnostics = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+Profiled = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--profile",
+        help="Population parameter whose likelihood is profiled, such as omega_beta; all refits of one take about as "
+        "long as the fit. Repeat it for several.",
+        metavar="NAME",
+        rich_help_panel=OUTPUT,
+    ),
+]
 Simulations = Annotated[
     int,
     typer.Option(help="Simulated data sets behind the diagnostics of the population fit.", rich_help_panel=OUTPUT),

@@ -51,6 +51,7 @@ def pool(
     value_unit: o.ValueUnit = None,
     diagnostics: o.Diagnostics = False,
     simulations: o.Simulations = 500,
+    profile: o.Profiled = None,
     settings: o.Settings = None,
     force: o.Force = False,
     quiet: o.Quiet = False,
@@ -63,7 +64,7 @@ def pool(
     from cellkinetics.cli.reading import read_input, reading_options, tell_files
     from cellkinetics.cli.session import Session
 
-    plan = (*FILES, *checks.FILES)
+    plan = (*FILES, *checks.FILES, checks.PROFILES)
     with Session("pool", ctx.params, data=data, out=out, planned=plan, force=force, quiet=quiet, seed=seed) as session:
         fixed = fixed_values(fix)
         check_model(model, fixed)
@@ -87,6 +88,9 @@ def pool(
         if diagnostics:
             with session.stage("diagnostics"):
                 checks.write_diagnostics(session, result, simulations)
+        if profile:
+            with session.stage("profiles"):
+                checks.write_profiles(session, result, profile)
         tell_files(session)
         if not diagnostics:
             session.screen.say("predictive checks, residuals and influence of patients: add --diagnostics")

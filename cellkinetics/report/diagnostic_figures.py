@@ -10,6 +10,7 @@ import numpy as np
 from cellkinetics.diagnostics.contributions import Contributions, population_contributions
 from cellkinetics.diagnostics.effects import RandomEffects, random_effects
 from cellkinetics.diagnostics.npde import PredictionErrors, npde
+from cellkinetics.diagnostics.profile import PopulationProfile
 from cellkinetics.diagnostics.residuals import PopulationResiduals, population_residuals
 from cellkinetics.diagnostics.trace import SearchTrace, search_trace
 from cellkinetics.diagnostics.vpc import VisualPredictiveCheck, vpc
@@ -17,6 +18,7 @@ from cellkinetics.errors import SettingsError
 from cellkinetics.fitting.pooled.result import PopulationFit
 from cellkinetics.report.figures.contributions import contribution_figure
 from cellkinetics.report.figures.effects import effect_covariate_figure, effect_figure, effect_pairs_figure
+from cellkinetics.report.figures.population_profiles import population_profile_figure
 from cellkinetics.report.figures.population_residuals import population_residual_figure
 from cellkinetics.report.figures.prediction_errors import prediction_error_figure
 from cellkinetics.report.figures.trace import trace_figure
@@ -26,7 +28,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Diagnostic = (
-    VisualPredictiveCheck | PredictionErrors | PopulationResiduals | RandomEffects | Contributions | SearchTrace
+    VisualPredictiveCheck
+    | PredictionErrors
+    | PopulationResiduals
+    | RandomEffects
+    | Contributions
+    | SearchTrace
+    | PopulationProfile
 )
 """What a diagnostic of a population fit returns."""
 
@@ -59,6 +67,8 @@ def diagnostic_figure(result: Diagnostic, kind: str | None = None) -> Figure:
         return _of_effects(result, kind)
     if isinstance(result, Contributions):
         return contribution_figure(result.table)
+    if isinstance(result, PopulationProfile):
+        return population_profile_figure(result.table)
     return trace_figure(result.table, result.estimates)
 
 
@@ -81,6 +91,7 @@ _KINDS: Mapping[type, tuple[str, ...]] = {
     RandomEffects: ("effects", "effect_pairs", "covariates"),
     Contributions: ("contributions",),
     SearchTrace: ("trace",),
+    PopulationProfile: ("profiles",),
 }
 _MADE_BY: Mapping[type, Callable[[PopulationFit], Diagnostic]] = {
     VisualPredictiveCheck: vpc,
@@ -97,6 +108,6 @@ def _of_fit(made: type, kind: str) -> Callable[[PopulationFit], Figure]:
 
 
 FIT_KINDS: Mapping[str, Callable[[PopulationFit], Figure]] = {
-    kind: _of_fit(made, kind) for made, kinds in _KINDS.items() for kind in kinds
+    kind: _of_fit(made, kind) for made in _MADE_BY for kind in _KINDS[made]
 }
 """Kinds of figures that a population fit has by its diagnostics, with default options."""

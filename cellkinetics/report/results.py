@@ -68,6 +68,7 @@ TABLES = {
     "population_residuals": ("subject", "time", "value", "censored", "typical", "predicted", "iwres_conditional"),
     "population_effects": ("kind", "parameter", "beside", "statistic", "value", "p"),
     "population_contributions": ("subject", "n", "minus2ll", "effective_draws", "distance", "influence", "moved_by"),
+    "population_profiles": ("parameter", "value", "mc_se", "delta", "low", "high", "reason"),
     "population_trace": ("iteration", "phase", "parameter", "value"),
 }
 """Tables of a results folder, and the columns that the report cannot do without."""

@@ -47,3 +47,9 @@ class Diagnosed:
         from cellkinetics import search_trace
 
         return search_trace(self)
+
+    def profile(self, *parameters: str, **options: Any) -> Any:
+        """Return likelihood profiles of population parameters; see `cellkinetics.likelihood_profile`."""
+        from cellkinetics import likelihood_profile
+
+        return likelihood_profile(self, *parameters, **options)

@@ -10,9 +10,10 @@ import pandas as pd
 
 from cellkinetics.diagnostics.prediction_errors import NormalitySummary, normality
 from cellkinetics.printing import number
-from cellkinetics.report.blocks import Block, Folded, Heading, Picture, Section, Text
+from cellkinetics.report.blocks import Block, Folded, Heading, Notes, Picture, Section, Text
 from cellkinetics.report.figures.contributions import contribution_figure
 from cellkinetics.report.figures.effects import effect_figure, effect_pairs_figure
+from cellkinetics.report.figures.population_profiles import population_profile_figure
 from cellkinetics.report.figures.population_residuals import population_residual_figure
 from cellkinetics.report.figures.prediction_errors import prediction_error_figure
 from cellkinetics.report.figures.style import svg_text
@@ -50,6 +51,8 @@ def diagnostics_section(results: Results) -> Section | None:
         blocks += [Heading("Random effects"), *_effect_blocks(results, figures)]
     if "contributions" in figures:
         blocks += [Heading("Patients that the fit rests on"), *_contribution_blocks(figures)]
+    if "population_profiles" in figures:
+        blocks += [Heading("Profiles of the likelihood"), *_profile_blocks(results, figures)]
     if "population_trace" in figures:
         caption = "The way of the search. Dotted: where a phase begins; dashed: the estimate that is reported."
         picture = Picture(figures["population_trace"], caption, "Parameters over the iterations of the search.")
@@ -81,6 +84,8 @@ def diagnostic_figures(results: Results) -> dict[str, Figure]:
             found["effect_pairs"] = effect_pairs_figure(effects, list(omega), associations)
     if (parts := _filled(results, "population_contributions")) is not None:
         found["contributions"] = contribution_figure(parts)
+    if (profiles := _filled(results, "population_profiles")) is not None:
+        found["population_profiles"] = population_profile_figure(profiles)
     if (trace := _filled(results, "population_trace")) is not None:
         table = results["population"]
         named = [] if table is None else zip(table["parameter"], table["estimate"], strict=True)
@@ -218,3 +223,16 @@ def _contribution_blocks(figures: Mapping[str, str]) -> list[Block]:
         "standard errors (to first order)."
     )
     return [Picture(figures["contributions"], caption, "Contributions to −2LL and influence of patients.")]
+
+
+def _profile_blocks(results: Results, figures: Mapping[str, str]) -> list[Block]:
+    table = results["population_profiles"]
+    assert table is not None
+    caption = (
+        "Rise of −2LL as one parameter is held and the others are estimated anew, with the Monte-Carlo error of each "
+        "point. Where it crosses the dashed line (3.84) the 95 % interval ends."
+    )
+    picture = Picture(figures["population_profiles"], caption, "Profiles of −2LL of population parameters.")
+    first = table.drop_duplicates("parameter")
+    open_ended = [f"{row['parameter']}: {row['reason']}." for row in first.to_dict("records") if row["reason"]]
+    return [picture, *([Notes(open_ended)] if open_ended else [])]

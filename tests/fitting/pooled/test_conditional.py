@@ -1,16 +1,27 @@
 """Draws of a patient's parameters given the samples, against brute force."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import log_ndtr
 
 import cellkinetics as ck
+from cellkinetics.data.reading import read
 from cellkinetics.errors import SettingsError
-from cellkinetics.fitting.pooled.conditional import Conditional, resample
+from cellkinetics.fitting.pooled.conditional import Conditional, conditional_draws, resample
 from cellkinetics.fitting.pooled.individuals import LEVELS
+from cellkinetics.fitting.pooled.known import know
+from cellkinetics.fitting.pooled.newcomers import problem_of
+from cellkinetics.fitting.pooled.population import PopulationModel
+from cellkinetics.fitting.pooled.problem import PooledProblem
+from cellkinetics.fitting.pooled.proposal import Proposal
 from cellkinetics.fitting.pooled.result import PopulationFit
+from cellkinetics.fitting.pooled.structure import Form, Structure
 from cellkinetics.models.ecp import ECP
 from cellkinetics.models.published import library
+from cellkinetics.models.residual import LOG_CONSTANT
 
 DAYS = [1, 3, 5, 7, 9, 11, 14, 21, 28, 56, 84, 180]
 
@@ -110,3 +121,38 @@ def test_options_out_of_range_are_refused(fit: PopulationFit) -> None:
         fit.conditional(0)
     with pytest.raises(SettingsError, match="seed -1"):
         fit.conditional(seed=-1)
+
+
+def wide(problem: PooledProblem) -> Proposal:
+    """A single component around zero, wide enough for every patient."""
+    n, d = problem.samples.time.shape[0], problem.structure.n_latent
+    with jax.enable_x64(True):
+        factor = jnp.asarray(np.tile(1.5 * np.eye(d), (n, 1, 1, 1)))
+        return Proposal(jnp.ones((n, 1)), jnp.zeros((n, 1, d)), factor)
+
+
+def test_occasions_and_classes_are_drawn_as_brute_force_finds_them() -> None:
+    mu = know("stein2019").population.mu
+    structure = Structure(ECP.names, (0,), LOG_CONSTANT.names, occasion=(0,), occasions=2, shifted=(0,), classes=2)
+    shift = np.array([[0.0], [-2.0]])
+    x = structure.pack(mu, np.array([0.5]), [0.6], gamma=np.array([0.3]), shift=shift, share=np.array([0.7, 0.3]))
+    table = pd.DataFrame({"subject": "a", "occasion": [1, 1, 2], "time": [9.3, 14.0, 9.3], "value": [4e3, 4e3, 9e3]})
+    problem = problem_of(read(table), PopulationModel(Form(ECP, LOG_CONSTANT, structure), x))
+    found = conditional_draws(problem, x, wide(problem), draws=4000, seed=2)
+
+    rng, n = np.random.default_rng(1), 400_000
+    member = rng.random(n) < 0.3
+    kappa = 0.3 * rng.standard_normal((2, n))
+    cmax = mu[0] - 2.0 * member + 0.5 * rng.standard_normal(n) + kappa
+    typical = know("stein2019").population.typical
+    after = np.log(ECP.predict(typical, [14.0])[0] / typical["cmax"])
+    predicted = np.stack([cmax[0], cmax[0] + after, cmax[1]])
+    log_weight = -0.5 * ((np.log([4e3, 4e3, 9e3])[:, None] - predicted) ** 2).sum(axis=0) / 0.36
+    weight = np.exp(log_weight - log_weight.max())
+    weight /= weight.sum()
+    exact = cmax @ weight
+    spread = np.sqrt(((cmax - exact[:, None]) ** 2) @ weight)
+    drawn = found.phi[0, :, :, 0]
+    np.testing.assert_allclose(drawn.mean(axis=0), exact, atol=5 * spread.max() / np.sqrt(4000))
+    np.testing.assert_allclose(drawn.std(axis=0), spread, rtol=0.06)
+    np.testing.assert_array_equal(found.phi[0, :, 0, 1:], found.phi[0, :, 1, 1:])

@@ -43,6 +43,8 @@ LEAST_INFORMATION = 1.0
 """Information of a direction that is at least assumed for the coordinates, that of a prior of SD 1."""
 WEAK_OMEGA = 0.3
 """Standard error of ln omega above which omega may be near zero, where a centred effect is a funnel."""
+LEAST_ORIGIN = 0.2
+"""Where the coordinate of such an omega begins at least, so that it has a scale."""
 POSTERIOR = "posterior"
 
 
@@ -61,7 +63,7 @@ class Sampling:
 
     chains: int = 4
     warmup: int = 300
-    draws: int = 500
+    draws: int = 1000
     priors: Given = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -245,11 +247,18 @@ def coordinates(problem: PooledProblem, known: ImportanceResult) -> Coordinates:
     kappa = np.clip(1.0 - variance[:, :q], 0.0, 1.0)
     weak = np.zeros(len(known.x), dtype=bool)
     weak[free] = np.sqrt(np.diag(covariance)) > WEAK_OMEGA
-    kappa[:, weak[structure.parts["omega"]]] = 0.0
+    loose = weak[structure.parts["omega"]]
+    kappa[:, loose] = 0.0
+    joined = {k for block in structure.blocks for k in block}
+    alone = np.array([k not in joined and structure.classes == 1 for k in range(q)])
+    origin = known.x.copy()
+    omegas = origin[structure.parts["omega"]]
+    origin[structure.parts["omega"]] = np.where(loose, np.maximum(omegas, np.log(LEAST_ORIGIN)), omegas)
     return Coordinates(
-        x=known.x,
+        x=origin,
         free=free,
         scale=np.linalg.cholesky(covariance),
+        signed=loose & alone,
         kappa=kappa,
         middle=known.mean[:n] @ matrix.T,
         spread=np.sqrt(np.clip(variance, 1e-4, 1.0)),

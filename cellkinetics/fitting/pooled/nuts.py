@@ -9,6 +9,9 @@ with K the Cholesky factor of the correlations and m_i the patient's middle. kap
 of an effect (u itself is drawn, non-centred) and 1 where they determine it (the individual parameter is drawn,
 centred). All coordinates are scaled by what importance sampling knows of the posterior beforehand.
 
+An omega that may be near zero has a coordinate that passes through zero, omega = |w|, and its effects the sign of w:
+eta = w e has no corner there, where ln omega has no end.
+
 Sources: Hoffman MD, Gelman A. J Mach Learn Res 2014;15:1593-1623 (NUTS); Papaspiliopoulos O, Roberts GO, Skoeld M.
 Stat Sci 2007;22:59-73, doi:10.1214/088342307000000014 (partial non-centring).
 """
@@ -29,7 +32,7 @@ from numpy.typing import NDArray
 from cellkinetics.fitting.pooled.likelihood import joint_nll
 from cellkinetics.fitting.pooled.priors import Scales, prior_potential
 from cellkinetics.fitting.pooled.problem import Samples
-from cellkinetics.fitting.pooled.structure import Form
+from cellkinetics.fitting.pooled.structure import Form, Structure
 
 FloatArray = NDArray[np.float64]
 
@@ -50,6 +53,7 @@ class Coordinates(NamedTuple):
         x: origin of the flat vector ``(k,)``.
         free: elements that are drawn ``(f,)``.
         scale: lower factor of their covariance ``(f, f)``.
+        signed: random effects whose omega has a sign ``(q,)``; they are not centred, and in no block.
         kappa: how centred each effect is ``(n, q)``.
         middle, spread: of e ``(n, d)``.
     """
@@ -57,6 +61,7 @@ class Coordinates(NamedTuple):
     x: Any
     free: Any
     scale: Any
+    signed: Any
     kappa: Any
     middle: Any
     spread: Any
@@ -80,7 +85,7 @@ def potential(place: _Place, at: Coordinates, samples: Samples, scales: Scales, 
 def _natural(place: _Place, at: Coordinates, samples: Samples, form: Form) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Return x, u, and ln |du/de|."""
     structure = form.structure
-    x = at.x.at[at.free].add(at.scale @ place.x)
+    x, sign, volume_x = flat(place.x, at, structure)
     here, origin = structure.unpack(x), structure.unpack(at.x)
     random = jnp.asarray(structure.random)
     sd, first = _sd(here.factor), _sd(origin.factor)
@@ -95,9 +100,22 @@ def _natural(place: _Place, at: Coordinates, samples: Samples, form: Form) -> tu
     moved = at.kappa * (middle(here) - middle(origin)) / first
     eps = (e[:, :q] - moved) * jnp.exp(-at.kappa * log_ratio)
     correlation = here.factor / sd[:, None]
-    u = solve_triangular(correlation, eps.T, lower=True).T
-    volume = -(at.kappa * log_ratio).sum() - at.kappa.shape[0] * jnp.log(jnp.diagonal(correlation)).sum()
+    u = solve_triangular(correlation, (sign * eps).T, lower=True).T
+    volume = volume_x - (at.kappa * log_ratio).sum() - at.kappa.shape[0] * jnp.log(jnp.diagonal(correlation)).sum()
     return x, jnp.concatenate([u, e[:, q:]], axis=1), volume
+
+
+def flat(z: jax.Array, at: Coordinates, structure: Structure) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return the flat vector at the sampler's coordinates ``z`` (f,), the signs of omegas (q,), and ln |dx/dz|.
+
+    Of a signed omega t = (scale z)_k moves w = omega0 (1 + t) instead of ln omega.
+    """
+    step = jnp.zeros_like(at.x).at[at.free].set(at.scale @ z)
+    part = structure.parts["omega"]
+    grown = jnp.where(at.signed, 1.0 + step[part], 1.0)
+    log_size = jnp.log(jnp.abs(grown))
+    step = step.at[part].set(jnp.where(at.signed, log_size, step[part]))
+    return at.x + step, jnp.sign(grown), -log_size.sum()
 
 
 def _sd(factor: jax.Array) -> jax.Array:
@@ -197,6 +215,6 @@ def sample(
                 found.append(parts)
             report((k + 1) / (warm + kept))
         place_x, diverging, steps = (np.swapaxes(np.concatenate(parts), 0, 1) for parts in zip(*found, strict=True))
-    x = np.broadcast_to(np.asarray(at.x), (*place_x.shape[:2], len(at.x))).copy()
-    x[:, :, np.asarray(at.free)] += place_x @ np.asarray(at.scale).T
+        convert = jax.jit(jax.vmap(jax.vmap(lambda z: flat(z, at, form.structure)[0])))
+        x = np.asarray(convert(jnp.asarray(place_x)))
     return Sampled(x, diverging, steps)

@@ -10,12 +10,13 @@ from cellkinetics.data.cohort import Cohort
 from cellkinetics.errors import SettingsError
 from cellkinetics.fitting.pooled.bayes import Posterior, Sampling, natural_draws, smooth_twin
 from cellkinetics.fitting.pooled.estimation import pool
-from cellkinetics.fitting.pooled.nuts import Coordinates, _natural, _Place
+from cellkinetics.fitting.pooled.nuts import Coordinates, _natural, _Place, potential
 from cellkinetics.fitting.pooled.priors import Scales, prior_potential, prior_scales
 from cellkinetics.fitting.pooled.problem import PooledProblem
 from cellkinetics.fitting.pooled.result import PopulationFit
 from cellkinetics.fitting.pooled.structure import Form, Structure
 from cellkinetics.models.base import Model, Parameter
+from cellkinetics.models.published import library
 from cellkinetics.models.registry import get_model
 from cellkinetics.models.residual import LOG_CONSTANT
 
@@ -27,6 +28,7 @@ LEVEL = Model(
 )
 OMEGA, SIGMA, SAMPLES, PATIENTS = 0.8, 0.5, 3, 10
 PRIOR = (3.0, 0.4)
+START = library["stein2019"].typical
 
 
 @pytest.fixture(scope="module")
@@ -118,25 +120,58 @@ def test_coordinates_of_the_sampler_carry_their_volume() -> None:
             jnp.asarray(origin),
             jnp.arange(k),
             jnp.asarray(np.tril(rng.normal(0.0, 0.3, (k, k)))),
-            jnp.asarray(rng.uniform(0.0, 1.0, (n, structure.n_random))),
+            jnp.asarray([name == "beta" for name in structure.random_names]),
+            jnp.asarray(rng.uniform(0.0, 1.0, (n, structure.n_random))) * (np.arange(structure.n_random) < 5),
             jnp.asarray(rng.normal(0.0, 1.0, (n, d))),
             jnp.ones((n, d)),
         )
         place = _Place(jnp.asarray(rng.normal(0.0, 1.0, k)), jnp.asarray(rng.normal(0.0, 1.0, (n, d))))
 
-        def latent(e: jax.Array) -> jax.Array:
-            return _natural(place._replace(e=e.reshape(n, d)), at, samples, problem.form)[1].ravel()
+        def both(flat: jax.Array) -> jax.Array:
+            x, u, _ = _natural(_Place(flat[:k], flat[k:].reshape(n, d)), at, samples, problem.form)
+            return jnp.concatenate([x, u.ravel()])
 
         _, _, volume = _natural(place, at, samples, problem.form)
-        _, logdet = jnp.linalg.slogdet(jax.jacfwd(latent)(place.e.ravel()))
-        assert float(volume) == pytest.approx(float(logdet), rel=1e-10)
+        flat = jnp.concatenate([place.x, place.e.ravel()])
+        _, logdet = jnp.linalg.slogdet(jax.jacfwd(both)(flat))
+        _, constant = jnp.linalg.slogdet(at.scale)
+        assert float(volume) == pytest.approx(float(logdet - constant), rel=1e-10)
         # Where nothing is centred, and at the origin, the sampler moves in u itself but for correlations.
-        still = at._replace(kappa=jnp.zeros_like(at.kappa))
+        still = at._replace(kappa=jnp.zeros_like(at.kappa), signed=jnp.zeros_like(at.signed))
         x, u, _ = _natural(place._replace(x=jnp.zeros(k)), still, samples, problem.form)
         correlation = structure.values(origin).factor
         correlation = correlation / np.sqrt((correlation**2).sum(1))[:, None]
         np.testing.assert_allclose(np.asarray(u) @ correlation.T, np.asarray(at.middle + place.e), atol=1e-10)
         np.testing.assert_array_equal(np.asarray(x), origin)
+
+
+def test_density_is_smooth_where_an_omega_passes_through_zero() -> None:
+    problem = structured()
+    structure, n = problem.structure, problem.n_real
+    rng = np.random.default_rng(4)
+    k, d = len(problem.labels), structure.n_latent
+    scales = prior_scales(problem, np.zeros(k))
+    element = structure.parts["omega"].start + structure.random_names.index("beta")
+    start = problem.pack({**START}, {}, [0.6])
+    with jax.enable_x64(True):
+        samples = jax.tree.map(lambda a: jnp.asarray(a)[:n], problem.samples)
+        at = Coordinates(
+            jnp.asarray(start),
+            jnp.arange(k),
+            jnp.eye(k),
+            jnp.asarray([name == "beta" for name in structure.random_names]),
+            jnp.zeros((n, structure.n_random)),
+            jnp.asarray(rng.normal(0.0, 1.0, (n, d))),
+            jnp.ones((n, d)),
+        )
+
+        def value(step: float) -> float:
+            place = _Place(jnp.zeros(k).at[element].set(-1.0 + step), jnp.zeros((n, d)))
+            return float(potential(place, at, samples, scales, problem.form))
+
+        left, right = (value(0.0 - 1e-4) - value(-2e-4)) / 1e-4, (value(2e-4) - value(1e-4)) / 1e-4
+    assert right == pytest.approx(left, abs=0.05)
+    assert abs(right) > 0.5
 
 
 def test_priors_are_those_that_are_named() -> None:

@@ -157,7 +157,7 @@ def estimate_saem(
     trace = Trace(
         np.arange(1, run.iterations + after + 1),
         (*trace.phase, *("newton",) * after),
-        np.concatenate([trace.x, np.array(exact.path).reshape(after, -1)]),
+        np.concatenate([trace.x, np.array(exact.path).reshape(after, trace.x.shape[1])]),
         np.concatenate([trace.objective, exact.objective]),
     )
     reason = "" if exact.converged else "the search on the exact likelihood did not come to rest"

@@ -316,8 +316,9 @@ ModelName = Annotated[
 Method = Annotated[
     str,
     typer.Option(
-        help="Population method: importance (exact likelihood), focei or laplace (fast approximations), agq "
-        "(quadrature, for few random effects; agq:5 for 5 nodes), two-stage or naive.",
+        help="Population method: saem or importance (maximum of the exact likelihood), focei or laplace (fast "
+        "approximations), agq (quadrature, for few random effects; agq:5 for 5 nodes), two-stage, naive, or bayes "
+        "(draws from the posterior, needs numpyro).",
         rich_help_panel=ANALYSIS,
     ),
 ]

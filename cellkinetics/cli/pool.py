@@ -10,6 +10,7 @@ import typer
 
 from cellkinetics.cli import diagnostics as checks
 from cellkinetics.cli import options as o
+from cellkinetics.cli import sampling_options as draw
 from cellkinetics.cli import structure_options as s
 from cellkinetics.cli.pairs import parse_pairs
 from cellkinetics.errors import SettingsError
@@ -26,6 +27,7 @@ FILES = (
     "individual_quantities.csv",
     "population_curves.csv",
 )
+DRAWS = "posterior_draws.csv"
 
 
 def pool(
@@ -37,8 +39,16 @@ def pool(
     covariate: s.Covariate = None,
     missing_covariates: s.MissingCovariates = "error",
     comedication: s.ComedicationTable = None,
+    residual: s.Residual = "log-constant",
     omega: s.Omega = "diagonal",
+    iov: s.Iov = None,
+    mixture: s.Mixture = None,
     fix: o.Fix = None,
+    start: s.Start = None,
+    chains: draw.Chains = None,
+    warmup: draw.Warmup = None,
+    draws: draw.Draws = None,
+    prior: draw.Priors = None,
     analyte: o.Analyte = None,
     specimen: o.PooledSpecimen = None,
     seed: o.Seed = 0,
@@ -64,7 +74,7 @@ def pool(
     from cellkinetics.cli.reading import read_input, reading_options, tell_files
     from cellkinetics.cli.session import Session
 
-    plan = (*FILES, *checks.FILES, checks.PROFILES)
+    plan = (*FILES, DRAWS, *checks.FILES, checks.PROFILES)
     with Session("pool", ctx.params, data=data, out=out, planned=plan, force=force, quiet=quiet, seed=seed) as session:
         fixed = fixed_values(fix)
         check_model(model, fixed)
@@ -74,7 +84,12 @@ def pool(
             "covariates": tuple(covariate or ()),
             "missing_covariates": missing_covariates,
             "comedication": s.comedication_table(comedication),
+            "residual": residual,
             "omega": omega,
+            "iov": s.names_of(iov),
+            "mixture": s.names_of(mixture),
+            "start": s.starting_values(start),
+            "sampling": draw.sampling_of(method, chains, warmup, draws, prior),
         }
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
 
@@ -169,6 +184,8 @@ def write_fit(session: Session, result: PopulationFit) -> None:
     session.folder.write_json(FILES[0], content)
     for name, table in zip(FILES[1:], tables, strict=True):
         session.folder.write_table(name, table)
+    if result.posterior is not None:
+        session.folder.write_table(DRAWS, result.posterior.table)
     _show(session, result)
 
 

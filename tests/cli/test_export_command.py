@@ -47,3 +47,30 @@ def test_faulty_options_are_refused_with_a_sentence(cli: Callable[..., Outcome],
     assert "write NAME=VALUE" in refused("--to", "nonmem", "--start", "cmax=many")
     assert "kimmel" in refused("--to", "nonmem", "--model", "kimmel")
     assert "give the folder of a population fit" in refused("--to", "nonmem", "--from", tmp_path)
+
+
+def test_pool_starts_from_the_estimates_of_another_program(
+    cli: Callable[..., Outcome], trial: Path, tmp_path: Path
+) -> None:
+    exported = cli("export", trial, "--to", "nonmem", "--start", START, "--out", "there").folder
+    columns = [f"THETA{k}" for k in range(1, 8)] + ["SIGMA(1,1)"]
+    columns += [f"OMEGA({i},{j})" for i in range(1, 7) for j in range(1, i + 1)]
+    thetas = [10.0, 2.2, 8.1, -1.8, -4.6, -5.6, 0.6]
+    numbers = [*thetas, 1.0, *(0.25 if i == j else 0.0 for i in range(1, 7) for j in range(1, i + 1))]
+    (exported / "run1.ext").write_text(
+        "TABLE NO.     1: SAEM\n ITERATION    " + " ".join([*columns, "SAEMOBJ"]) + "\n"
+        f" -1000000000 {' '.join(map(str, [*numbers, 500.0]))}\n"
+    )
+    done = cli("pool", trial, "--method", "naive", "--start", exported / "run1.ext", "--out", "fit")
+    assert done.code == 0, done.err
+    assert json.loads((done.folder / "manifest.json").read_text())["options"]["start"].endswith("run1.ext")
+
+
+def test_options_of_bayes_are_refused_with_another_method(cli: Callable[..., Outcome], trial: Path) -> None:
+    for words in (("--draws", "900"), ("--prior", "cmax=2e4,0.5")):
+        done = cli("pool", trial, "--method", "focei", *words, "--out", "fit")
+        assert done.code == 2
+        assert f"{words[0]} belongs to --method bayes" in done.err
+    done = cli("pool", trial, "--method", "bayes", "--prior", "cmax=many", "--out", "fit")
+    assert done.code == 2
+    assert "write NAME=VALUE,SD" in done.err

@@ -39,6 +39,8 @@ CHANGE_POINTS = ("t0", "tlag", "tmax")
 """Parameters of a model that are days on which its curve has a corner."""
 PHASES = {"contraction": "#1a9c74", "persistence": "#8a63d2"}
 """Columns of ``individual_curves.csv`` that are a phase of the decline each, and their colours."""
+BAND = "#f6cfa8"
+"""Colour of the interval of a patient's curve in the population fit."""
 _DOTTED = (0, (1, 2))
 _DASHED = (0, (4, 1.6))
 
@@ -50,7 +52,8 @@ class Profiles:
     Attributes:
         samples: rows as in ``samples.csv``, of one analyte and specimen.
         curves: rows as in ``individual_curves.csv`` (`KEY`, ``time, predicted``, and the `PHASES` where it has them).
-        population: rows as in ``population_curves.csv``; a column ``typical`` is drawn where it is there.
+        population: rows as in ``population_curves.csv``; ``typical``, ``predicted_low`` and ``predicted_high`` are
+            drawn where they are there.
         breaks: profile to the change points of its fit, each a parameter and its day; see `change_points`.
         outliers: samples (`KEY`, ``time``) that stand far from the individual fit.
         notes: profile to a short remark that stands in the panel (why there is no fit, say).
@@ -187,6 +190,7 @@ def draw_profile(ax: Axes, profiles: Profiles, key: Key, *, labels: bool = True)
     rows = profiles.samples_of(key)
     draw_limit(ax, rows)
     population, fitted = profiles.curve_of("population", key), profiles.curve_of("curves", key)
+    _draw_band(ax, population)
     _draw_curve(ax, population, "typical", MUTED, "-", 0.9)
     _draw_curve(ax, population, "predicted", POPULATION, _DASHED, 1.3)
     for phase, colour in PHASES.items():
@@ -225,6 +229,8 @@ def legend_handles(profiles: Profiles) -> list[Line2D]:
         handles.append(
             Line2D([], [], color=POPULATION, linewidth=1.3, linestyle=_DASHED, label="population fit, patient")
         )
+        if "predicted_low" in profiles.population:
+            handles.append(Line2D([], [], color=BAND, linewidth=6, label="population fit, patient, 95 %"))
         if "typical" in profiles.population:
             handles.append(Line2D([], [], color=MUTED, linewidth=0.9, label="population fit, typical"))
     return handles
@@ -294,6 +300,16 @@ def _draw_curve(ax: Axes, table: pd.DataFrame | None, column: str, colour: str, 
         linestyle=dashes,
         linewidth=width,
     )
+
+
+def _draw_band(ax: Axes, table: pd.DataFrame | None) -> None:
+    """Draw the interval of a patient's curve in the population fit, where there is one."""
+    if table is None or "predicted_low" not in table or table.empty:
+        return
+    rows = table.sort_values("time")
+    floor = ax.get_ylim()[0] / 10.0
+    low, high = (np.maximum(rows[f"predicted_{end}"].to_numpy(float), floor) for end in ("low", "high"))
+    ax.fill_between(rows["time"].to_numpy(float), low, high, color=BAND, alpha=0.55, linewidth=0, zorder=1)
 
 
 def _draw_breaks(ax: Axes, breaks: Mapping[str, float]) -> None:

@@ -65,7 +65,7 @@ class Setting:
     cohort: Cohort
     terms: tuple[Term, ...]
     model: str | Model = "ecp"
-    method: str = "importance"
+    method: str = "saem"
     residual: str = "log-constant"
     start: Mapping[str, float] = field(default_factory=dict)
     fix: Mapping[str, float] = field(default_factory=dict)

@@ -1,7 +1,9 @@
 """docs/files.md names the columns of the tables that are written, in their order."""
 
 import importlib
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +13,7 @@ import pytest
 import cellkinetics as ck
 from cellkinetics.cli.diagnostics import FILES, PROFILES
 from cellkinetics.data.samples import fault_table, sample_table
+from cellkinetics.fitting.pooled.bayes import Posterior
 from cellkinetics.fitting.pooled.forecast import BELOW_COLUMNS, FORECAST_COLUMNS
 from cellkinetics.fitting.pooled.individuals import QUANTITY_COLUMNS
 from cellkinetics.fitting.pooled.population import PopulationModel
@@ -128,9 +131,11 @@ def test_columns_of_a_population_fit_are_documented() -> None:
     assert documented("individual_effects.csv") == list(population.individual.columns)
     assert documented("individual_quantities.csv") == list(QUANTITY_COLUMNS)
     assert documented("population_curves.csv") == list(population.curves.columns)
+    assert documented("population_correlation.csv") == list(population.correlations.columns)
     parts = {
         "parameters", "omega", "others", "residual", "uncertainty", "covariance", "population", "covariates",
-        "objective", "timing",
+        "condition_number",
+        "objective", "timing", "posterior",
     }  # fmt: skip
     assert set(population.to_dict()) <= set(documented("population.json")) | parts
 
@@ -142,6 +147,25 @@ def test_columns_of_diagnostics_are_documented() -> None:
         assert documented(file) == list(found.COLUMNS)
         assert file in FILES
     assert documented(PROFILES) == list(importlib.import_module("cellkinetics.diagnostics.profile").COLUMNS)
+
+
+def test_columns_of_posterior_draws_are_documented() -> None:
+    draws = np.zeros((2, 3, 1))
+    posterior = Posterior(("cmax",), (0,), draws, draws, np.ones(1), np.ones(1), 0, 1.0)
+    assert [*documented("posterior_draws.csv"), "cmax"] == list(posterior.table.columns)
+
+
+def test_columns_of_exported_data_are_documented() -> None:
+    cohort = ck.Cohort.from_arrays(
+        [[3.0, 9.0, 28.0]] * 3, [[20.0, 9e3, 90.0]] * 3, lloq=50.0, lower=[[10.0, np.nan, np.nan]] * 3,
+        subject=["A", "A", "B"],
+    )  # fmt: skip
+    cohort = replace(cohort, occasion=("1", "2", "1"), uloq=np.full((3, 3), 1e6))
+    start = dict(library["stein2019"].typical)
+    files = ck.export(cohort, "nonmem", iov=["cmax"], start=start).files
+    assert documented("data.csv")[:12] == files["data.csv"].split("\n")[0].split(",")
+    assert documented("layout.json") == list(json.loads(files["layout.json"]))
+    assert documented("subjects.csv") == ["ID", "subject"]
 
 
 def test_columns_of_a_bootstrap_are_documented() -> None:

@@ -23,7 +23,7 @@ def population_profile_figure(table: pd.DataFrame, *, width: float = 8.3) -> Fig
         width: in inches.
     """
     names = list(dict.fromkeys(table["parameter"]))
-    columns = min(COLUMNS, max(1, len(names)))
+    columns = COLUMNS
     rows = max(1, -(-len(names) // columns))
     with style():
         figure = new_figure(width, 2.3 * rows + 0.2)

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from cellkinetics.report.figures.style import FIT, LIMIT, MUTED, POPULATION, dress, log_axis, log_limits, time_axis
 
-MOST_POINTS = 4000
+MOST_POINTS = 800
 """Samples that are drawn: of more, an even selection."""
 RUNS = 12
 """Groups of equal size along the axis that running percentiles are of."""

@@ -22,7 +22,8 @@ def trace_figure(table: pd.DataFrame, estimates: Mapping[str, float] | None = No
         estimates: parameter to the estimate that was reported, drawn dashed.
         width: in inches.
     """
-    names = list(dict.fromkeys(table["parameter"]))
+    counts = table["parameter"].value_counts()
+    names = [name for name in dict.fromkeys(table["parameter"]) if counts[name] > 1]  # a single value is no way
     columns = min(COLUMNS, max(1, len(names)))
     rows = max(1, -(-len(names) // columns))
     first = table.drop_duplicates("iteration").sort_values("iteration")

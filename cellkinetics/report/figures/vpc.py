@@ -29,7 +29,7 @@ from cellkinetics.report.figures.style import (
 
 COLUMNS = 2
 """Strata beside each other."""
-MOST_POINTS = 3000
+MOST_POINTS = 800
 """Samples that are drawn: of more, an even selection."""
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cellkinetics.cli import options as o
+from cellkinetics.cli import structure_options as s
 
 if TYPE_CHECKING:
     from cellkinetics.cli.session import Session
@@ -46,7 +47,15 @@ def bootstrap(
     kind: Kind = "nonparametric",
     strata: Strata = None,
     model: o.ModelName = "ecp",
-    method: o.Method = "importance",
+    method: o.Method = "saem",
+    covariate: s.Covariate = None,
+    missing_covariates: s.MissingCovariates = "error",
+    comedication: s.ComedicationTable = None,
+    residual: s.Residual = "log-constant",
+    omega: s.Omega = "diagonal",
+    iov: s.Iov = None,
+    mixture: s.Mixture = None,
+    start: s.Start = None,
     fix: o.Fix = None,
     analyte: o.Analyte = None,
     specimen: o.PooledSpecimen = None,
@@ -86,12 +95,23 @@ def bootstrap(
         check_model(model, fixed)
         check_method(method)
         check_crew(Crew(engine, jobs, scheduler))
+        options: dict[str, Any] = {
+            **{"model": model, "method": method, "fix": fixed, "seed": seed},
+            **{"covariates": tuple(covariate or ()), "missing_covariates": missing_covariates},
+            **{"comedication": s.comedication_table(comedication), "residual": residual, "omega": omega},
+            **{"iov": s.names_of(iov), "mixture": s.names_of(mixture), "start": s.starting_values(start)},
+        }
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
-        read = read_input(session, data, given, lambda cohort: one_series(cohort, analyte, specimen))
+        read = read_input(
+            session,
+            data,
+            given,
+            lambda cohort: s.check_covariates(one_series(cohort, analyte, specimen), model, covariate),
+        )
         cohort = one_series(read, analyte, specimen)
         wanted = {"replicates": replicates, "kind": kind, "strata": strata, "seed": seed, "jobs": jobs}
         wanted |= {"engine": engine, "scheduler": scheduler, "resume": resume, "force": force}
-        _write(session, cohort, {"model": model, "method": method, "fix": fixed, "seed": seed}, wanted)
+        _write(session, cohort, options, wanted)
         tell_files(session)
 
 

@@ -26,6 +26,7 @@ FILES = (
     "individual_effects.csv",
     "individual_quantities.csv",
     "population_curves.csv",
+    "population_correlation.csv",
 )
 DRAWS = "posterior_draws.csv"
 
@@ -45,6 +46,7 @@ def pool(
     mixture: s.Mixture = None,
     fix: o.Fix = None,
     start: s.Start = None,
+    uncertainty: s.Uncertainty = "information",
     chains: draw.Chains = None,
     warmup: draw.Warmup = None,
     draws: draw.Draws = None,
@@ -89,6 +91,7 @@ def pool(
             "iov": s.names_of(iov),
             "mixture": s.names_of(mixture),
             "start": s.starting_values(start),
+            "uncertainty": s.checked_uncertainty(uncertainty),
             "sampling": draw.sampling_of(method, chains, warmup, draws, prior),
         }
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
@@ -180,8 +183,8 @@ def write_population(
 
 def write_fit(session: Session, result: PopulationFit) -> None:
     """Write the files of a population fit and show its parameters."""
-    content, tables = result.to_dict(), (result.table, result.individual, result.quantities, result.curves)
-    session.folder.write_json(FILES[0], content)
+    tables = (result.table, result.individual, result.quantities, result.curves, result.correlations)
+    session.folder.write_json(FILES[0], result.to_dict())
     for name, table in zip(FILES[1:], tables, strict=True):
         session.folder.write_table(name, table)
     if result.posterior is not None:

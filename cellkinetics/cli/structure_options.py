@@ -91,6 +91,15 @@ MinimumSE = Annotated[
     typer.Option("--target-se", min=0.001, help="Monte-Carlo error of -2LL to reach.", rich_help_panel=READING),
 ]
 
+Uncertainty = Annotated[
+    str,
+    typer.Option(
+        help="Where standard errors come from: information (of the exact likelihood), or sandwich (also right where "
+        "the model is not).",
+        rich_help_panel=STRUCTURE,
+    ),
+]
+
 
 def comedication_table(given: str | None) -> Comedication | Mapping[str, str] | None:
     """Return comedication from ``--comedication``: a table that is read, or drug to column.
@@ -172,3 +181,16 @@ def check_covariates(cohort: Cohort, model: str, formulas: list[str] | None) -> 
 def said(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that were given, without those that are empty."""
     return {name: value for name, value in options.items() if value not in (None, (), {}, "")}
+
+
+def checked_uncertainty(given: str) -> str:
+    """Return ``--uncertainty``.
+
+    Raises:
+        SettingsError: for a name that does not exist.
+    """
+    from cellkinetics.fitting.pooled.summary import UNCERTAINTIES
+
+    if given not in UNCERTAINTIES:
+        raise SettingsError(f"--uncertainty {given} does not exist; choose one of {', '.join(UNCERTAINTIES)}")
+    return given

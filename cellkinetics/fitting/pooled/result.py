@@ -281,6 +281,20 @@ class PopulationFit(Drawable, Diagnosed):
         ]
         return pd.concat(parts, ignore_index=True)[columns]
 
+    @cached_property
+    def correlations(self) -> pd.DataFrame:
+        """One row a pair of estimated parameters: the file ``population_correlation.csv``."""
+        from cellkinetics.fitting.pooled.correlation import correlation_table
+
+        return correlation_table(self)
+
+    @property
+    def condition_number(self) -> float | None:
+        """Of the correlation matrix of the estimates, None without one; see `correlation.condition_number`."""
+        from cellkinetics.fitting.pooled.correlation import condition_number
+
+        return None if self.covariance is None else condition_number(self.covariance)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fit as plain values: the file ``population.json``."""
         typical = [row for row in self.estimates if row.kind == "typical"]
@@ -320,6 +334,7 @@ class PopulationFit(Drawable, Diagnosed):
             "covariance": None
             if self.covariance is None
             else {"names": list(self.labels), "working": self.covariance.tolist()},
+            "condition_number": self.condition_number,
             "posterior": None if self.posterior is None else self.posterior.to_dict(),
             "population": self.population.to_dict(),
             "covariates": self._covariates(),

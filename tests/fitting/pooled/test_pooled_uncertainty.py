@@ -22,6 +22,7 @@ from cellkinetics.fitting.pooled.resampling import drawn_subjects, limits, simul
 from cellkinetics.fitting.pooled.result import PopulationFit
 from cellkinetics.fitting.pooled.reweighting import Reweighted
 from cellkinetics.fitting.pooled.sir import sir
+from cellkinetics.fitting.pooled.summary import working_covariance
 from cellkinetics.fitting.replicates import Replicates
 from cellkinetics.models.base import Model, Parameter
 from cellkinetics.models.residual import Residual
@@ -137,6 +138,38 @@ def test_the_likelihood_near_a_point_is_that_of_fresh_draws_there(fit: Populatio
         error = 2 * np.sqrt((1 / size).sum() + fresh.mc_se**2)
         assert -2 * value.sum() == pytest.approx(fresh.minus2ll, abs=4 * error)
         assert error < 0.3
+
+
+def test_scores_of_patients_are_the_slopes_of_their_likelihoods(fit: PopulationFit) -> None:
+    """By central differences on common random numbers; they make the sandwich."""
+    near, step = Reweighted(fit.problem, fit.importance, draws=8000, seed=5), 1e-3 * np.eye(3)
+    slopes = (near(fit.x + step)[0] - near(fit.x - step)[0]).T / 2e-3
+    scores = fit.importance.scores
+    np.testing.assert_allclose(slopes, scores, atol=0.15)
+    assert np.corrcoef(slopes.ravel(), scores.ravel())[0, 1] > 0.995
+    searched = np.ones(3, bool)
+    sandwich = working_covariance(fit.importance, searched, "sandwich")
+    inverse = np.linalg.inv(fit.importance.information)
+    np.testing.assert_allclose(sandwich, inverse @ (slopes.T @ slopes) @ inverse, rtol=0.1, atol=2e-3)
+    # The model is the one that the data come from: both covariances estimate the same.
+    ratio = np.sqrt(np.diag(sandwich) / np.diag(inverse))
+    assert ((ratio > 0.6) & (ratio < 1.6)).all()
+
+
+def test_correlations_of_estimates_are_listed_by_pair_with_their_source(fit: PopulationFit) -> None:
+    table = fit.correlations
+    assert fit.covariance is not None
+    assert fit.condition_number is not None
+    pair = table[(table["parameter"] == "omega_ke") & (table["other"] == "ke")].iloc[0]
+    sd = np.sqrt(np.diag(fit.covariance))
+    assert pair["correlation"] == pytest.approx(fit.covariance[1, 0] / sd[0] / sd[1])
+    assert (table[table["parameter"] == table["other"]]["correlation"].round(12) == 1.0).all()
+    assert set(table["uncertainty"]) == {fit.uncertainty}
+    assert 1.0 <= fit.condition_number < 1000
+    assert fit.to_dict()["condition_number"] == fit.condition_number
+    none = replace(fit, covariance=None)
+    assert none.correlations.empty
+    assert none.condition_number is None
 
 
 def test_where_a_random_effect_is_tight_the_curve_is_calculated_anew(cohort: Cohort) -> None:

@@ -93,7 +93,7 @@ def summarise(
         method=method,
         seed=seed,
         converged=settled,
-        status=_status(settled, method, estimates, expected, reason),
+        status=_status(settled, method, estimates, expected, reason, _steep(problem, likelihood, searched)),
         warnings=warnings,
         n_subjects=n,
         n_observations=problem.n_observations,
@@ -368,7 +368,21 @@ def _some(subjects: list[str]) -> str:
     return ", ".join(subjects[:3]) + (f" and {more} more" if more > 0 else "")
 
 
-def _status(settled: bool, method: str, estimates: tuple[PopulationEstimate, ...], expected: float, reason: str) -> str:
+def _steep(problem: PooledProblem, likelihood: ImportanceResult, searched: NDArray[np.bool_]) -> list[str]:
+    """Return the labels along which the likelihood rises most, at most three, of those where it does."""
+    information = np.abs(np.diag(likelihood.information))
+    gain = np.where(searched, likelihood.score**2 / np.maximum(information, FLAT), 0.0)
+    return [problem.labels[k] for k in np.argsort(-gain, kind="stable")[:3] if gain[k] > LAPLACE_DROP]
+
+
+def _status(
+    settled: bool,
+    method: str,
+    estimates: tuple[PopulationEstimate, ...],
+    expected: float,
+    reason: str,
+    steep: list[str],
+) -> str:
     if settled:
         weak = [row.parameter for row in estimates if row.reason and row.se is None and row.reason != "fixed"]
         if not weak:
@@ -380,6 +394,8 @@ def _status(settled: bool, method: str, estimates: tuple[PopulationEstimate, ...
     why = f" ({reason})" if reason else ""
     if not why and np.isfinite(expected):
         why = f" (a further step promises {expected:.2g} in the objective)"
+    if steep:
+        why += f"; the likelihood still rises along {', '.join(steep)}"
     return (
         f"not converged{why}: the estimates are not an optimum and carry no standard errors; "
         + ("use method saem, or " if method.startswith(LAPLACE_TYPES) else "")

@@ -32,6 +32,8 @@ STREAM = "run1.ctl"
 _RESERVED = ("F_FLAG",)
 _FLOOR = 1e-30
 """Added to the likelihood of a censored sample, so that its logarithm is a number far from the optimum."""
+_LEAST = 1e-3
+"""What a THETA begins with in the place of zero, which NONMEM does not take."""
 _WIDTH = 120
 _TITLE = 80  # characters of $PROBLEM, of which NONMEM keeps 72
 
@@ -114,10 +116,10 @@ class _Writer:
             "",
             "$SIGMA 1 FIX",
             "",
-            *([why] if laplace else []),
             f"$ESTIMATION METHOD=SAEM INTERACTION{laplace} AUTO=1 SEED={seed + 1} PRINT=50 NOABORT",
             f"$ESTIMATION METHOD=IMP INTERACTION{laplace} EONLY=1 MAPITER=0 NITER=10 ISAMPLE=3000 SEED={seed + 1} "
             "PRINT=1",
+            *([why] if laplace else []),
             "$COVARIANCE UNCONDITIONAL MATRIX=R PRINT=E",
             *_wrapped(f"$TABLE {' '.join(wanted)} NOPRINT ONEHEADER FILE=run1.tab"),
         ]
@@ -202,7 +204,8 @@ class _Writer:
         """Yield starting values, each with its label."""
         kinds = dict(zip(self.structure.labels, self.structure.kinds, strict=True))
         for k, (label, value) in enumerate(theta_values(self.structure, self.start).items(), start=1):
-            number, held = f"{value:.8g}", label in self.problem.fixed
+            held = label in self.problem.fixed
+            number = f"{value if held or abs(value) > _LEAST else _LEAST:.8g}"
             text = f"({number} FIX)"
             if not held:
                 text = {"residual": f"(0, {number})", "share": f"(0.001, {number}, 0.999)"}.get(kinds[label], number)
@@ -215,16 +218,17 @@ class _Writer:
         for block in self.blocks:
             fix = " FIX" if all(f"omega_{names[k]}" in self.problem.fixed for k in block) else ""
             if len(block) == 1:
-                yield f"$OMEGA {covariance[block[0], block[0]]:.8g}{fix} ; variance of {names[block[0]]}"
+                yield f"$OMEGA {covariance[block[0], block[0]]:.8g}{fix} ; IIV_{names[block[0]]}"
                 continue
-            yield f"$OMEGA BLOCK({len(block)}){fix} ; {', '.join(names[k] for k in block)}"
+            yield f"$OMEGA BLOCK({len(block)}){fix}"
             for row, k in enumerate(block, start=1):
-                yield "  " + " ".join(f"{covariance[k, other]:.8g}" for other in block[:row])
+                values = " ".join(f"{covariance[k, other]:.8g}" for other in block[:row])
+                yield f"  {values} ; IIV_{names[k]}"
         for k, sd in zip(self.structure.occasion, self.start.gamma, strict=True):
             name = self.structure.parameters[k]
             fix = " FIX" if f"gamma_{name}" in self.problem.fixed else ""
-            yield f"$OMEGA BLOCK(1){fix} ; variance of {name} between occasions"
-            yield f"  {sd**2:.8g}"
+            yield f"$OMEGA BLOCK(1){fix}"
+            yield f"  {sd**2:.8g} ; IOV_{name}"
             yield from ["$OMEGA BLOCK(1) SAME"] * (self.data.occasions - 1)
 
     def _mix(self) -> Iterator[str]:

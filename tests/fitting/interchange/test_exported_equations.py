@@ -167,7 +167,8 @@ def test_mu_referencing_has_one_mu_an_eta_and_a_data_item_stands_once() -> None:
     assert "ALPHA = EXP(MU_2 + ETA(2))" in pred
     assert "BETA = EXP(THETA(6))" in pred
     assert any(line.startswith("(6.8023948 FIX)") for line in record(stream, "$THETA"))
-    assert "$OMEGA BLOCK(2) ; cmax, alpha\n  0.25\n  0.0025 0.25\n" in stream  # NONMEM would keep a covariance of 0
+    # NONMEM would keep a covariance of 0.
+    assert "$OMEGA BLOCK(2)\n  0.25 ; IIV_cmax\n  0.0025 0.25 ; IIV_alpha\n" in stream
     items = " ".join(record(stream, "$INPUT")).split()
     assert items == ["ID", "TIME", "VALUE=DROP", "DV", "CENS", "LIMIT", "LLOQ=DROP", "ULOQ=DROP", "EVID=DROP", "MDV"]
 
@@ -220,7 +221,7 @@ def test_covariates_occasions_and_a_mixture_reach_both_programs() -> None:
     assert np.log(other["CMAX"]) == pytest.approx(np.log(2e4) + 0.3 + 0.1 + 0.7, rel=1e-12)
     assert record(files["run1.ctl"], "$MIX") == ["NSPOP = 2", "P(1) = 1 - THETA(12)", "P(2) = THETA(12)"]
     assert files["run1.ctl"].count("$OMEGA BLOCK(1) SAME") == 1
-    assert "0.16" in files["run1.ctl"].split("variance of cmax between occasions")[1].split("$OMEGA")[0]
+    assert "$OMEGA BLOCK(1)\n  0.16 ; IOV_cmax\n" in files["run1.ctl"]
     assert files["subjects.csv"].splitlines() == ["ID,subject", '1,"A"', '2,"B"', '3,"C"']
 
     script = export_problem(problem, cohort, x, "nlmixr2").files["run1.R"]
@@ -228,6 +229,14 @@ def test_covariates_occasions_and_a_mixture_reach_both_programs() -> None:
     mixed = "exp(tcmax + beta_cmax_group_NR*GROUP_NR + beta_cmax_dose*LN_DOSE + eta.cmax + iov.cmax"
     assert f"    cmax <- mix({mixed}), share_1, {mixed} + shift_cmax_2))" in script
     assert "    alpha <- mix(exp(talpha + eta.alpha), exp(talpha + eta.alpha + shift_alpha_2))" in script
+
+
+def test_a_theta_does_not_begin_at_zero() -> None:
+    model = get_model("ecp+comedication=toci")
+    problem, cohort = problem_of(model)
+    x = problem.pack({**{name: TYPICAL[name] for name in model.names}, "f_toci": 1.0}, {}, [0.5])
+    stream = export_problem(problem, cohort, x, "nonmem").files["run1.ctl"]
+    assert [line.split()[0] for line in record(stream, "$THETA")][6] == "0.001"
 
 
 def test_what_cannot_be_expressed_is_refused_with_a_sentence() -> None:

@@ -175,6 +175,14 @@ def test_columns_of_a_bootstrap_are_documented() -> None:
     assert documented("bootstrap_replicates.csv") == list(bootstrap.REPLICATE_COLUMNS)
 
 
+def test_columns_of_model_comparison_and_covariate_search_are_documented() -> None:
+    from cellkinetics.fitting import covariate_search, model_comparison
+
+    assert documented("population_models.csv") == list(model_comparison.COLUMNS)
+    assert documented("covariate_search.csv") == list(covariate_search.TRACE_COLUMNS)
+    assert documented("covariate_models.csv") == list(covariate_search.MODEL_COLUMNS)
+
+
 def test_columns_of_virtual_trials_are_documented() -> None:
     drawn = ck.simulate_trial("stein2019", 3, [7, 14], lloq=50)
     assert documented("simulated.csv") == list(drawn.samples.columns)

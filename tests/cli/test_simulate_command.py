@@ -42,6 +42,20 @@ def test_covariates_and_comedication_come_from_tables(cli: Callable, tmp_path: P
     assert "sex" in table.columns
 
 
+def test_options_may_stand_in_a_settings_file(cli: Callable, tmp_path: Path) -> None:
+    (tmp_path / "trial.toml").write_text(
+        'subjects = 6\ndoses = [150, 300]\nlloq = 50\n[days]\nearly = [1, 3]\nlate = "28-30"\n'
+        '[comedication]\ntoci = "2-60"\n'
+    )
+    done = cli("simulate", "stein2019-comedication", "--settings", "trial.toml", "--out", "o")
+    assert done.code == 0, done.err
+    samples = pd.read_csv(done.folder / "simulated.csv")
+    assert samples.groupby("schedule")["nominal_time"].unique().map(list).to_dict() == {
+        "early": [1, 3],
+        "late": [28, 29, 30],
+    }
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

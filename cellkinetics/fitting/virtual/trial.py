@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellkinetics.errors import SettingsError
+from cellkinetics.fitting.covariates import missing_mask
 from cellkinetics.fitting.pooled.known import Known, KnownPopulation, know
 from cellkinetics.fitting.pooled.population import PopulationModel
 from cellkinetics.fitting.virtual.blocks import BLOCK, Block, simulate_block
@@ -226,8 +227,12 @@ def simulate_trial(
 
 
 def known_covariates(known: KnownPopulation) -> dict[str, NDArray[Any]]:
-    """Return the covariates of the fitted patients, which virtual patients have where no others are given."""
-    return covariate_columns(known.covariates)
+    """Return the covariates of the fitted patients who lack none, from which virtual patients are drawn."""
+    columns = covariate_columns(known.covariates)
+    if not columns:
+        return {}
+    complete = ~np.any([missing_mask(values) for values in columns.values()], axis=0)
+    return {name: values[complete] for name, values in columns.items()}
 
 
 def covariate_columns(table: pd.DataFrame | Mapping[str, Any]) -> dict[str, NDArray[Any]]:

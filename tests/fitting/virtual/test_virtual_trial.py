@@ -194,6 +194,12 @@ def test_each_trial_has_its_own_parameters_under_uncertainty() -> None:
         simulate_trial(base, 3, [7], uncertainty=True)
 
 
+def test_fitted_patients_who_lack_a_covariate_are_not_drawn() -> None:
+    known = KnownPopulation(population(), "a fit", covariates={"weight": [70.0, None, 80.0], "sex": ["f", "m", ""]})
+    drawn = simulate_trial(known, 20, [7]).patients
+    assert set(zip(drawn["weight"], drawn["sex"], strict=True)) == {(70.0, "f")}
+
+
 def test_samples_are_read_without_a_fault() -> None:
     trial = simulate_trial(
         population(), 30, "dense", lloq=50, uloq=2e4, jitter=0.3, doses=[150], replicates=2, missed=0.1, seed=2

@@ -1,5 +1,6 @@
 """The data set that is exported obeys NONMEM's rules and reads back as the samples that a fit takes."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +9,11 @@ import pytest
 
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.data.reading import read
+from cellkinetics.errors import SettingsError
 from cellkinetics.fitting.interchange.dataset import data_set
-from cellkinetics.fitting.interchange.export import export
+from cellkinetics.fitting.interchange.estimates import read_estimates
+from cellkinetics.fitting.interchange.export import export, export_problem
+from cellkinetics.fitting.pooled.population import PopulationModel
 from cellkinetics.fitting.pooled.problem import PooledProblem
 from cellkinetics.models.published import library
 from cellkinetics.models.registry import get_model
@@ -97,3 +101,34 @@ def test_windows_begin_at_infusion_and_covariates_on_two_parameters_share_a_colu
     np.testing.assert_allclose(data["LN_DOSE_2"][::3], np.log([1.0, 2.0, 4.0]))
     np.testing.assert_array_equal(data["TOCI_ON1"][::3], [0.0, 0.0, 4.0])
     np.testing.assert_array_equal(data["TOCI_OFF1"][::3], [3.0, 0.0, 1e6])
+
+
+def test_population_of_a_fit_is_exported_with_its_structure_and_values(tmp_path: Path) -> None:
+    cohort = Cohort.from_arrays(
+        [[2.0, 9.0, 14.0, 28.0]] * 4, [[90.0, 9e3, 4e3, 300.0]] * 4, group=["R", "NR", "R", "R"], dose=[1.0, 2, 3, 4]
+    )
+    problem = PooledProblem.from_cohort(
+        cohort,
+        get_model("ecp+lag"),
+        omega="cmax,foldx",
+        covariates=["cmax ~ group", "tmax ~ power(dose, 2)"],
+        fix={"omega_tlag": 0},
+    )
+    x = problem.pack({**START, "tlag": 2.0}, {}, [0.6])
+    x[problem.structure.parts["beta"]] = [0.4, -0.2]
+    x[problem.structure.parts["correlation"]] = 0.5
+    population = PopulationModel(problem.form, x, problem.terms)
+    wanted = export_problem(problem, cohort, x, "nonmem").files
+    assert export(cohort, "nonmem", population=population).files == wanted
+    record = {"population": population.to_dict(), "covariance": None, "uncertainty": "none", "parameters": []}
+    record["parameters"] = [{"name": name, "unit": ""} for name in problem.model.names]
+    (tmp_path / "population.json").write_text(json.dumps(record))
+    assert export(cohort, "nonmem", population=tmp_path).files == wanted
+    # The same file is a start, too.
+    begin = problem.pack({**START, "tlag": 1.0}, {}, [0.3])
+    np.testing.assert_allclose(read_estimates(tmp_path).apply(problem, begin), x, rtol=1e-9)
+    with pytest.raises(SettingsError, match="a fit is exported as it is"):
+        export(cohort, "nonmem", population=tmp_path, omega="full")
+    fewer = cohort.take([0, 2, 3])
+    with pytest.raises(SettingsError, match=r"group|differ"):
+        export(fewer, "nonmem", population=tmp_path)

@@ -47,7 +47,7 @@ def exact(problem):
 def test_importance_sampling_agrees_with_brute_force_at_a_lag(problem, exact):
     x, _, result = exact
     value, se = brute_force(problem, x, 1_000_000, seed=5)
-    assert se < 0.5
+    assert se < 1.0
     assert result.minus2ll == pytest.approx(value, abs=3 * np.hypot(se, result.mc_se))
 
 
@@ -55,9 +55,8 @@ def test_laplace_is_off_by_more_than_5_at_a_lag(problem, exact):
     x, modes, result = exact
     with jax.enable_x64(True):
         flat = jnp.asarray(x)
-        for second in (False, True):
-            value, _ = laplace_objective(flat, modes.u, problem.samples, problem.form, second)
-            assert abs(float(value) - result.minus2ll) > 5.0
+        value, _ = laplace_objective(flat, modes.u, problem.samples, problem.form, True)
+    assert abs(float(value) - result.minus2ll) > 5.0
 
 
 def test_a_fit_by_laplace_says_how_far_its_objective_is_off(problem):

@@ -25,6 +25,7 @@ from cellkinetics.report.sections.data import data_section
 from cellkinetics.report.sections.diagnostics import diagnostic_figures, diagnostics_section
 from cellkinetics.report.sections.individual import individual_section, linear_parameters, model_parameters
 from cellkinetics.report.sections.individual_figures import by_series, estimated_series
+from cellkinetics.report.sections.model_choice import model_choice_figures, model_choice_section
 from cellkinetics.report.sections.nca import nca_section
 from cellkinetics.report.sections.persistence import persistence_section
 from cellkinetics.report.sections.population import population_section
@@ -44,6 +45,7 @@ _SECTIONS: tuple[Callable[[Results], Section | None], ...] = (
     persistence_section,
     individual_section,
     population_section,
+    model_choice_section,
     diagnostics_section,
     method_section,
     record_section,
@@ -143,7 +145,7 @@ def _write_figures_of_fits(results: Results, folder: OutputFolder) -> None:
         for name, (_, table, groups) in zip(file_names([one[0] for one in fits]), fits, strict=True):
             figure = estimates_figure({"": table}, parameters, groups, linear=linear)
             folder.write_bytes(f"{FIGURES}/estimates{name}.png", save_png(figure))
-    for title, figure in diagnostic_figures(results).items():
+    for title, figure in {**model_choice_figures(results), **diagnostic_figures(results)}.items():
         folder.write_bytes(f"{FIGURES}/{title}.png", save_png(figure))
     ratios = by_series(results, "individual_nca")
     for name, (_, table, groups) in zip(file_names([one[0] for one in ratios]), ratios, strict=True):

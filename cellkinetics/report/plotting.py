@@ -12,8 +12,10 @@ from cellkinetics.data.cohort import Cohort
 from cellkinetics.data.grouping import labels_of
 from cellkinetics.data.samples import sample_table
 from cellkinetics.errors import SettingsError
+from cellkinetics.fitting.covariate_search import CovariateSearch
 from cellkinetics.fitting.design.comparison import ScheduleComparison
 from cellkinetics.fitting.design.search import ScheduleSearch
+from cellkinetics.fitting.model_comparison import ModelComparison
 from cellkinetics.fitting.pooled.forecast import Forecast
 from cellkinetics.fitting.pooled.result import PopulationFit
 from cellkinetics.fitting.result import IndividualFits
@@ -25,6 +27,7 @@ from cellkinetics.report.figures.beside_nca import beside_nca_figure
 from cellkinetics.report.figures.fits import estimates_figure
 from cellkinetics.report.figures.forecast import Forecasts, forecast_figure, forecast_grid
 from cellkinetics.report.figures.likelihood import LikelihoodProfiles, likelihood_figure, likelihood_grid
+from cellkinetics.report.figures.model_choice import covariate_search_figure, model_comparison_figure
 from cellkinetics.report.figures.overview import overview_figure
 from cellkinetics.report.figures.parameters import parameter_figure
 from cellkinetics.report.figures.persistence import persistence_figure, swimmer_figure
@@ -47,7 +50,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Plottable = (
-    Cohort | NCAResult | IndividualFits | PopulationFit | Forecast | ScheduleComparison | ScheduleSearch | Diagnostic
+    Cohort
+    | NCAResult
+    | IndividualFits
+    | PopulationFit
+    | Forecast
+    | ScheduleComparison
+    | ScheduleSearch
+    | CovariateSearch
+    | ModelComparison
+    | Diagnostic
 )
 
 
@@ -98,8 +110,8 @@ def plot(
     the precision that they promise.
 
     Args:
-        result: a cohort, or what `noncompartmental`, `fit`, `pool`, `compare_schedules`,
-            `search_schedule` or a diagnostic such as `vpc` returned.
+        result: a cohort, or what `noncompartmental`, `fit`, `pool`, `compare_models`, `covariate_search`,
+            `compare_schedules`, `search_schedule` or a diagnostic such as `vpc` returned.
         kind: which figure.
         subject: draw this subject's first profile alone; not for figures of all patients together.
         analyte: of several, the one to draw; by default the first.
@@ -127,6 +139,10 @@ def plot(
     if isinstance(result, ScheduleComparison):
         schedules = {name: entry.schedule for name, entry in result.entries.items()}
         return schedule_figure(result.days, result.parameters, schedules)
+    if isinstance(result, ModelComparison):
+        return model_comparison_figure(result.table, criterion=result.criterion)
+    if isinstance(result, CovariateSearch):
+        return covariate_search_figure(result.table)
     if isinstance(result, Diagnostic):
         return diagnostic_figure(result, kind)
     if isinstance(result, PopulationFit) and kind is not None and kind in FIT_KINDS:

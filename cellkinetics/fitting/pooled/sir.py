@@ -142,7 +142,7 @@ def sir(
         progress: called as ``progress(done, total)``.
 
     Raises:
-        FitError: if the fit has no covariance to propose from.
+        FitError: if the fit has no covariance to propose from, has no random effects, or is one by ``bayes``.
         SettingsError: for a number out of range.
 
     Source: Dosne AG, Bergstrand M, Harling K, Karlsson MO. J Pharmacokinet Pharmacodyn 2016;43:583-596,
@@ -157,6 +157,10 @@ def sir(
     if fit.covariance is None:
         raise FitError(f"SIR proposes from the covariance of the estimates, and there is none ({fit.uncertainty})")
     problem = fit.problem
+    if fit.method == "bayes":
+        raise FitError("a fit by bayes has draws of its parameters already; SIR is for the other methods")
+    if not problem.structure.n_latent:
+        raise FitError("the fit has no random effects, and its likelihood no integral that SIR could sample")
     places = np.array([problem.labels.index(label) for label in fit.labels])
     lower, upper = (end[places] for end in bounds(problem))
     near = Reweighted(problem, fit.importance, draws=draws, seed=seed)

@@ -205,6 +205,12 @@ def test_sir_needs_a_covariance_and_enough_samples(fit: PopulationFit) -> None:
         sir(replace(fit, covariance=None, uncertainty="none: the optimum was not reached"))
     with pytest.raises(SettingsError, match="samples is 3"):
         sir(fit, samples=3)
+    with pytest.raises(FitError, match="has draws of its parameters already"):
+        sir(replace(fit, method="bayes"))
+    bare = replace(fit.problem.structure, random=())
+    problem = replace(fit.problem, form=replace(fit.problem.form, structure=bare))
+    with pytest.raises(FitError, match="no random effects"):
+        sir(replace(fit, problem=problem))
 
 
 @pytest.mark.usefixtures("quick")

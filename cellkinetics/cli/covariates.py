@@ -83,12 +83,14 @@ def covariates(
         "covariates", ctx.params, data=data, out=out, planned=planned, force=force, quiet=quiet, seed=seed
     ) as session:
         from cellkinetics.fitting.pooled.refit import check_exact
+        from cellkinetics.fitting.pooled.stepwise import check_levels
 
         if not candidate:
             raise SettingsError("give at least one --candidate, such as --candidate 'cmax ~ group'")
         fixed = fixed_values(fix)
         check_model(model, fixed)
         check_exact(method)
+        check_levels(forward, backward)
         crew = Crew(engine, jobs, scheduler)
         check_crew(crew)
         drugs = s.comedication_table(comedication)

@@ -17,7 +17,7 @@ from cellkinetics.errors import FitError, SettingsError
 from cellkinetics.fitting.covariates import Missing, complete, design, parse_terms, remarks
 from cellkinetics.fitting.pooled.problem import Blq
 from cellkinetics.fitting.pooled.refit import Refit, Request, Setting, check_exact, refit
-from cellkinetics.fitting.pooled.stepwise import RatioTest, Stepwise, formulas
+from cellkinetics.fitting.pooled.stepwise import RatioTest, Stepwise, check_levels, formulas
 from cellkinetics.fitting.replicates import Record, Replicates, Task, fingerprint
 from cellkinetics.models.base import Model
 from cellkinetics.models.registry import get_model
@@ -192,6 +192,7 @@ def covariate_search(
     Source: Jonsson EN, Karlsson MO. Pharm Res 1998;15:1463-1468, doi:10.1023/A:1011970125687.
     """
     check_exact(method)
+    check_levels(forward, backward)
     chosen = get_model(model)
     base = parse_terms(covariates, chosen, cohort)
     asked = tuple(dict.fromkeys(term for text in candidates for term in parse_terms([text], chosen, cohort)))

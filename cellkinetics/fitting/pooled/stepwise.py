@@ -86,6 +86,17 @@ def critical(alpha: float, df: int) -> float:
     return float(chdtri(df, alpha))
 
 
+def check_levels(forward: float, backward: float) -> None:
+    """Refuse levels of significance that are none.
+
+    Raises:
+        SettingsError: for such a level.
+    """
+    for name, level in (("forward", forward), ("backward", backward)):
+        if not 0 < level < 1:
+            raise SettingsError(f"{name} is {level}; a level of significance lies between 0 and 1, such as 0.05")
+
+
 @dataclass(frozen=True)
 class Trail:
     """The way of a search: every test, and the terms that it ends with."""
@@ -119,9 +130,7 @@ class Stepwise:
         forward: float = 0.05,
         backward: float = 0.01,
     ) -> None:
-        for name, level in (("forward", forward), ("backward", backward)):
-            if not 0 < level < 1:
-                raise SettingsError(f"{name} is {level}; a level of significance lies between 0 and 1, such as 0.05")
+        check_levels(forward, backward)
         for term in candidates:
             if _pair(term) in {_pair(one) for one in base}:
                 raise SettingsError(f"candidate {term}: the base model has a term of this parameter and covariate")

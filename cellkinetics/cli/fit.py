@@ -79,15 +79,26 @@ def fit(
         tell_files(session)
 
 
+_NO_TYPICAL_VALUE = ("omega_", "corr_", "gamma_", "beta_", "shift_", "share_", "sigma")
+
+
 def check_model(model: str, fixed: Mapping[str, float] | None = None) -> None:
     """Refuse an unknown model, and fixed values that are none of its parameters', before anything is read.
+
+    What is no typical value, such as ``omega_beta`` or ``sigma``, is checked with the structure of the population.
 
     Raises:
         ModelError: for an unknown name of a model or parameter, or a value out of the parameter's range.
     """
     from cellkinetics.models.registry import get_model
 
-    get_model(model).check_values(fixed or {})
+    known = get_model(model)
+    values = fixed or {}
+    for name in values:
+        for kind in ("omega_", "gamma_"):
+            if name.startswith(kind):
+                known[name.removeprefix(kind)]
+    known.check_values({name: value for name, value in values.items() if not name.startswith(_NO_TYPICAL_VALUE)})
 
 
 class FitOptions(TypedDict, total=False):

@@ -326,7 +326,8 @@ Fix = Annotated[
     list[str] | None,
     typer.Option(
         "--fix",
-        help="Typical value that the population fit keeps, such as foldx=3900. Repeat it for several.",
+        help="Value that the population fit keeps, such as foldx=3900, sigma=0.5, or omega_beta=0 for no random "
+        "effect. Repeat it for several.",
         metavar="NAME=VALUE",
         rich_help_panel=ANALYSIS,
     ),

@@ -74,3 +74,15 @@ def test_options_of_bayes_are_refused_with_another_method(cli: Callable[..., Out
     done = cli("pool", trial, "--method", "bayes", "--prior", "cmax=many", "--out", "fit")
     assert done.code == 2
     assert "write NAME=VALUE,SD" in done.err
+
+
+def test_a_random_effect_is_taken_away_and_a_residual_kept(cli: Callable[..., Outcome], trial: Path) -> None:
+    given = ("--start", START, "--fix", "omega_beta=0", "--fix", "sigma=0.5", "--out", "there")
+    done = cli("export", trial, "--to", "nonmem", *given)
+    assert done.code == 0, done.err
+    stream = (done.folder / "run1.ctl").read_text()
+    assert "BETA = EXP(THETA(6))" in stream
+    assert "$THETA (0.5 FIX)" in stream
+    done = cli("export", trial, "--to", "nonmem", "--fix", "omega_kmax=0", "--out", "there", "--force")
+    assert done.code == 2
+    assert "has no parameter 'kmax'" in done.err

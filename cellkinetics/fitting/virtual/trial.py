@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellkinetics.errors import SettingsError
-from cellkinetics.fitting.covariates import missing_mask
 from cellkinetics.fitting.pooled.known import Known, KnownPopulation, know
 from cellkinetics.fitting.pooled.population import PopulationModel
+from cellkinetics.fitting.terms import missing_mask
 from cellkinetics.fitting.virtual.blocks import BLOCK, Block, simulate_block
 from cellkinetics.fitting.virtual.design import TrialDesign, schedules_of
 from cellkinetics.fitting.virtual.leaving import Leaving, leaving

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -176,11 +176,6 @@ def check_covariates(cohort: Cohort, model: str, formulas: list[str] | None) -> 
 
     parse_terms(formulas, get_model(model), cohort)
     return tuple(formulas)
-
-
-def said(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that were given, without those that are empty."""
-    return {name: value for name, value in options.items() if value not in (None, (), {}, "")}
 
 
 def checked_uncertainty(given: str) -> str:

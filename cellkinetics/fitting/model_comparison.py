@@ -130,6 +130,9 @@ def compare_models(
     fix: Mapping[str, float] | None = None,
     omega: str = "diagonal",
     covariates: Sequence[str] = (),
+    missing_covariates: str = "error",
+    iov: Sequence[str] = (),
+    mixture: Sequence[str] = (),
     comedication: Comedication | pd.DataFrame | str | Mapping[str, str] | None = None,
     blq: Blq = "m3",
     seed: int = 0,
@@ -154,6 +157,9 @@ def compare_models(
         fix: likewise.
         omega: as for `pool`.
         covariates: as for `pool`; every model must have the parameters that they name.
+        missing_covariates: as for `pool`.
+        iov: likewise.
+        mixture: likewise.
         comedication: for those models that have inputs.
         blq: as for `pool`.
         seed: of all draws.
@@ -197,6 +203,9 @@ def compare_models(
                 fix=_own(model, fix, common),
                 omega=omega,
                 covariates=covariates,
+                missing_covariates=missing_covariates,
+                iov=iov,
+                mixture=mixture,
                 comedication=drugs if model.inputs else None,
                 blq=blq,
                 seed=seed,

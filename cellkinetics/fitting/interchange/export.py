@@ -210,6 +210,8 @@ def _readme(problem: PooledProblem, data: DataSet, to: Program, name: str) -> st
     ]
     if data.windows:
         lines.append("_ON, _OFF: from and to which day a drug was given; 0 and 0 where it was not")
+    if problem.structure.classes > 1 and to == "nlmixr2":
+        lines += ["", "The share of the sub-populations (share_1) is not read back."]
     if problem.left_out:
         lines += ["", f"{len(problem.left_out)} profiles cannot take part in a fit and are left out."]
     if problem.left_out_samples:

@@ -139,6 +139,8 @@ def pool(
     if method == "bayes":
         from cellkinetics.fitting.pooled.bayes import smooth_twin
 
+        if uncertainty != "information":
+            raise SettingsError(f"uncertainty {uncertainty} does not go with method bayes, which has its posterior")
         chosen, note = smooth_twin(chosen)
         notes = (*notes, note) if note else notes
         estimator = partial(_bayes, sampling=sampling)

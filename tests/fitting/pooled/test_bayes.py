@@ -261,5 +261,7 @@ def test_what_a_posterior_cannot_be_drawn_with_is_refused(cohort: Cohort) -> Non
         prior_scales(problem, np.zeros(len(problem.labels)), {"cmax": (2e4, 0.0)})
     with pytest.raises(SettingsError, match="at least 2 chains"):
         Sampling(chains=1)
+    with pytest.raises(SettingsError, match="does not go with method bayes"):
+        pool(cohort, model=LEVEL, method="bayes", start={"level": 3.0}, uncertainty="sandwich")
     with pytest.raises(SettingsError, match="belongs to method bayes"):
         pool(cohort, model=LEVEL, method="focei", start={"level": 3.0}, sampling=Sampling())

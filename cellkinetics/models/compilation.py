@@ -41,6 +41,23 @@ def use_compilation_cache() -> Path | None:
     return folder
 
 
+def program_folder() -> Path | None:
+    """Return where compiled programs are kept (`cellkinetics.models.programs`), or None where there is no cache.
+
+    It is a folder of the compilation cache that only its owner can read and write: a program in it is run.
+    """
+    configured = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    if configured is None:
+        return None
+    folder = Path(configured) / "programs"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owned = not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
+    except OSError:
+        return None
+    return folder if owned and _is_writable(folder) else None
+
+
 def _cache_folder() -> Path | None:
     chosen = os.environ.get(_VARIABLE, "")
     if chosen.lower() == "off":

@@ -9,7 +9,6 @@ the marginal likelihood come from the same draws.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -35,6 +34,7 @@ from cellkinetics.fitting.pooled.proposal import (
 )
 from cellkinetics.fitting.pooled.structure import Form, Population, Structure
 from cellkinetics.models.censoring import LOG_2PI
+from cellkinetics.models.programs import program
 
 FloatArray = NDArray[np.float64]
 
@@ -166,9 +166,9 @@ def _changed(
     return shift, population._replace(factor=jnp.where(held[:, None], here.factor, population.factor))
 
 
-@partial(jax.jit, static_argnames=("form", "tight"))
+@program("form", "tight")
 def _population_curvature(
-    x: jax.Array, mean: jax.Array, second: jax.Array, design: jax.Array, form: Form, tight: tuple[int, ...]
+    x: jax.Array, mean: jax.Array, second: jax.Array, design: jax.Array, *, form: Form, tight: tuple[int, ...]
 ) -> jax.Array:
     """Return the Hessian in ``x`` of the sum over patients of E[`log_population` | y], ``(k, k)``, for one class.
 
@@ -196,17 +196,19 @@ def _population_curvature(
     return jax.hessian(expected)(x)
 
 
-@partial(jax.jit, static_argnames=("form", "tight", "slopes"))
+@program("form", "tight", "slopes")
 def _round(
     noise: Noise,
+    slots: jax.Array,
     x: jax.Array,
     proposal: Proposal,
     samples: Samples,
+    *,
     form: Form,
     tight: tuple[int, ...],
-    slopes: bool = True,
+    slopes: bool,
 ) -> _Moments:
-    """Draw once per noise and sum weights, moments, scores and curvatures over the draws of each patient.
+    """Draw once per noise for the patients ``slots``; sum weights, moments, scores and curvatures over the draws.
 
     The complete-data likelihood is differentiated with the individual parameters phi held fixed, so that mu, beta
     and Omega stand only in their normal density, and a kink of the curve does not matter. That divides the noise by
@@ -292,6 +294,7 @@ def _round(
             u[jnp.argmax(logw)],
         )
 
+    proposal, samples = jax.tree.map(lambda a: a[slots], (proposal, samples))
     return jax.lax.map(patient, (noise, proposal, samples), batch_size=PATIENTS_AT_ONCE)
 
 
@@ -338,12 +341,12 @@ def importance_sample(
         if isinstance(known, Proposal):
             proposal, first = Proposal(*map(jnp.asarray, known)), 1
         else:
-            proposal, first = around_modes(flat, jnp.asarray(known.centres), problem.samples, problem.form), 0
+            proposal, first = around_modes(flat, known.centres, problem.samples, form=problem.form), 0
         for restart in range(MAX_RESTARTS + 1):
             # Where less is known there is more to learn.
             for again in range(first, 2):
                 noise = standard_noise((seed, stream, restart, 0, again), padded, ADAPT_ROUNDS * ADAPT_DRAWS, d)
-                proposal = adapt(noise, flat, proposal, problem.samples, problem.form)
+                proposal = adapt(noise, flat, proposal, problem.samples, form=problem.form)
             first = 0
             total: _Moments | None = None
             sloped: _Moments | None = None
@@ -353,15 +356,15 @@ def importance_sample(
             while True:
                 rounds += 1
                 fresh = standard_noise((seed, stream, restart, rounds), padded, DRAWS, d)
-                picked = jnp.asarray(slots)
                 part = _round(
                     fresh,
+                    slots,
                     flat,
-                    jax.tree.map(lambda a, where=picked: a[where], proposal),
-                    jax.tree.map(lambda a, where=picked: a[where], problem.samples),
-                    problem.form,
-                    tight,
-                    slopes and rounds <= sloped_rounds,
+                    proposal,
+                    problem.samples,
+                    form=problem.form,
+                    tight=tight,
+                    slopes=slopes and rounds <= sloped_rounds,
                 )
                 real = slots < n
                 sums = _Moments(*(np.asarray(a)[real] for a in part))
@@ -396,8 +399,9 @@ def importance_sample(
     information = -(sloped.hessian / weight[..., None] + spread).sum(0)
     if slopes and structure.classes == 1:
         with jax.enable_x64(True):
-            moments = jnp.asarray(sloped.u / weight), jnp.asarray(sloped.uu / weight[..., None])
-            curvature = _population_curvature(flat, *moments, problem.samples.design[:n], problem.form, tight)
+            moments = sloped.u / weight, sloped.uu / weight[..., None]
+            design = np.asarray(problem.samples.design)[:n]
+            curvature = _population_curvature(flat, *moments, design, form=problem.form, tight=tight)
         information -= np.asarray(curvature)
     log_likelihood = total.top + np.log(total.w) - np.log(draws)
     return ImportanceResult(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import product
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from cellkinetics.fitting.pooled.likelihood import class_means, gauss_newton, joint_nll
 from cellkinetics.fitting.pooled.problem import PooledProblem, Samples
 from cellkinetics.fitting.pooled.structure import Form
+from cellkinetics.models.programs import program
 
 MAX_STEPS = 80
 DECREMENT_TOLERANCE = 1e-12
@@ -128,8 +128,8 @@ def find_mode(start: jax.Array, x: jax.Array, samples: Samples, form: Form) -> t
     return last.u, last.value, last.done
 
 
-@partial(jax.jit, static_argnames=("form",))
-def descend(starts: jax.Array, x: jax.Array, samples: Samples, form: Form) -> _Found:
+@program("form")
+def descend(starts: jax.Array, x: jax.Array, samples: Samples, *, form: Form) -> _Found:
     """Find the mode next to one start of each patient; ``starts`` (n, d)."""
     u, value, settled = jax.vmap(lambda v, s: find_mode(v, x, s, form))(starts, samples)
     return _Found(u, jnp.where(jnp.isfinite(value), value, jnp.inf), settled)
@@ -145,18 +145,19 @@ def search(x: jax.Array, samples: Samples, form: Form, *, known: Modes | None = 
     if d == 0:
         return Modes(jnp.zeros((n, 0)), jnp.zeros(n), jnp.ones(n, bool), jnp.zeros((n, CENTRES, 0)))
     points = start_points(form) if thorough else np.zeros((1, d))
-    starts = [jnp.broadcast_to(jnp.asarray(point), (n, d)) for point in points]
+    starts = [np.broadcast_to(point, (n, d)) for point in points]
     if form.structure.classes > 1:
-        middles = class_means(form.structure.unpack(x))[1:]
-        rest = jnp.zeros(d - middles.shape[1])
-        starts += [jnp.broadcast_to(jnp.concatenate([middle, rest]), (n, d)) for middle in middles]
+        middles = np.asarray(class_means(form.structure.unpack(x)))[1:]
+        rest = np.zeros(d - middles.shape[1])
+        starts += [np.broadcast_to(np.concatenate([middle, rest]), (n, d)) for middle in middles]
     if known is not None:
-        starts += [known.centres[:, k] for k in range(CENTRES)]
-    found = [descend(start, x, samples, form) for start in starts]
-    return _choose(*(jnp.stack(part, axis=1) for part in zip(*found, strict=True)))
+        centres = np.asarray(known.centres)
+        starts += [centres[:, k] for k in range(CENTRES)]
+    found = [descend(start, x, samples, form=form) for start in starts]
+    return _choose(*(np.stack([np.asarray(one) for one in part], axis=1) for part in zip(*found, strict=True)))
 
 
-@jax.jit
+@program()
 def _choose(u: jax.Array, value: jax.Array, settled: jax.Array) -> Modes:
     """Pick from (n, s, p), (n, s), (n, s) the best mode of each patient, and the best different ones."""
     patients = jnp.arange(u.shape[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +14,7 @@ from cellkinetics.fitting.pooled.likelihood import class_means, gauss_newton, jo
 from cellkinetics.fitting.pooled.problem import Samples
 from cellkinetics.fitting.pooled.structure import Form, Population
 from cellkinetics.models.censoring import LOG_2PI
+from cellkinetics.models.programs import program
 
 DEGREES_OF_FREEDOM = 5
 PRIOR_SHARE = 0.1
@@ -104,8 +104,8 @@ def log_joint(u: jax.Array, population: Population, samples: Samples, form: Form
     return -joint_nll(u, population, samples, form) - 0.5 * u.shape[0] * LOG_2PI
 
 
-@partial(jax.jit, static_argnames=("form",))
-def around_modes(x: jax.Array, centres: jax.Array, samples: Samples, form: Form) -> Proposal:
+@program("form")
+def around_modes(x: jax.Array, centres: jax.Array, samples: Samples, *, form: Form) -> Proposal:
     """Return mixtures around each patient's modes ``(n, c, d)``, as wide as the curvature there says."""
     c = centres.shape[1]
     population = form.structure.unpack(x)
@@ -120,8 +120,8 @@ def around_modes(x: jax.Array, centres: jax.Array, samples: Samples, form: Form)
     return jax.lax.map(patient, (centres, samples), batch_size=PATIENTS_AT_ONCE)
 
 
-@partial(jax.jit, static_argnames=("form",))
-def adapt(noise: Noise, x: jax.Array, first: Proposal, samples: Samples, form: Form) -> Proposal:
+@program("form")
+def adapt(noise: Noise, x: jax.Array, first: Proposal, samples: Samples, *, form: Form) -> Proposal:
     """Fit each patient's mixture to its conditional distribution, from a first guess.
 
     Each round draws, weighs, and moves every component to the weighted mean and covariance of the draws

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -44,6 +43,7 @@ from cellkinetics.fitting.pooled.marginal import estimate_marginal
 from cellkinetics.fitting.pooled.problem import PooledProblem, Samples
 from cellkinetics.fitting.pooled.proposal import Proposal
 from cellkinetics.fitting.pooled.structure import Form, Population, Structure
+from cellkinetics.models.programs import program
 
 FloatArray = NDArray[np.float64]
 
@@ -177,25 +177,25 @@ def proposal_of(problem: PooledProblem, run: SaemRun) -> Proposal:
     """Return a mixture around each patient's conditional mean: as wide as its chains, and wider."""
     structure = problem.structure
     population = structure.values(run.x)
-    with jax.enable_x64(True):
-        middle = np.asarray(middles(Population(*map(jnp.asarray, population)), problem.samples, problem.form))
-        q, n = structure.n_random, len(middle)
-        scale = np.zeros((structure.n_latent,) * 2)
-        scale[:q, :q] = np.linalg.inv(population.factor)
-        if structure.occasion:
-            rest = range(q, structure.n_latent)
-            scale[rest, rest] = 1.0 / np.tile(population.gamma, structure.occasions)
-        apart = run.mean.copy()
-        apart[:, :q] -= middle
-        mean = apart @ scale.T
-        covariance = scale @ run.covariance @ scale.T + 1e-4 * np.eye(structure.n_latent)
-        factor = np.linalg.cholesky(covariance)
-        wide = np.broadcast_to(0.5 * np.eye(structure.n_latent), factor.shape)
-        return Proposal(
-            jnp.full((n, 3), 1.0 / 3),
-            jnp.asarray(np.stack([mean, mean, mean], axis=1)),
-            jnp.asarray(np.stack([1.1 * factor, 2.0 * factor, wide], axis=1)),
-        )
+    design = np.asarray(problem.samples.design)
+    middle = (population.mu + design @ population.beta)[:, list(structure.random)]
+    q, n = structure.n_random, len(middle)
+    scale = np.zeros((structure.n_latent,) * 2)
+    scale[:q, :q] = np.linalg.inv(population.factor)
+    if structure.occasion:
+        rest = range(q, structure.n_latent)
+        scale[rest, rest] = 1.0 / np.tile(population.gamma, structure.occasions)
+    apart = run.mean.copy()
+    apart[:, :q] -= middle
+    mean = apart @ scale.T
+    covariance = scale @ run.covariance @ scale.T + 1e-4 * np.eye(structure.n_latent)
+    factor = np.linalg.cholesky(covariance)
+    wide = np.broadcast_to(0.5 * np.eye(structure.n_latent), factor.shape)
+    return Proposal(
+        np.full((n, 3), 1.0 / 3),
+        np.stack([mean, mean, mean], axis=1),
+        np.stack([1.1 * factor, 2.0 * factor, wide], axis=1),
+    )
 
 
 def saem(
@@ -231,9 +231,9 @@ def saem(
     values: list[FloatArray] = []
     words: list[str] = []
     with jax.enable_x64(True):
-        state = _first(jnp.asarray(start), samples, form, c, jnp.asarray(rng.standard_normal((n, c, d))))
+        state = _first(start, samples, rng.standard_normal((n, c, d)), form=form)
         scale = _complete_errors(problem, state.population)
-        real = jnp.arange(n) < problem.n_real
+        real = np.arange(n) < problem.n_real
 
         def go(count: int, phase: str, done: int) -> None:
             nonlocal state
@@ -245,7 +245,7 @@ def saem(
                 "average": (k**-EXPONENT, LEARNING / (1 + k / BLOCK), ones * 0, ones),
             }[phase]
             noise = noise_of(rng, count, n, c, d)
-            state, way = _block(state, noise, _Plan(*map(jnp.asarray, plan)), fixed, samples, real, form)
+            state, way = _block(state, noise, _Plan(*map(jnp.asarray, plan)), fixed, samples, real, form=form)
             parts = Population(*(np.asarray(part) for part in way))
             values.extend(_flat(structure, Population(*(part[i] for part in parts))) for i in range(count))
             words.extend([phase] * count)
@@ -278,7 +278,7 @@ def saem(
     )
 
 
-@partial(jax.jit, static_argnames=("form",))
+@program("form")
 def _block(
     state: _State,
     noise: Noise,
@@ -286,6 +286,7 @@ def _block(
     free: _Fixed,
     samples: Samples,
     real: jax.Array,
+    *,
     form: Form,
 ) -> tuple[_State, Population]:
     """Run one iteration for each entry of ``noise`` and ``plan``; also return the population after each."""
@@ -306,7 +307,8 @@ def _block(
     return jax.lax.scan(iterate, state, (noise, plan))
 
 
-def _first(x: jax.Array, samples: Samples, form: Form, c: int, normal: jax.Array) -> _State:
+@program("form")
+def _first(x: jax.Array, samples: Samples, normal: jax.Array, *, form: Form) -> _State:
     structure = form.structure
     q, r = structure.n_random, len(structure.occasion)
     population = structure.unpack(x)

@@ -28,8 +28,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from cellkinetics.errors import SettingsError
+from cellkinetics.errors import ModelError, SettingsError
 from cellkinetics.models.base import LogCurve, Model
+from cellkinetics.models.registry import get_model
 from cellkinetics.models.residual import Residual
 
 FloatArray = NDArray[np.float64]
@@ -175,44 +176,44 @@ class Structure:
 
     def unpack(self, x: jax.Array) -> Population:
         """Return the parts of a flat vector (JAX)."""
-        part = self.parts
-        q = self.n_random
-        sd = jnp.exp(x[part["omega"]])
-        factor = sd[:, None] * self._correlation_factor(x[part["correlation"]]) if self.pairs else jnp.diag(sd)
-        shift = jnp.zeros((self.classes, q))
-        logits = jnp.zeros(self.classes)
+        return self._unpack(x, jnp)
+
+    def values(self, x: FloatArray) -> Population:
+        """Return the parts of a flat vector as arrays of numpy."""
+        return self._unpack(np.asarray(x), np)
+
+    def _unpack(self, x: Any, xp: Any) -> Population:
+        part, q = self.parts, self.n_random
+        sd = xp.exp(x[part["omega"]])
+        factor = sd[:, None] * self._correlation_factor(x[part["correlation"]], xp) if self.pairs else xp.diag(sd)
+        shift, log_share = xp.zeros((1, q)), xp.zeros(1)
         if self.classes > 1:
-            places = jnp.asarray(self.shifted)
-            moved = x[part["shift"]].reshape(self.classes - 1, len(self.shifted))
-            shift = shift.at[1:, places].set(moved)
-            logits = logits.at[1:].set(x[part["share"]])
+            moved = x[part["shift"]].reshape(self.classes - 1, len(self.shifted)) @ np.eye(q)[list(self.shifted)]
+            shift = xp.concatenate([shift, moved])
+            logits = xp.concatenate([log_share, x[part["share"]]])
+            log_share = logits - xp.log(xp.exp(logits).sum())  # the bounds keep the logits small
         return Population(
             mu=x[part["mu"]],
             beta=x[part["beta"]],
             factor=factor,
-            gamma=jnp.exp(x[part["gamma"]]),
+            gamma=xp.exp(x[part["gamma"]]),
             shift=shift,
-            log_share=jax.nn.log_softmax(logits),
-            sigma=jnp.exp(x[part["residual"]]),
+            log_share=log_share,
+            sigma=xp.exp(x[part["residual"]]),
         )
 
-    def values(self, x: FloatArray) -> Population:
-        """Return the parts of a flat vector as arrays of numpy."""
-        with jax.enable_x64(True):
-            return Population(*(np.asarray(part) for part in self.unpack(jnp.asarray(x))))
-
-    def _correlation_factor(self, z: jax.Array) -> jax.Array:
+    def _correlation_factor(self, z: Any, xp: Any) -> Any:
         """Return the Cholesky factor of the correlation matrix from its partial correlations, row by row."""
-        q, partial = self.n_random, jnp.tanh(z)
-        rows = [[jnp.zeros(())] * q for _ in range(q)]
-        left = [jnp.ones(())] * q
+        q, partial = self.n_random, xp.tanh(z)
+        rows: list[list[Any]] = [[xp.zeros(())] * q for _ in range(q)]
+        left: list[Any] = [xp.ones(())] * q
         for j, i in sorted(self.pairs):
             own = partial[self.pairs.index((j, i))]
-            rows[j][i] = own * jnp.sqrt(left[j])
+            rows[j][i] = own * xp.sqrt(left[j])
             left[j] = left[j] * (1.0 - own**2)
         for k in range(q):
-            rows[k][k] = jnp.sqrt(left[k])
-        return jnp.stack([jnp.stack(row) for row in rows])
+            rows[k][k] = xp.sqrt(left[k])
+        return xp.stack([xp.stack(row) for row in rows])
 
     def pack(
         self,
@@ -278,6 +279,15 @@ class Form:
     model: Model
     residual: Residual
     structure: Structure
+
+    @cached_property
+    def identity(self) -> str | None:
+        """A text that says which model, residual and structure; None for a model that is known in this run only."""
+        try:
+            known = get_model(self.model.name) is self.model
+        except ModelError:
+            known = False
+        return f"{self.model.name} {self.residual!r} {self.structure!r}" if known else None
 
     def curve(self, smooth: bool) -> LogCurve:
         """Return ln C, or its smooth twin (`Model.search_curve`), which is the curve itself without a kink."""

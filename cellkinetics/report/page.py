@@ -21,6 +21,7 @@ from cellkinetics.report.figures.style import save_png
 from cellkinetics.report.figures.terminal import terminal_pages
 from cellkinetics.report.output import OutputFolder
 from cellkinetics.report.results import Results, read_results
+from cellkinetics.report.sections.bootstrap import bootstrap_section
 from cellkinetics.report.sections.data import data_section
 from cellkinetics.report.sections.diagnostics import diagnostic_figures, diagnostics_section
 from cellkinetics.report.sections.individual import individual_section, linear_parameters, model_parameters
@@ -45,6 +46,7 @@ _SECTIONS: tuple[Callable[[Results], Section | None], ...] = (
     persistence_section,
     individual_section,
     population_section,
+    bootstrap_section,
     model_choice_section,
     diagnostics_section,
     method_section,

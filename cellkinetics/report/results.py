@@ -47,6 +47,7 @@ _TEXT = (
     "statistic",
     "phase",
     "most_moved",
+    "uncertainty",
 )
 
 TABLES = {
@@ -66,6 +67,8 @@ TABLES = {
     "population": ("parameter", "estimate"),
     "individual_effects": ("subject", "parameter", "ebe"),
     "population_curves": ("subject", "analyte", "occasion", "time", "predicted"),
+    "bootstrap": ("parameter", "estimate", "bias", "se", "ci_low", "ci_high", "bca_low", "bca_high", "uncertainty"),
+    "bootstrap_replicates": ("replicate", "status", "parameter", "estimate", "reason"),
     "population_models": ("model", "n_parameters", "minus2ll", "mc_se", "bicc", "delta", "delta_se", "undecided"),
     "covariate_search": ("step", "direction", "term", "delta", "delta_se", "threshold", "outcome", "undecided"),
     "covariate_models": ("model", "minus2ll", "bicc", "delta_bicc", "chosen"),

@@ -287,10 +287,31 @@ class Model:
         columns = [_INVERSE[p.transform](phi[..., k]) for k, p in enumerate(self.parameters)]
         return jnp.stack(columns, axis=-1)
 
+    def natural_values(self, phi: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Map transformed parameters ``phi`` (..., p) to the natural scale (numpy: nothing to compile)."""
+        return _columns(phi, [_PLAIN_INVERSE[p.transform] for p in self.parameters])
+
+    def working_values(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Map natural parameters ``theta`` (..., p) to the scale of the random effects (numpy).
+
+        Example:
+            >>> from cellkinetics.models.ecp import ECP
+            >>> theta = np.array([24e3, 9.3, 3900.0, 0.16, 0.5, 0.0032])
+            >>> phi = ECP.working_values(theta)
+            >>> float(phi[4]), bool(np.allclose(ECP.natural_values(phi), theta))
+            (0.0, True)
+        """
+        return _columns(theta, [_PLAIN[p.transform] for p in self.parameters])
+
     def to_transformed(self, theta: jax.Array) -> jax.Array:
         """Map natural parameters ``theta`` (..., p) to the scale of the random effects (JAX)."""
         columns = [_FORWARD[p.transform](theta[..., k]) for k, p in enumerate(self.parameters)]
         return jnp.stack(columns, axis=-1)
+
+
+def _columns(values: NDArray[np.float64], functions: list[Callable[..., Any]]) -> NDArray[np.float64]:
+    columns = np.moveaxis(np.asarray(values, dtype=float), -1, 0)
+    return np.stack([function(column) for function, column in zip(functions, columns, strict=True)], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -315,6 +336,16 @@ _RANGE: dict[str, tuple[tuple[float, float], str]] = {
     "log": ((0.0, np.inf), "a finite number above 0"),
     "logit": ((0.0, 1.0), "a number between 0 and 1, exclusive"),
     "identity": ((-np.inf, np.inf), "a finite number"),
+}
+_PLAIN: dict[str, Callable[..., Any]] = {
+    "log": np.log,
+    "logit": lambda x: np.log(x) - np.log1p(-x),
+    "identity": lambda x: x,
+}
+_PLAIN_INVERSE: dict[str, Callable[..., Any]] = {
+    "log": np.exp,
+    "logit": lambda x: 1.0 / (1.0 + np.exp(-x)),
+    "identity": lambda x: x,
 }
 _FORWARD: dict[str, Callable[[jax.Array], jax.Array]] = {"log": jnp.log, "logit": _logit, "identity": _identity}
 _INVERSE: dict[str, Callable[[jax.Array], jax.Array]] = {

@@ -1,6 +1,5 @@
 """Programs that are kept on disk: the same numbers with and without, and nothing lost with a broken file."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,10 +27,10 @@ def decomposed(pair: Pair, matrix: jax.Array, *, power: int) -> Pair:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(programs, "program_folder", lambda: tmp_path)
     CALLS.clear()
-    yield tmp_path
+    return tmp_path
 
 
 def another_run() -> Program:

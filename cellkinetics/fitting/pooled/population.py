@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -113,8 +111,7 @@ class PopulationModel:
     @cached_property
     def typical(self) -> dict[str, float]:
         """Typical values on the natural scale by name."""
-        with jax.enable_x64(True):
-            theta = np.asarray(self.model.to_natural(jnp.asarray(self.mu)))
+        theta = self.model.natural_values(self.mu)
         return dict(zip(self.model.names, theta.tolist(), strict=True))
 
     def at(self, x: FloatArray) -> PopulationModel:

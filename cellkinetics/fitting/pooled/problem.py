@@ -289,8 +289,7 @@ class PooledProblem:
         structure = self.structure
         values = {name: value for name, value in self.fixed.items() if name in structure.parameters}
         theta = self.model.theta({**typical, **values})
-        with jax.enable_x64(True):
-            mu = np.asarray(self.model.to_transformed(jnp.asarray(theta)))
+        mu = self.model.working_values(theta)
         x = structure.pack(mu, np.array([omega.get(name, 0.5) for name in structure.random_names]), sigma)
         return self.hold(x)
 
@@ -304,8 +303,7 @@ class PooledProblem:
 
     def typical(self, x: FloatArray) -> FloatArray:
         """Return the typical values on the natural scale, shape ``(p,)``."""
-        with jax.enable_x64(True):
-            return np.asarray(self.model.to_natural(jnp.asarray(x[self.structure.parts["mu"]])))
+        return self.model.natural_values(x[self.structure.parts["mu"]])
 
 
 def working(value: float, kind: str, model: Model, label: str) -> float:

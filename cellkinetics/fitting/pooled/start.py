@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -62,24 +60,23 @@ def population_start(problem: PooledProblem, cohort: Cohort, given: Mapping[str,
 
     chosen = observations(cohort)
     suggested: dict[str, list[float]] = {name: [] for name in model.names}
-    with jax.enable_x64(True):
-        for i in problem.index:
-            row = chosen.used[i]
-            plan = plan_fit(model, cohort.time[i, row], chosen.y[i, row], cohort.censored[i, row])
-            near = plan.segments[slice(*plan.central)]
-            theta = np.array([model.theta(start.values) for segment in near for start in segment.starts if start.usual])
-            centre = np.median(np.asarray(model.to_transformed(jnp.asarray(theta))), axis=0)
-            for k, name in enumerate(model.names):
-                if name not in plan.unidentified:
-                    suggested[name].append(float(centre[k]))
-        empty = [name for name in model.names if not suggested[name] and name not in known]
-        if empty:
-            raise FitError(
-                f"no patient has the samples that {', '.join(empty)} need; give a starting value "
-                f"(start={{{empty[0]!r}: ...}}) or fix it (fix={{{empty[0]!r}: ...}}, --fix {empty[0]}=...)"
-            )
-        middle = np.array([np.median(suggested[name]) if suggested[name] else 0.0 for name in model.names])
-        natural = np.asarray(model.to_natural(jnp.asarray(middle)))
+    for i in problem.index:
+        row = chosen.used[i]
+        plan = plan_fit(model, cohort.time[i, row], chosen.y[i, row], cohort.censored[i, row])
+        near = plan.segments[slice(*plan.central)]
+        theta = np.array([model.theta(start.values) for segment in near for start in segment.starts if start.usual])
+        centre = np.median(model.working_values(theta), axis=0)
+        for k, name in enumerate(model.names):
+            if name not in plan.unidentified:
+                suggested[name].append(float(centre[k]))
+    empty = [name for name in model.names if not suggested[name] and name not in known]
+    if empty:
+        raise FitError(
+            f"no patient has the samples that {', '.join(empty)} need; give a starting value "
+            f"(start={{{empty[0]!r}: ...}}) or fix it (fix={{{empty[0]!r}: ...}}, --fix {empty[0]}=...)"
+        )
+    middle = np.array([np.median(suggested[name]) if suggested[name] else 0.0 for name in model.names])
+    natural = model.natural_values(middle)
     for k, name in enumerate(model.names):
         if suggested[name]:
             spread = _MAD_TO_SD * np.median(np.abs(np.array(suggested[name]) - middle[k]))

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from cellkinetics.data.cohort import Cohort
-from cellkinetics.fitting.curve_grid import curve_times
 from cellkinetics.fitting.pooled.bounds import OMEGA_BOUNDS
 from cellkinetics.fitting.pooled.criteria import criteria
 from cellkinetics.fitting.pooled.estimate import Estimate
 from cellkinetics.fitting.pooled.importance import SMALL_SAMPLE, ImportanceResult
-from cellkinetics.fitting.pooled.likelihood import individual
 from cellkinetics.fitting.pooled.modes import Modes
+from cellkinetics.fitting.pooled.patients import curves, effects, latent_matrix
 from cellkinetics.fitting.pooled.population import PopulationModel
 from cellkinetics.fitting.pooled.problem import PooledProblem
-from cellkinetics.fitting.pooled.result import WEAK_RSE, IndividualEffect, Objective, PopulationEstimate, PopulationFit
+from cellkinetics.fitting.pooled.result import WEAK_RSE, Objective, PopulationEstimate, PopulationFit
 from cellkinetics.fitting.precision import WEAK_SE, interval
 from cellkinetics.units import unit_label
 
@@ -72,15 +69,12 @@ def summarise(
     reported, se = _reported(problem, x, searched, covariance)
 
     latent, n = np.asarray(modes.u)[: problem.n_real], problem.n_real
-    with jax.enable_x64(True):
-        population = structure.unpack(jnp.asarray(x))
-        real = jax.tree.map(lambda a: a[:n], problem.samples)
-
-        def many(u: FloatArray) -> FloatArray:
-            return np.asarray(jax.vmap(lambda v, s: individual(v, population, s, problem.form))(jnp.asarray(u), real))
-
-        phi, base = many(latent), many(np.zeros_like(latent))
-        theta = np.asarray(model.to_natural(jnp.asarray(phi)))
+    population = structure.values(x)
+    middle = population.mu + np.asarray(problem.samples.design)[:n] @ population.beta
+    deviations = latent_matrix(structure, population)
+    base = np.broadcast_to(middle[:, None], (n, len(deviations), middle.shape[1]))
+    phi = base + np.einsum("kpd,nd->nkp", deviations, latent)
+    theta = model.natural_values(phi)
     shrinkage = _shrinkage(problem, x, latent), _variance_shrinkage(problem, x, likelihood.mean)
     estimates = _estimates(problem, cohort, x, reported, se, shrinkage, floored, blame)
     warnings = _warnings(problem, cohort, estimates, likelihood, modes, floored, method, estimate)
@@ -102,7 +96,7 @@ def summarise(
         labels=tuple(np.array(problem.labels)[searched]),
         covariance=covariance,
         uncertainty=source if covariance is not None else f"none: {blame}",
-        effects=_effects(problem, cohort, phi, base, theta, likelihood),
+        effects=effects(problem, cohort, phi, base, theta, likelihood),
         objective=Objective(
             minus2ll=minus2ll,
             method="importance sampling" if structure.n_latent else "exact: no random effects",
@@ -122,7 +116,7 @@ def summarise(
         importance=likelihood,
         modes=modes,
         trace=estimate.trace,
-        curve_parts=_curves(problem, cohort, theta, base),
+        curve_parts=curves(problem, cohort, theta, base),
     )
 
 
@@ -353,11 +347,6 @@ def _warnings(
     return tuple(found)
 
 
-def _places(cohort: Cohort) -> list[tuple[str, str, str, str]]:
-    """Subject, analyte, occasion and specimen of each profile."""
-    return list(zip(cohort.subject, cohort.analyte, cohort.occasion, cohort.specimen, strict=True))
-
-
 def _profile_name(cohort: Cohort, i: int) -> str:
     occasion = f", occasion {cohort.occasion[i]}" if cohort.subject.count(cohort.subject[i]) > 1 else ""
     return cohort.subject[i] + occasion
@@ -401,73 +390,3 @@ def _status(
         + ("use method saem, or " if method.startswith(LAPLACE_TYPES) else "")
         + "start from other typical values, or fix a parameter that the data do not inform"
     )
-
-
-def _effects(
-    problem: PooledProblem,
-    cohort: Cohort,
-    phi: FloatArray,
-    base: FloatArray,
-    theta: FloatArray,
-    likelihood: ImportanceResult,
-) -> tuple[IndividualEffect, ...]:
-    """Rows of every profile; ``phi``, ``base`` and ``theta`` are ``(n, occasions, p)``, at the modes."""
-    eta_mean, eta_sd = latent_moments(problem, likelihood)
-    place = {i: (unit, k) for unit, own in enumerate(problem.profiles) for k, i in enumerate(own)}
-    rows = []
-    for i, names in enumerate(_places(cohort)):
-        for j, parameter in enumerate(problem.model.parameters):
-            who = (
-                *names,
-                parameter.name,
-                unit_label(parameter.unit, time=cohort.time_unit, value=cohort.value_unit[i]),
-            )
-            if i not in place:
-                rows.append(IndividualEffect(*who, status="not_calculated", reason=problem.left_out[i]))
-                continue
-            unit, k = place[i]
-            varies = j in problem.structure.random or j in problem.structure.occasion
-            rows.append(
-                IndividualEffect(
-                    *who,
-                    eta=float(phi[unit, k, j] - base[unit, k, j]),
-                    eta_mean=float(eta_mean[unit, k, j]),
-                    eta_sd=float(eta_sd[unit, k, j]),
-                    ebe=float(theta[unit, k, j]),
-                    reason="" if varies else "no random effect",
-                )
-            )
-    return tuple(rows)
-
-
-def latent_moments(problem: PooledProblem, likelihood: ImportanceResult) -> tuple[FloatArray, FloatArray]:
-    """Return conditional mean and SD of each patient's deviation from its middle, ``(n, occasions, p)`` each."""
-    structure = problem.structure
-    population = structure.values(likelihood.x)
-    q, r, rounds = structure.n_random, len(structure.occasion), structure.occasions if structure.occasion else 1
-    # The deviation is linear in the latent vector: delta = A w, so its moments are exact.
-    matrix = np.zeros((rounds, len(structure.parameters), structure.n_latent))
-    matrix[:, list(structure.random), :q] = population.factor
-    for k in range(rounds if r else 0):
-        matrix[k, list(structure.occasion), q + k * r + np.arange(r)] += population.gamma
-    mean = np.einsum("kpd,nd->nkp", matrix, likelihood.mean)
-    variance = np.einsum("kpd,nde,kpe->nkp", matrix, likelihood.covariance, matrix)
-    return mean, np.sqrt(np.maximum(variance, 0.0))
-
-
-def _curves(problem: PooledProblem, cohort: Cohort, theta: FloatArray, base: FloatArray) -> tuple[tuple[Any, ...], ...]:
-    """Curves at the modes and at the typical values, on one grid length so that JAX compiles once."""
-    flat = [(unit, k, i) for unit, own in enumerate(problem.profiles) for k, i in enumerate(own)]
-    own, rounds = np.array([[unit, k] for unit, k, _ in flat]).T
-    own_theta, model, given = theta[own, rounds], problem.model, problem.samples.given
-    grid = np.array(
-        [curve_times(model, own_theta[row], cohort.time[i, cohort.mask[i]]) for row, (_, _, i) in enumerate(flat)]
-    )
-    with jax.enable_x64(True):
-        times, extra = jnp.asarray(grid), () if given is None else (given[own],)
-        reference = model.to_natural(jnp.asarray(base[own, rounds]))
-        curves = jax.jit(jax.vmap(model.log_curve))
-        predicted = np.exp(np.asarray(curves(jnp.asarray(own_theta), times, *extra)))
-        typical = np.exp(np.asarray(curves(reference, times, *extra)))
-    places = _places(cohort)
-    return tuple((*places[i], grid[row], predicted[row], typical[row]) for row, (_, _, i) in enumerate(flat))

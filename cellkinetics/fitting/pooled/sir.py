@@ -125,12 +125,13 @@ def sir(
 ) -> SIR:
     """Describe the uncertainty of a fit by vectors that are resampled in proportion to its exact likelihood.
 
-        x_m ~ N(center, 1.2 C),   w_m ~ L(x_m) / N(x_m; center, 1.2 C)
+        x_m ~ N(center, 1.2 C),   w_m ~ L(x_m) p(x_m) / N(x_m; center, 1.2 C)
 
     on the working scale, first with the estimates and their covariance, then with mean and covariance of the
     weighted vectors of the round before; the last round, of twice as many, is resampled. All likelihoods come from
     the same draws of individual parameters (`cellkinetics.fitting.pooled.reweighting`), so that the ratios are
-    nearly free of Monte-Carlo noise. The prior is flat on the working scale within the bounds of the search.
+    nearly free of Monte-Carlo noise. The prior p is flat within the bounds of the search, on the working scale, but in
+    an SD between patients or occasions itself: flat in its logarithm it would pile up at zero.
 
     Args:
         fit: a fit with standard errors.
@@ -147,7 +148,8 @@ def sir(
 
     Source: Dosne AG, Bergstrand M, Harling K, Karlsson MO. J Pharmacokinet Pharmacodyn 2016;43:583-596,
     doi:10.1007/s10928-016-9487-8; Dosne AG, Bergstrand M, Karlsson MO. J Pharmacokinet Pharmacodyn 2017;44:509-520,
-    doi:10.1007/s10928-017-9542-0 (iterations).
+    doi:10.1007/s10928-017-9542-0 (iterations). Gelman A. Bayesian Anal 2006;1:515-534, doi:10.1214/06-BA117A (prior
+    of an SD).
     """
     for name, value, least in (("samples", samples, 50), ("resamples", resamples, 10), ("iterations", iterations, 1)):
         if value < least:
@@ -163,6 +165,7 @@ def sir(
         raise FitError("the fit has no random effects, and its likelihood no integral that SIR could sample")
     places = np.array([problem.labels.index(label) for label in fit.labels])
     lower, upper = (end[places] for end in bounds(problem))
+    spreads = np.array([kind in ("omega", "gamma") for kind in problem.structure.kinds])[places]
     near = Reweighted(problem, fit.importance, draws=draws, seed=seed)
     reference = -2 * float(near(fit.x[None])[0].sum())
     rng = np.random.default_rng((seed, _STREAM))
@@ -176,7 +179,8 @@ def sir(
         full[:, places] = vectors
         log_likelihood = near(full)[0].sum(1)
         inside = ((vectors >= lower) & (vectors <= upper)).all(1) & np.isfinite(log_likelihood)
-        ratio = np.where(inside, log_likelihood - log_proposed, -np.inf)
+        log_prior = vectors[:, spreads].sum(1)  # d omega / d ln omega = omega
+        ratio = np.where(inside, log_likelihood + log_prior - log_proposed, -np.inf)
         weight = np.exp(ratio - ratio.max())
         weight /= weight.sum()
         rise = np.where(weight > 0, -2 * log_likelihood - reference, 0.0)

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _FORTRAN = {".LT.": "<", ".LE.": "<=", ".GT.": ">", ".GE.": ">=", ".EQ.": "==", ".AND.": " and "}
@@ -103,13 +103,3 @@ def run_model(text: str, values: Mapping[str, float], row: Mapping[str, float]) 
     names |= {name.replace(".", "_of_"): value for name, value in values.items()} | dict(row)
     exec("\n".join(source), {"__builtins__": {}}, names)
     return names
-
-
-def number_in(lines: Sequence[str], convert: Callable[[str], float] = float) -> list[float]:
-    """Starting values of $THETA lines, whether bounded, fixed or plain."""
-    found = []
-    for line in lines:
-        inner = line.strip().strip("()").replace(" FIX", "")
-        parts = [part.strip() for part in inner.split(",")]
-        found.append(convert(parts[1] if len(parts) > 1 else parts[0]))
-    return found

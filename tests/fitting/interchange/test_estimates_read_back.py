@@ -67,6 +67,9 @@ def test_estimates_of_nonmem_make_the_round_trip(tmp_path: Path) -> None:
         found = read_estimates(path)
         np.testing.assert_allclose(found.apply(problem, start), wanted, rtol=1e-9)
     assert found.values["cmax"] == pytest.approx(np.exp(wanted[0]))
+    errors = read_ext(last)[0].errors
+    assert errors is not None
+    assert errors["THETA1"] == pytest.approx(wanted[0] + 9.0)  # as the table was made
     assert [table.title.split(":")[0] for table in read_ext(first + last)] == ["TABLE NO.     1", "TABLE NO.     2"]
 
 

@@ -48,6 +48,28 @@ def test_estimates_lie_within_their_errors_of_the_truth(fit):
     assert fit["sigma"].estimate == pytest.approx(truth.residual_sd, rel=0.25)
 
 
+def test_shrinkage_stands_both_ways(fit):
+    row = fit["omega_cmax"]
+    eta = fit.individual.query("parameter == 'cmax' and status == 'ok'")
+    assert row.shrinkage_percent == pytest.approx(100 * (1 - eta["eta"].std() / row.estimate))
+    assert row.shrinkage_variance_percent == pytest.approx(100 * (1 - eta["eta_mean"].var() / row.estimate**2))
+
+
+def test_patients_have_quantities_and_bands_with_intervals(fit):
+    quantities = fit.quantities.set_index(["subject", "quantity"])
+    effects = fit.individual.set_index(["subject", "parameter"])
+    assert quantities.loc[("V03", "cmax"), "mode"] == effects.loc[("V03", "cmax"), "ebe"]
+    known = quantities[quantities["status"] == "ok"]
+    assert (known["ci_low"] < known["ci_high"]).all()
+    assert set(quantities.loc["V25", "status"]) == {"not_calculated"}
+    curves = fit.curves
+    inside = (curves["predicted_low"] < curves["predicted"]) & (curves["predicted"] < curves["predicted_high"])
+    assert inside.mean() > 0.95
+    spread = fit.conditional(500).u.mean(axis=1) - fit.importance.mean
+    sd = np.sqrt(np.diagonal(fit.importance.covariance, axis1=1, axis2=2))
+    assert np.abs(spread / sd).max() < 5 / np.sqrt(200)
+
+
 def test_the_dictionary_keeps_the_contract_and_is_plain_json(fit):
     record = json.loads(json.dumps(fit.to_dict(), allow_nan=False))
     wanted = {

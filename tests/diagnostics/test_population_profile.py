@@ -21,7 +21,7 @@ DAYS = [1, 3, 5, 7, 9, 11, 14, 21, 28, 56, 84, 180]
 @pytest.fixture(scope="module")
 def fit() -> PopulationFit:
     drawn = library["stein2019"].simulate(12, DAYS, lloq=50, seed=5).samples
-    return ck.pool(ck.read(drawn), method="importance", fix={"omega_beta": 0, "omega_fb": 0}, seed=1)
+    return ck.pool(ck.read(drawn), method="importance", seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +50,13 @@ def test_the_rise_is_that_above_the_least_and_grows_outwards(fit: PopulationFit,
     assert table["delta"].iloc[0] > RISE < table["delta"].iloc[-1]
     assert (table["mc_se"] <= 0.1).all()
     assert table["converged"].all()
-    assert table["minus2ll"].min() == pytest.approx(fit.objective.minus2ll, abs=4 * fit.objective.mc_se)
+    assert table["minus2ll"].min() == pytest.approx(fit.objective.minus2ll, abs=4 * 0.11)  # both are estimates
     assert "sigma" in repr(profile)
 
 
 def test_what_has_no_profile_is_refused(fit: PopulationFit) -> None:
-    with pytest.raises(SettingsError, match="no parameter 'omega_beta'"):
-        fit.profile("omega_beta")
+    with pytest.raises(SettingsError, match="no parameter 'omega_gamma'"):
+        fit.profile("omega_gamma")
     held = replace(fit.problem, fixed={**fit.problem.fixed, "foldx": 3900.0})
     with pytest.raises(SettingsError, match="foldx is fixed"):
         replace(fit, problem=held).profile("foldx")

@@ -118,6 +118,7 @@ def compare(
 
 
 def _show(session: Session, found: ModelComparison) -> None:
+    from cellkinetics.fitting.model_comparison import WORDS
     from cellkinetics.printing import number
 
     rows = []
@@ -134,7 +135,15 @@ def _show(session: Session, found: ModelComparison) -> None:
                 one.reason or ("" if one.converged else "did not converge"),
             ]
         )
-    heading = ["model", "parameters", "-2LL (SE)", "BICc", f"{found.criterion} from the best (SE)", "weight", ""]
+    heading = [
+        "model",
+        "parameters",
+        "-2LL (SE)",
+        "BICc",
+        f"{WORDS[found.criterion]} above the best (SE)",
+        "weight",
+        "",
+    ]
     session.screen.table("Models, the best first", heading, rows)
     for warning in found.warnings:
         session.screen.warn(warning)

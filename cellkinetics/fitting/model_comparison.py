@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from cellkinetics.data.comedication import Comedication
 
-CRITERIA = ("bicc", "bic", "aic")
+WORDS = {"bicc": "BICc", "bic": "BIC", "aic": "AIC"}
+CRITERIA = tuple(WORDS)
 COLUMNS = (
     *("model", "n_parameters", "minus2ll", "mc_se", "aic", "bic", "bicc", "delta", "delta_se", "weight"),
     *("left", "converged", "best", "undecided", "status", "reason"),
@@ -97,7 +98,7 @@ class ModelComparison(Drawable):
         first = self.models[0]
         close = [one.model for one in self.models if one.undecided]
         behind = f"; {', '.join(close)} cannot be told from it within the Monte-Carlo error" if close else ""
-        return f"{first.model} has the least {_word(self.criterion)}{behind}"
+        return f"{first.model} has the least {WORDS[self.criterion]}{behind}"
 
     @property
     def table(self) -> pd.DataFrame:
@@ -107,14 +108,14 @@ class ModelComparison(Drawable):
         return pd.DataFrame([vars(one) for one in self.models], columns=list(COLUMNS))
 
     def __repr__(self) -> str:
-        lines = [f"Model comparison by {_word(self.criterion)}: {self.status}"]
+        lines = [f"Model comparison by {WORDS[self.criterion]}: {self.status}"]
         for one in self.models:
             if one.reason:
                 lines.append(f"  {one.model:24s} {one.reason}")
                 continue
             lines.append(
                 f"  {one.model:24s} {one.n_parameters:2d} parameters, -2LL {one.minus2ll:.2f} (SE {one.mc_se:.2f}), "
-                f"{_word(self.criterion)} +{one.delta:.2f} (SE {one.delta_se:.2f})"
+                f"{WORDS[self.criterion]} +{one.delta:.2f} (SE {one.delta_se:.2f})"
             )
         return "\n".join(lines)
 
@@ -269,7 +270,7 @@ def _row(fit: PopulationFit) -> Compared:
         model=fit.model,
         minus2ll=likelihood.minus2ll,
         mc_se=likelihood.mc_se,
-        left=max(step.drop - step.noise, 0.0),
+        left=max(step.drop - 2 * step.noise, 0.0),  # what the noise of the draws promises is no gain
         converged=fit.converged,
         status=fit.status,
         **values,
@@ -301,7 +302,3 @@ def _own(model: Model, values: Mapping[str, float], residual: Sequence[str]) -> 
     kinds = ("", "omega_", "gamma_")
     known = {*residual, *(f"{kind}{name}" for kind in kinds for name in model.names)}
     return {name: value for name, value in values.items() if name in known}
-
-
-def _word(criterion: str) -> str:
-    return {"bicc": "BICc"}.get(criterion, criterion.upper())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -36,10 +36,10 @@ class Modes(NamedTuple):
             fewer, the best one again.
     """
 
-    u: jax.Array
-    value: jax.Array
-    settled: jax.Array
-    centres: jax.Array
+    u: Any
+    value: Any
+    settled: Any
+    centres: Any
 
 
 class _Found(NamedTuple):

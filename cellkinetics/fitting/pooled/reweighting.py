@@ -18,8 +18,9 @@ from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import logsumexp
 from numpy.typing import NDArray
 
-from cellkinetics.fitting.pooled.importance import TIGHT_OMEGA, ImportanceResult, log_population, moved_parameters
+from cellkinetics.fitting.pooled.importance import TIGHT_OMEGA, ImportanceResult, moved_parameters
 from cellkinetics.fitting.pooled.likelihood import data_nll_at, individual, predict, prior_nll
+from cellkinetics.fitting.pooled.population_density import log_population
 from cellkinetics.fitting.pooled.problem import PooledProblem, Samples
 from cellkinetics.fitting.pooled.proposal import PATIENTS_AT_ONCE, Noise, Proposal, draw, standard_noise
 from cellkinetics.fitting.pooled.structure import Form, Population

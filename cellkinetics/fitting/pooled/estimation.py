@@ -106,7 +106,8 @@ def pool(
         blq: ``m3``; ``drop`` and ``half`` (LLOQ/2) are for comparisons only.
         uncertainty: ``information`` or ``sandwich``, where the standard errors come from.
         seed: of all random draws; recorded.
-        target_se: Monte-Carlo standard error of -2LL to reach.
+        target_se: Monte-Carlo standard error of -2LL to reach with up to 100 patients; with more, the root of their
+            number over 100 times as much, so that a patient always costs the same.
         sampling: chains, draws and priors of ``bayes``, see `cellkinetics.fitting.pooled.bayes.Sampling`.
         progress: called as ``progress(done, total)``; steps left over are skipped at convergence.
 
@@ -173,6 +174,7 @@ def pool(
         if progress is not None:
             progress(furthest, STEPS)
 
+    target_se *= max(1.0, np.sqrt(problem.n_real / 100))
     first = _start(problem, cohort, start)
     estimate = estimator(problem, first, seed, target_se, report)
     modes = _modes(problem, estimate)

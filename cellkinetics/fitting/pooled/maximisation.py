@@ -219,6 +219,7 @@ def maximise(
 
 
 def what_is_free(problem: PooledProblem) -> Free:
+    """Return the masks of what the problem estimates."""
     structure, free = problem.structure, problem.free
     part = structure.parts
     with jax.enable_x64(True):

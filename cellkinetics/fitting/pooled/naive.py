@@ -22,8 +22,8 @@ FloatArray = NDArray[np.float64]
 
 NAIVE = (
     "naive pooling has no variability between patients: its -2LL is that of one patient with all samples, and its "
-    "standard errors are not to be relied on, because samples of one patient count as independent (uncertainty sandwich counts "
-    "patients instead)"
+    "standard errors are not to be relied on, because samples of one patient count as independent (uncertainty "
+    "sandwich counts patients instead)"
 )
 
 

@@ -88,8 +88,8 @@ def observed(fit: PopulationFit) -> Observed:
     A fit that dropped samples below quantification, or put LLOQ/2 for them, is judged with them as censored.
     """
     problem, cohort = fit.problem, fit.cohort
-    chosen, flags = observations(cohort), cohort.censored
     log = problem.residual.scale == "log"
+    chosen, flags = observations(cohort, natural=not log), cohort.censored
     rows = [[(k, i, j) for k, i in enumerate(own) for j in np.flatnonzero(chosen.used[i])] for own in problem.profiles]
     n, padded = len(rows), problem.samples.time.shape[0]
     m = -(-max(len(row) for row in rows) // SAMPLE_BLOCK) * SAMPLE_BLOCK

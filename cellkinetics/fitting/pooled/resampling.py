@@ -75,7 +75,7 @@ def limits(problem: PooledProblem, cohort: Cohort) -> Limits:
     Raises:
         SettingsError: if the problem does not hold the censored samples of the cohort as such.
     """
-    used = observations(cohort).used
+    used = observations(cohort, natural=problem.residual.scale == "natural").used
     mask, censored = np.asarray(problem.samples.mask), np.asarray(problem.samples.censored)
     n, m = problem.n_real, mask.shape[1]
     found = np.full((2, n, m), np.nan)

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import chdtr, chdtri, stdtrit
 
 from cellkinetics.data.cohort import FloatArray
@@ -142,6 +141,8 @@ def rise_of_sigma(n: int, k: int) -> float:
     """
     if n <= k:
         return float("inf")
+
+    from scipy.optimize import brentq  # not at the top: few need it, and it takes longer to import than a fit
 
     def missed(q: float) -> float:
         sides = [brentq(lambda r: r - 1.0 - np.log(r) - q / n, *ends) for ends in ((1e-300, 1.0), (1.0, 50.0 + 2 * q))]

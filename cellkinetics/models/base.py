@@ -134,6 +134,16 @@ class Model:
         """Parameter names in the order of ``theta``."""
         return tuple(parameter.name for parameter in self.parameters)
 
+    @cached_property
+    def identity(self) -> str | None:
+        """The name by which another run finds this very model; None for a model of one's own."""
+        from cellkinetics.models.registry import get_model  # the registry is made of models
+
+        try:
+            return self.name if get_model(self.name) is self else None
+        except ModelError:
+            return None
+
     def __getitem__(self, name: str) -> Parameter:
         for parameter in self.parameters:
             if parameter.name == name:

@@ -15,7 +15,7 @@ SAEM); Haario H, Saksman E, Tamminen J. Bernoulli 2001;7:223-242, doi:10.2307/33
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -72,11 +72,11 @@ class _Draws(NamedTuple):
         chosen: uniform, the class that the population's draw is of ``(n, c, kernels)``.
     """
 
-    normal: jax.Array
-    spread: jax.Array
-    uniform: jax.Array
-    element: jax.Array
-    chosen: jax.Array
+    normal: Any
+    spread: Any
+    uniform: Any
+    element: Any
+    chosen: Any
 
 
 Noise = _Draws
@@ -90,11 +90,11 @@ def noise_of(rng: np.random.Generator, iterations: int, n: int, c: int, d: int) 
     draws = rng.chisquare(DEGREES_OF_FREEDOM, (*size[:3], int(needed.sum())))
     spread[..., needed] = np.sqrt(draws / DEGREES_OF_FREEDOM)
     return Noise(
-        jnp.asarray(rng.standard_normal((*size, d))),
-        jnp.asarray(spread),
-        jnp.asarray(np.log(rng.random(size))),
-        jnp.asarray(rng.integers(d, size=size)),
-        jnp.asarray(rng.random(size)),
+        rng.standard_normal((*size, d)),
+        spread,
+        np.log(rng.random(size)),
+        rng.integers(d, size=size),
+        rng.random(size),
     )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ from cellkinetics.fitting.pooled.problem import PATIENT_BLOCK, PooledProblem, Sa
 from cellkinetics.fitting.pooled.proposal import Noise, Proposal, draw, log_joint, standard_noise
 from cellkinetics.fitting.pooled.structure import FloatArray, Form
 from cellkinetics.models.base import Model
+from cellkinetics.models.programs import program
 
 DRAWS = 200
 """Draws of a patient, unless more are asked for."""
@@ -64,8 +65,7 @@ class Conditional:
     @property
     def theta(self) -> FloatArray:
         """Parameters on the natural scale ``(n, draws, occasions, p)``."""
-        with jax.enable_x64(True):
-            return np.asarray(self.problem.model.to_natural(jnp.asarray(self.phi)))
+        return self.problem.model.natural_values(self.phi)
 
     def quantities(self) -> FloatArray:
         """Return the model's derived quantities ``(n, draws, occasions, d)``, in the order of `Model.derived`."""
@@ -118,17 +118,17 @@ def conditional_draws(
     d = problem.structure.n_latent
     found, effective, phi = [], [], []
     with jax.enable_x64(True):
-        flat = jnp.asarray(x)
+        flat = np.asarray(x, dtype=float)
         for first in range(0, problem.n_real, PATIENT_BLOCK):
             block = slice(first, first + PATIENT_BLOCK)
             mixture, samples = (
-                jax.tree.map(lambda a: a[block], part)  # noqa: B023
+                jax.tree.map(lambda a: np.asarray(a)[block], part)  # noqa: B023
                 for part in (proposal, problem.samples)
             )
             candidates, log_weights = [], []
             for number in range(MOST_ROUNDS):
                 noise = standard_noise((seed, _STREAM, first, number), PATIENT_BLOCK, ROUND, d)
-                u, logw = _weighed(noise, flat, mixture, samples, problem.form)
+                u, logw = _weighed(noise, flat, mixture, samples, form=problem.form)
                 candidates.append(np.asarray(u))
                 log_weights.append(np.asarray(logw))
                 weight = _weights(np.concatenate(log_weights, axis=1))
@@ -140,7 +140,7 @@ def conditional_draws(
             picked = np.take_along_axis(np.concatenate(candidates, axis=1), chosen[:, :, None], axis=1)
             found.append(picked)
             effective.append(enough)
-            phi.append(np.asarray(_individual(jnp.asarray(picked), flat, samples, problem.form)))
+            phi.append(np.asarray(_individual(picked, flat, samples, form=problem.form)))
     n = problem.n_real
     return Conditional(problem, x, *(np.concatenate(part)[:n] for part in (found, phi, effective)))
 
@@ -157,7 +157,7 @@ def phi_of(problem: PooledProblem, x: FloatArray, u: FloatArray) -> FloatArray:
     """Return parameters on the working scale ``(n, k, occasions, p)`` of latent vectors ``(n, k, d)``."""
     real = jax.tree.map(lambda a: a[: problem.n_real], problem.samples)
     with jax.enable_x64(True):
-        return np.asarray(_individual(jnp.asarray(u), jnp.asarray(x), real, problem.form))
+        return np.asarray(_individual(u, x, real, form=problem.form))
 
 
 def resample(weight: FloatArray, draws: int, uniform: FloatArray) -> np.ndarray:
@@ -188,7 +188,7 @@ def derived_quantities(model: Model, theta: FloatArray) -> FloatArray:
     """Return the model's derived quantities at parameters on the natural scale: ``(n, p)`` gives ``(n, d)``."""
     if not model.derived:
         return np.empty((len(theta), 0))
-    return _by_rows(_derived(model), [theta])
+    return _by_rows(partial(_derived, model=model), [theta])
 
 
 def log_curves_of_draws(
@@ -206,15 +206,8 @@ def log_curves_of_draws(
         Array ``(r, draws, m)``.
     """
     with jax.enable_x64(True):
-        function = _curves(model)
         parts = [
-            np.asarray(
-                function(
-                    jnp.asarray(theta[row]),
-                    jnp.asarray(time[row]),
-                    *(() if windows is None else (jnp.asarray(windows[row]),)),
-                )
-            )
+            np.asarray(_curves(theta[row], time[row], *(() if windows is None else (windows[row],)), model=model))
             for row in range(len(theta))
         ]
     return np.stack(parts)
@@ -225,21 +218,18 @@ def _by_rows(function: Callable[..., jax.Array], arrays: list[FloatArray]) -> Fl
     with jax.enable_x64(True):
         for start in range(0, n, ROWS):
             index = np.minimum(np.arange(start, start + ROWS), n - 1)
-            parts.append(np.asarray(function(*(jnp.asarray(array[index]) for array in arrays)))[: n - start])
+            parts.append(np.asarray(function(*(array[index] for array in arrays)))[: n - start])
     return np.concatenate(parts)
 
 
-@cache
-def _derived(model: Model) -> Callable[[jax.Array], jax.Array]:
-    return jax.jit(jax.vmap(lambda theta: jnp.stack([one.function(theta) for one in model.derived])))
+@program("model")
+def _derived(theta: jax.Array, *, model: Model) -> jax.Array:
+    return jax.vmap(lambda one: jnp.stack([quantity.function(one) for quantity in model.derived]))(theta)
 
 
-@cache
-def _curves(model: Model) -> Callable[..., jax.Array]:
-    def curves(theta: jax.Array, time: jax.Array, *windows: jax.Array) -> jax.Array:
-        return jax.vmap(lambda one: model.log_curve(one, time, *windows))(theta)
-
-    return jax.jit(curves)
+@program("model")
+def _curves(theta: jax.Array, time: jax.Array, *windows: jax.Array, model: Model) -> jax.Array:
+    return jax.vmap(lambda one: model.log_curve(one, time, *windows))(theta)
 
 
 def _weights(log_weight: FloatArray) -> FloatArray:
@@ -248,9 +238,9 @@ def _weights(log_weight: FloatArray) -> FloatArray:
     return scaled
 
 
-@partial(jax.jit, static_argnames=("form",))
+@program("form")
 def _weighed(
-    noise: Noise, x: jax.Array, proposal: Proposal, samples: Samples, form: Form
+    noise: Noise, x: jax.Array, proposal: Proposal, samples: Samples, *, form: Form
 ) -> tuple[jax.Array, jax.Array]:
     """Draw candidates ``(n, c, d)`` of some patients, with their log weights ``(n, c)``."""
     population = form.structure.unpack(x)
@@ -263,8 +253,8 @@ def _weighed(
     return jax.vmap(patient)(noise, proposal, samples)
 
 
-@partial(jax.jit, static_argnames=("form",))
-def _individual(u: jax.Array, x: jax.Array, samples: Samples, form: Form) -> jax.Array:
+@program("form")
+def _individual(u: jax.Array, x: jax.Array, samples: Samples, *, form: Form) -> jax.Array:
     population = form.structure.unpack(x)
 
     def patient(draws: jax.Array, sample: Samples) -> jax.Array:

@@ -258,9 +258,9 @@ def importance_sample(
     tight = structure.tight(x, TIGHT_OMEGA)
     sloped_rounds = max(1, round(SLOPED_DRAWS / (DRAWS * n)))
     with jax.enable_x64(True):
-        flat = jnp.asarray(x)
+        flat = np.asarray(x, dtype=float)
         if isinstance(known, Proposal):
-            proposal, first = Proposal(*map(jnp.asarray, known)), 1
+            proposal, first = known, 1
         else:
             proposal, first = around_modes(flat, known.centres, problem.samples, form=problem.form), 0
         for restart in range(MAX_RESTARTS + 1):
@@ -349,7 +349,7 @@ def _with_missed(proposal: Proposal, missed: NDArray[np.int64], heaviest: FloatA
     weight[missed] = 1.0 / weight.shape[1]
     centre[missed, k] = heaviest[missed]
     factor[missed, k] = 0.5 * np.eye(factor.shape[-1])
-    return Proposal(jnp.asarray(weight), jnp.asarray(centre), jnp.asarray(factor))
+    return Proposal(weight, centre, factor)
 
 
 def _allot(spread: FloatArray, draws: NDArray[np.int64], slots: int) -> NDArray[np.int64]:

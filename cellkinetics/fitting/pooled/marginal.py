@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from cellkinetics.fitting.pooled.bounds import bounds
 from cellkinetics.fitting.pooled.estimate import Estimate, Report
 from cellkinetics.fitting.pooled.importance import ImportanceResult, importance_sample
-from cellkinetics.fitting.pooled.laplace import estimate_laplace
 from cellkinetics.fitting.pooled.modes import Modes
 from cellkinetics.fitting.pooled.problem import PooledProblem
 from cellkinetics.fitting.pooled.proposal import Proposal, carried
@@ -75,6 +74,8 @@ def estimate_importance(
         target_se: Monte-Carlo standard error of -2 ln L to reach in the end.
         report: called with the share of the work that is done.
     """
+    from cellkinetics.fitting.pooled.laplace import estimate_laplace
+
     approximate = estimate_laplace(problem, start, report=lambda share: report(0.7 * share))
     # A random effect that FOCEI gave up has no slope left to come back by.
     omega, x = problem.structure.parts["omega"], approximate.x.copy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,21 +30,21 @@ class Statistics(NamedTuple):
 class Plan(NamedTuple):
     """What an iteration does, a number each: step size, learning rate, annealing (0 for none), whether to maximise."""
 
-    step: jax.Array
-    learning: jax.Array
-    annealing: jax.Array
-    maximise: jax.Array
+    step: Any
+    learning: Any
+    annealing: Any
+    maximise: Any
 
 
 class Free(NamedTuple):
     """Masks of what is estimated, in the shapes of the population's parts; omega (q,)."""
 
-    mu: jax.Array
-    beta: jax.Array
-    omega: jax.Array
-    gamma: jax.Array
-    shift: jax.Array
-    sigma: jax.Array
+    mu: Any
+    beta: Any
+    omega: Any
+    gamma: Any
+    shift: Any
+    sigma: Any
 
 
 def direct_elements(structure: Structure) -> tuple[int, ...]:

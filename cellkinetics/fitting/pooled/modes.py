@@ -135,7 +135,14 @@ def descend(starts: jax.Array, x: jax.Array, samples: Samples, *, form: Form) ->
     return _Found(u, jnp.where(jnp.isfinite(value), value, jnp.inf), settled)
 
 
-def search(x: jax.Array, samples: Samples, form: Form, *, known: Modes | None = None, thorough: bool = True) -> Modes:
+def search(
+    x: jax.Array | NDArray[np.float64],
+    samples: Samples,
+    form: Form,
+    *,
+    known: Modes | None = None,
+    thorough: bool = True,
+) -> Modes:
     """Find every patient's best mode over several starts, on the model's smooth twin.
 
     ``known`` are the modes of nearby parameters, more starts. A search that is not ``thorough`` starts from
@@ -147,7 +154,7 @@ def search(x: jax.Array, samples: Samples, form: Form, *, known: Modes | None = 
     points = start_points(form) if thorough else np.zeros((1, d))
     starts = [np.broadcast_to(point, (n, d)) for point in points]
     if form.structure.classes > 1:
-        middles = np.asarray(class_means(form.structure.unpack(x)))[1:]
+        middles = np.asarray(class_means(form.structure.unpack(jnp.asarray(x))))[1:]
         rest = np.zeros(d - middles.shape[1])
         starts += [np.broadcast_to(np.concatenate([middle, rest]), (n, d)) for middle in middles]
     if known is not None:
@@ -179,4 +186,4 @@ def conditional_modes(
 ) -> Modes:
     """Find every patient's mode at the flat vector ``x``; see `search`."""
     with jax.enable_x64(True):
-        return search(jnp.asarray(x), problem.samples, problem.form, known=known, thorough=thorough)
+        return search(np.asarray(x, dtype=float), problem.samples, problem.form, known=known, thorough=thorough)

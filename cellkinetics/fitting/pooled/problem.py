@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -209,17 +207,16 @@ class PooledProblem:
         if model.inputs and given is not None:
             windows = np.zeros((n, *given.shape[1:]))
             windows[: len(members)] = given[first]
-        with jax.enable_x64(True):
-            samples = Samples(
-                jnp.asarray(time),
-                jnp.asarray(y),
-                jnp.asarray(censored),
-                jnp.asarray(mask),
-                jnp.asarray(design),
-                jnp.asarray(lower) if np.isfinite(lower).any() else None,
-                jnp.asarray(occasion) if iov else None,
-                None if windows is None else jnp.asarray(windows),
-            )
+        samples = Samples(
+            time,
+            y,
+            censored,
+            mask,
+            design,
+            lower if np.isfinite(lower).any() else None,
+            occasion if iov else None,
+            windows,
+        )
         said = {"drop": "are dropped", "half": "count as LLOQ/2"}.get(blq)
         n_below = int((chosen.used & (cohort.censored == LEFT_CENSORED))[[i for own in members for i in own]].sum())
         return cls(

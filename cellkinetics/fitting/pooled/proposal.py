@@ -41,18 +41,18 @@ class Proposal(NamedTuple):
 class Noise(NamedTuple):
     """Standard random numbers behind the draws of every patient; leading axes (n, k)."""
 
-    normal: jax.Array
-    spread: jax.Array
-    uniform: jax.Array
+    normal: Any
+    spread: Any
+    uniform: Any
 
 
 def standard_noise(seed: tuple[int, ...], n: int, k: int, d: int) -> Noise:
     """Draw the numbers with numpy: several times faster on a CPU than JAX's counter-based generator."""
     rng = np.random.default_rng(seed)
     return Noise(
-        jnp.asarray(rng.standard_normal((n, k, d))),
-        jnp.asarray(np.sqrt(rng.chisquare(DEGREES_OF_FREEDOM, (n, k, 1)) / DEGREES_OF_FREEDOM)),
-        jnp.asarray(rng.random((n, k, 1))),
+        rng.standard_normal((n, k, d)),
+        np.sqrt(rng.chisquare(DEGREES_OF_FREEDOM, (n, k, 1)) / DEGREES_OF_FREEDOM),
+        rng.random((n, k, 1)),
     )
 
 

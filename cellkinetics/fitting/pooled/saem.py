@@ -221,7 +221,7 @@ def saem(
                 "average": (k**-EXPONENT, LEARNING / (1 + k / BLOCK), ones * 0, ones),
             }[phase]
             noise = noise_of(rng, count, n, c, d)
-            state, way = _block(state, noise, Plan(*map(jnp.asarray, plan)), fixed, samples, real, form=form)
+            state, way = _block(state, noise, Plan(*map(np.asarray, plan)), fixed, samples, real, form=form)
             parts = Population(*(np.asarray(part) for part in way))
             values.extend(_flat(structure, Population(*(part[i] for part in parts))) for i in range(count))
             words.extend([phase] * count)

@@ -28,9 +28,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from cellkinetics.errors import ModelError, SettingsError
+from cellkinetics.errors import SettingsError
 from cellkinetics.models.base import LogCurve, Model
-from cellkinetics.models.registry import get_model
 from cellkinetics.models.residual import Residual
 
 FloatArray = NDArray[np.float64]
@@ -283,11 +282,8 @@ class Form:
     @cached_property
     def identity(self) -> str | None:
         """A text that says which model, residual and structure; None for a model that is known in this run only."""
-        try:
-            known = get_model(self.model.name) is self.model
-        except ModelError:
-            known = False
-        return f"{self.model.name} {self.residual!r} {self.structure!r}" if known else None
+        known = self.model.identity
+        return None if known is None else f"{known} {self.residual!r} {self.structure!r}"
 
     def curve(self, smooth: bool) -> LogCurve:
         """Return ln C, or its smooth twin (`Model.search_curve`), which is the curve itself without a kink."""

@@ -221,7 +221,7 @@ def test_a_population_fit_is_a_prior() -> None:
         work={},
         cohort=problem_cohort,
         problem=problem,
-        population=PopulationModel(problem.form, np.zeros(len(problem.labels))),
+        population=PopulationModel(problem.form, problem.pack(STEIN_2019.typical, STEIN_2019.omega_sd, (0.4,))),
         importance=cast("Any", None),
         modes=cast("Any", None),
     )

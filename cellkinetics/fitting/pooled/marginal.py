@@ -29,6 +29,8 @@ LEAST_START = np.log(0.1)
 LONGEST_STEP = 1.0
 MAX_ITERATIONS = 60
 MAX_HALVINGS = 6
+NOISE = 2.5
+"""Monte-Carlo errors of a difference that count as noise: with one, a step in 20 would be refused by chance."""
 MAX_DRAWS = 10_000
 SEARCH_DRAWS = 100_000
 """Draws over all patients that the last steps take at least."""
@@ -175,7 +177,7 @@ def estimate_marginal(
             candidate = np.clip(x + move, lower, upper)
             trial = evaluate(candidate, result, target)
             # A rise within the noise of two evaluations is no rise.
-            if trial.minus2ll <= result.minus2ll + result.mc_se:
+            if trial.minus2ll <= result.minus2ll + NOISE * np.hypot(trial.mc_se, result.mc_se):
                 break
             move = move / 2
         else:

@@ -240,7 +240,7 @@ def _modes(problem: PooledProblem, estimate: Estimate) -> Modes:
         return conditional_modes(problem, estimate.x, known=estimate.modes)
     centres = np.asarray(estimate.proposal.centre)[:, :CENTRES]
     known = Modes(centres[:, 0], centres[:, 0, 0], centres[:, 0, 0] > 0, centres)
-    return conditional_modes(problem, estimate.x, known=known, thorough=False)
+    return conditional_modes(problem, estimate.x, known=known, thorough=False, exact=False)
 
 
 def _likelihood(

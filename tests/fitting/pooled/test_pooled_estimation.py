@@ -160,7 +160,9 @@ def test_what_cannot_be_fitted_is_said(cohort):
         pool(cohort.take([0, 1]))
     with pytest.raises(FitError, match="nothing to fit"):
         pool(cohort.take([24]))
-    with pytest.raises(SettingsError, match="choose one of saem, importance, focei, laplace, agq, two-stage, naive, bayes"):
+    with pytest.raises(
+        SettingsError, match="choose one of saem, importance, focei, laplace, agq, two-stage, naive, bayes"
+    ):
         pool(cohort, method="saemix")
     with pytest.raises(SettingsError, match="seed -1 is negative"):
         pool(cohort, seed=-1)

@@ -38,6 +38,7 @@ LEAST_OMEGA = np.log(0.1)
 """Of ln omega, where a refit begins: a random effect that the data of the fit gave up may be in others."""
 WORTH_SAYING = 0.1
 """Share of replicates left out above which the intervals come with a warning."""
+_STREAM = 919  # no replicate draws the numbers of the fit, which often has the same seed
 
 
 @dataclass(frozen=True)
@@ -306,7 +307,7 @@ def _shared(fit: PopulationFit, kind: str, strata: str | None, seed: int, target
 def _refit(shared: _Shared, number: int) -> dict[str, Any]:
     """Fit one data set."""
     use_compilation_cache()
-    rng = np.random.default_rng((shared.seed, number))
+    rng = np.random.default_rng((shared.seed, _STREAM, number))
     if shared.limits is None:
         problem = with_subjects(shared.problem, drawn_subjects(shared.strata, rng))
     else:

@@ -12,7 +12,8 @@ import numpy as np
 
 from cellkinetics.data.cohort import LEFT_CENSORED, RIGHT_CENSORED, BoolArray, Cohort, FloatArray, IntArray
 from cellkinetics.fitting.observations import observations
-from cellkinetics.fitting.pooled.problem import SAMPLE_BLOCK, PooledProblem, Samples
+from cellkinetics.fitting.pooled.padding import SAMPLE_BLOCK
+from cellkinetics.fitting.pooled.problem import PooledProblem, Samples
 from cellkinetics.fitting.pooled.structure import Population
 
 if TYPE_CHECKING:

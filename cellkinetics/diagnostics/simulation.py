@@ -13,7 +13,8 @@ from cellkinetics.data.cohort import FloatArray
 from cellkinetics.diagnostics.observed import Observed
 from cellkinetics.errors import SettingsError
 from cellkinetics.fitting.pooled.likelihood import predict
-from cellkinetics.fitting.pooled.problem import PATIENT_BLOCK, Samples
+from cellkinetics.fitting.pooled.padding import PATIENT_BLOCK
+from cellkinetics.fitting.pooled.problem import Samples
 from cellkinetics.fitting.pooled.structure import Form
 
 AT_ONCE = 2_000_000

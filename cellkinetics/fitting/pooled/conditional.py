@@ -21,7 +21,8 @@ import numpy as np
 
 from cellkinetics.errors import SettingsError
 from cellkinetics.fitting.pooled.likelihood import individual
-from cellkinetics.fitting.pooled.problem import PATIENT_BLOCK, PooledProblem, Samples
+from cellkinetics.fitting.pooled.padding import PATIENT_BLOCK
+from cellkinetics.fitting.pooled.problem import PooledProblem, Samples
 from cellkinetics.fitting.pooled.proposal import Noise, Proposal, draw, log_joint, standard_noise
 from cellkinetics.fitting.pooled.structure import FloatArray, Form
 from cellkinetics.models.base import Model

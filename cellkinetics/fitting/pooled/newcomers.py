@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +13,10 @@ from cellkinetics.data.cohort import LEFT_CENSORED, Cohort, FloatArray
 from cellkinetics.errors import FitError, SettingsError
 from cellkinetics.fitting.covariates import covariate_values, design_of
 from cellkinetics.fitting.observations import observations, require_days
+from cellkinetics.fitting.pooled.occasions import require_same_covariates, require_same_windows
+from cellkinetics.fitting.pooled.padding import over_patients, padded
 from cellkinetics.fitting.pooled.population import PopulationModel
-from cellkinetics.fitting.pooled.problem import PATIENT_BLOCK, SAMPLE_BLOCK, PooledProblem, Samples
+from cellkinetics.fitting.pooled.problem import PooledProblem, Samples
 from cellkinetics.fitting.pooled.structure import Form
 from cellkinetics.fitting.prior import plain_unit
 
@@ -27,6 +28,7 @@ def problem_of(
     value_unit: str = "",
     given: FloatArray | None = None,
     until: float | None = None,
+    notes: Sequence[str] = (),
 ) -> PooledProblem:
     """Arrange the patients of a cohort for a population that is known.
 
@@ -39,10 +41,11 @@ def problem_of(
         value_unit: of the population; "" leaves the unit unchecked.
         given: inputs of the model, one entry a profile ``(n, k, w, 2)``.
         until: last day whose samples enter; later ones are left aside.
+        notes: what is already known of how the data entered.
 
     Raises:
-        FitError: for several analytes, specimens or occasions that the population does not have, another unit, times
-            that are not days, or no patient that can be used.
+        FitError: for several analytes, specimens or occasions that the population does not have, covariates or inputs
+            that differ between occasions, another unit, times that are not days, or no patient that can be used.
         SettingsError: for inputs or covariates that are missing.
         DataError: for a missing value, or an unknown level, of a covariate.
     """
@@ -80,17 +83,30 @@ def problem_of(
     structure = replace(structure, occasions=max(map(len, members)) if structure.occasion else 1)
     form = Form(model, population.residual, structure)
     index = [own[0] for own in members]
-    n = -(-len(members) // PATIENT_BLOCK) * PATIENT_BLOCK
-    design = np.zeros((n, len(model.names), len(structure.coefficients)))
+    require_same_covariates(cohort, members, population.terms)
+    chosen = observations(cohort, natural=population.residual.scale == "natural")
+    with np.errstate(invalid="ignore"):
+        used = chosen.used if until is None else chosen.used & (cohort.time <= until)
+    rows = padded(cohort, chosen, used, members, log=population.residual.scale == "log")
+    design = np.zeros((len(rows.y), len(model.names), len(structure.coefficients)))
     if population.terms:
         values = covariate_values(cohort, population.terms, np.array(index))
         design[: len(members)] = design_of(population.terms, model, values)
     windows = None
     if given is not None and model.inputs:
-        windows = np.zeros((n, *given.shape[1:]))
-        windows[: len(members)] = given[index]
-    samples, left_out_samples = _padded(cohort, members, form, design, windows, until)
-    entered = np.asarray(samples.mask)
+        require_same_windows(cohort, members, given, model.inputs)
+        windows = over_patients(given[index])
+    with jax.enable_x64(True):
+        samples = Samples(
+            jnp.asarray(rows.time),
+            jnp.asarray(rows.y),
+            jnp.asarray(rows.censored),
+            jnp.asarray(rows.mask),
+            jnp.asarray(design),
+            None if rows.lower is None else jnp.asarray(rows.lower),
+            jnp.asarray(rows.occasion) if structure.occasion else None,
+            None if windows is None else jnp.asarray(windows),
+        )
     return PooledProblem(
         form=form,
         samples=samples,
@@ -98,50 +114,10 @@ def problem_of(
         profiles=tuple(tuple(own) for own in members),
         left_out=left_out,
         n_real=len(members),
-        n_observations=int(entered.sum()),
-        n_censored=int((entered & (np.asarray(samples.censored) == LEFT_CENSORED)).sum()),
-        left_out_samples=left_out_samples,
+        n_observations=int(rows.mask.sum()),
+        n_censored=int((rows.mask & (rows.censored == LEFT_CENSORED)).sum()),
+        left_out_samples={cohort.subject[i]: chosen.left_out(i) for own in members for i in own if chosen.left_out(i)},
         fixed={},
         terms=population.terms,
+        notes=tuple(notes),
     )
-
-
-def _padded(
-    cohort: Cohort,
-    members: Sequence[Sequence[int]],
-    form: Form,
-    design: FloatArray,
-    windows: FloatArray | None,
-    until: float | None,
-) -> tuple[Samples, dict[str, str]]:
-    natural = form.residual.scale == "natural"
-    chosen = observations(cohort, natural=natural)
-    with np.errstate(invalid="ignore"):
-        used = chosen.used if until is None else chosen.used & (cohort.time <= until)
-    rows = [[(k, i, j) for k, i in enumerate(own) for j in np.flatnonzero(used[i])] for own in members]
-    shape = (len(design), -(-max(1, *map(len, rows)) // SAMPLE_BLOCK) * SAMPLE_BLOCK)
-    arrays: dict[str, Any] = {name: np.zeros(shape) for name in ("time", "y")}
-    lower, mask = np.full(shape, -np.inf), np.zeros(shape, dtype=bool)
-    censored, occasion = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-    with np.errstate(all="ignore"):
-        y, ends = (part if natural else np.log(part) for part in (chosen.y, chosen.lower))
-    for unit, row in enumerate(rows):
-        if not row:
-            continue
-        k, i, j = np.array(row).T
-        place = (unit, slice(len(row)))
-        arrays["time"][place], arrays["y"][place] = cohort.time[i, j], y[i, j]
-        censored[place], mask[place], occasion[place] = cohort.censored[i, j], True, k
-        lower[place] = np.where(np.isfinite(ends[i, j]), ends[i, j], -np.inf)
-    with np.errstate(invalid="ignore"), jax.enable_x64(True):
-        samples = Samples(
-            jnp.asarray(arrays["time"]),
-            jnp.asarray(arrays["y"]),
-            jnp.asarray(censored),
-            jnp.asarray(mask),
-            jnp.asarray(design),
-            jnp.asarray(lower) if np.isfinite(lower).any() else None,
-            jnp.asarray(occasion) if form.structure.occasion else None,
-            None if windows is None else jnp.asarray(windows),
-        )
-    return samples, {cohort.subject[i]: chosen.left_out(i) for own in members for i in own if chosen.left_out(i)}

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from cellkinetics.data.cohort import LEFT_CENSORED, NOT_CENSORED, Cohort
 from cellkinetics.errors import FitError, SettingsError
 from cellkinetics.fitting.observations import observations, require_days
+from cellkinetics.fitting.pooled.occasions import require_same_covariates, require_same_windows
+from cellkinetics.fitting.pooled.padding import over_patients, padded
 from cellkinetics.fitting.pooled.structure import Coefficient, Form, Structure, parse_blocks
 from cellkinetics.models.base import Model
 from cellkinetics.models.residual import LOG_CONSTANT, Residual
@@ -21,10 +23,6 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 Blq = Literal["m3", "drop", "half"]
-
-PATIENT_BLOCK = 16
-SAMPLE_BLOCK = 8
-"""Arrays are padded to whole blocks, so that cohorts of similar size share one compiled program."""
 
 
 class Samples(NamedTuple):
@@ -119,7 +117,8 @@ class PooledProblem:
 
         Raises:
             FitError: if the cohort holds several analytes, specimens or units, several occasions of a subject
-                without ``iov``, times that are not days, or no patient with a usable sample.
+                without ``iov``, covariates or inputs that differ between them, times that are not days, or no
+                patient with a usable sample.
             ModelError: if ``fix`` holds a parameter that the model does not have, or a value off its scale.
             SettingsError: for a structure that makes no sense, or inputs that are missing.
         """
@@ -176,28 +175,9 @@ class PooledProblem:
             )
 
         members = list(units.values())
-        rows = [[(k, i, j) for k, i in enumerate(own) for j in np.flatnonzero(used[i])] for own in members]
-        n = -(-len(members) // PATIENT_BLOCK) * PATIENT_BLOCK
-        m = -(-max(len(row) for row in rows) // SAMPLE_BLOCK) * SAMPLE_BLOCK
-        time, y, lower = np.zeros((n, m)), np.zeros((n, m)), np.full((n, m), -np.inf)
-        censored, mask = np.zeros((n, m), dtype=np.int64), np.zeros((n, m), dtype=bool)
-        occasion = np.zeros((n, m), dtype=np.int64)
-        values, ends, flags = chosen.y, chosen.lower, cohort.censored
-        if blq == "half":
-            below = flags == LEFT_CENSORED
-            values, flags = np.where(below, values / 2, values), np.where(below, NOT_CENSORED, flags)
-            ends = np.where(below, np.nan, ends)
-        with np.errstate(all="ignore"):
-            scaled = np.log(values) if residual.scale == "log" else values
-            ends = np.log(ends) if residual.scale == "log" else ends
-        for u, row in enumerate(rows):
-            k, i, j = np.array(row).T
-            size = len(row)
-            time[u, :size], y[u, :size] = cohort.time[i, j], scaled[i, j]
-            censored[u, :size], mask[u, :size] = flags[i, j], True
-            occasion[u, :size] = k
-            lower[u, :size] = np.where(np.isfinite(ends[i, j]), ends[i, j], -np.inf)
-        design = np.zeros((n, len(model.parameters), len(structure.coefficients)))
+        require_same_covariates(cohort, members, terms)
+        rows = padded(cohort, chosen, used, members, log=residual.scale == "log", half=blq == "half")
+        design = np.zeros((len(rows.y), len(model.parameters), len(structure.coefficients)))
         first = [own[0] for own in members]
         if terms:
             from cellkinetics.fitting.covariates import design as design_of
@@ -205,16 +185,16 @@ class PooledProblem:
             design[: len(members)] = design_of(terms, model, cohort, first)
         windows = None
         if model.inputs and given is not None:
-            windows = np.zeros((n, *given.shape[1:]))
-            windows[: len(members)] = given[first]
+            require_same_windows(cohort, members, given, model.inputs)
+            windows = over_patients(given[first])
         samples = Samples(
-            time,
-            y,
-            censored,
-            mask,
+            rows.time,
+            rows.y,
+            rows.censored,
+            rows.mask,
             design,
-            lower if np.isfinite(lower).any() else None,
-            occasion if iov else None,
+            rows.lower,
+            rows.occasion if iov else None,
             windows,
         )
         said = {"drop": "are dropped", "half": "count as LLOQ/2"}.get(blq)
@@ -226,8 +206,8 @@ class PooledProblem:
             profiles=tuple(tuple(own) for own in members),
             left_out=left_out,
             n_real=len(members),
-            n_observations=int(mask.sum()),
-            n_censored=int((mask & (censored == LEFT_CENSORED)).sum()),
+            n_observations=int(rows.mask.sum()),
+            n_censored=int((rows.mask & (rows.censored == LEFT_CENSORED)).sum()),
             left_out_samples={
                 subject: chosen.left_out(i) for subject, own in units.items() for i in own if chosen.left_out(i)
             },

@@ -25,6 +25,7 @@ from cellkinetics.fitting.pooled.estimation import estimator_of
 from cellkinetics.fitting.pooled.importance import importance_sample
 from cellkinetics.fitting.pooled.marginal import LONGEST_STEP, MarginalEstimate, estimate_marginal, newton_step
 from cellkinetics.fitting.pooled.modes import conditional_modes
+from cellkinetics.fitting.pooled.occasions import require_same_covariates
 from cellkinetics.fitting.pooled.problem import Blq, PooledProblem
 from cellkinetics.fitting.pooled.start import population_start
 from cellkinetics.fitting.pooled.structure import Coefficient
@@ -84,6 +85,7 @@ class Setting:
         that the functions are compiled once.
 
         Raises:
+            FitError: for a covariate that differs between a patient's occasions.
             SettingsError: if the patients cannot tell the coefficients apart.
         """
         model, drugs = get_model(self.model), self.comedication
@@ -99,6 +101,7 @@ class Setting:
             blq=self.blq,
         )
         present = tuple(term for term in self.terms if str(term) in formulas)
+        require_same_covariates(self.cohort, bare.profiles, self.terms)
         values = covariate_values(self.cohort, self.terms, np.array(bare.index))
         check_design(present, model, design_of(present, model, values))
         names = [(term, name) for term in self.terms for name in coefficient_labels(term, self.terms)]

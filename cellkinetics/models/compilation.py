@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from pathlib import Path
 
@@ -44,7 +45,8 @@ def use_compilation_cache() -> Path | None:
 def program_folder() -> Path | None:
     """Return where compiled programs are kept (`cellkinetics.models.programs`), or None where there is no cache.
 
-    It is a folder of the compilation cache that only its owner can read and write: a program in it is run.
+    It is a folder of the compilation cache, of the user and writable by nobody else (and no link to another folder):
+    a program in it is run.
     """
     configured = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     if configured is None:
@@ -52,10 +54,13 @@ def program_folder() -> Path | None:
     folder = Path(configured) / "programs"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owned = not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
+        state = folder.lstat()
     except OSError:
         return None
-    return folder if owned and _is_writable(folder) else None
+    own = stat.S_ISDIR(state.st_mode)
+    if hasattr(os, "getuid"):  # elsewhere owners and modes say nothing
+        own = own and state.st_uid == os.getuid() and not state.st_mode & 0o022
+    return folder if own and _is_writable(folder) else None
 
 
 def _cache_folder() -> Path | None:

@@ -8,12 +8,16 @@ first (StableHLO, by `jax.export`), under the shapes of its arguments and the ve
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-import pickle
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from functools import cache, partial, update_wrapper
+from importlib import import_module
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,8 @@ import numpy as np
 from cellkinetics.models.compilation import program_folder
 
 _SUFFIX = ".program"
+_UNUSED_DAYS = 90.0
+"""Programs that nothing has loaded for so long are removed: mostly those of older sources."""
 
 
 class Program:
@@ -58,32 +64,32 @@ class Program:
         path = self._path(chosen, tree, shapes)
         if path is None:
             return partial(self._jitted, **chosen)
-        kept = _load(path)
+        kept = _load(path, self._function.__module__)
         if kept is None:
-            kept = self._lowered(arrays, chosen, tree)
-            _store(path, kept)
-        code, outward = kept
-        flat = jax.jit(jax.export.deserialize(bytearray(code)).call)
+            exported, result = self._lowered(arrays, chosen, tree)
+            kept = exported, jax.tree.structure(result)
+            _store(path, exported, result, self._function.__module__)
+        flat, outward = jax.jit(kept[0].call), kept[1]
 
         def run(*arguments: Any) -> Any:
             return jax.tree.unflatten(outward, flat(*jax.tree.leaves(arguments)))
 
         return run
 
-    def _lowered(self, arrays: tuple[Any, ...], chosen: dict[str, Any], tree: Any) -> tuple[bytes, Any]:
-        outward: list[Any] = []
+    def _lowered(self, arrays: tuple[Any, ...], chosen: dict[str, Any], tree: Any) -> tuple[jax.export.Exported, Any]:
+        """Return the program, from a list of leaves to a list of leaves, and its result with 0 as leaves."""
+        results: list[Any] = []
 
         def flat(*leaves: Any) -> list[Any]:
-            result, shape = jax.tree.flatten(self._function(*jax.tree.unflatten(tree, leaves), **chosen))
-            outward.append(shape)
-            return result
+            result = self._function(*jax.tree.unflatten(tree, leaves), **chosen)
+            results.append(jax.tree.map(lambda leaf: 0, result))
+            return jax.tree.leaves(result)
 
-        exported = jax.export.export(jax.jit(flat))(*jax.tree.leaves(arrays))
-        return bytes(exported.serialize()), outward[0]
+        return jax.export.export(jax.jit(flat))(*jax.tree.leaves(arrays)), results[0]
 
     def _path(self, chosen: dict[str, Any], tree: Any, shapes: tuple[Any, ...]) -> Path | None:
         folder = program_folder()
-        if folder is None:
+        if folder is None or find_spec("flatbuffers") is None:  # which JAX writes programs with, and does not ask for
             return None
         known = []
         for name in self.static:
@@ -117,28 +123,88 @@ def _surroundings() -> str:
     source = hashlib.sha256()
     for path in sorted(Path(__file__).parents[1].glob("[mf]*/**/*.py")):
         source.update(path.read_bytes())
-    return "\n".join([source.hexdigest(), jax.__version__, sys.version, jax.devices()[0].platform])
+    versions = [jax.__version__, version("jaxlib"), sys.version]
+    return "\n".join([source.hexdigest(), *versions, jax.devices()[0].platform])
 
 
-def _load(path: Path) -> tuple[bytes, Any] | None:
+def _load(path: Path, module: str) -> tuple[jax.export.Exported, Any] | None:
+    """Return a program and the tree of its result, or None where there is none that can be read."""
     try:
-        code, outward = pickle.loads(path.read_bytes())
+        first, _, code = path.read_bytes().partition(b"\n")
+        head = json.loads(first)
+        if head["sha256"] != hashlib.sha256(code).hexdigest():  # the file is not whole
+            return None
+        found = jax.export.deserialize(bytearray(code)), jax.tree.structure(_rebuilt(head["result"], module))
+        os.utime(path)  # the oldest are removed: see `_remove_unused`
     except FileNotFoundError:
         return None
-    except Exception:  # whatever is wrong with a file of the cache, the function is traced anew
-        path.unlink(missing_ok=True)
+    except Exception:  # whatever is wrong with a file of the cache, the function is traced anew, and replaces it
         return None
-    return code, outward
+    return found
 
 
-def _store(path: Path, kept: tuple[bytes, Any]) -> None:
+def _store(path: Path, exported: jax.export.Exported, result: Any, module: str) -> None:
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            pickle.dump(kept, file)
-        os.replace(name, path)
+        code = bytes(exported.serialize())
+        head = {"sha256": hashlib.sha256(code).hexdigest(), "result": _described(result, module)}
+    except (TypeError, ValueError):  # a result that cannot be described stays out of the disk
+        return
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, suffix=_SUFFIX)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(json.dumps(head).encode() + b"\n" + code)
+            os.replace(name, path)
+        except OSError:
+            os.unlink(name)
+            raise
+        _remove_unused(path.parent)
     except OSError:  # a cache that cannot be written costs time, nothing else
         return
+
+
+def _remove_unused(folder: Path) -> None:
+    oldest = time.time() - _UNUSED_DAYS * 86_400
+    for path in folder.glob("*" + _SUFFIX):
+        if path.stat().st_mtime < oldest:
+            path.unlink(missing_ok=True)
+
+
+def _described(result: Any, module: str) -> Any:
+    """Return how tuples are nested in a result, for JSON: plain values, as a file of the cache must not run code.
+
+    A named tuple stands under its module and name. It must be of the package of ``module``: no other is imported.
+    """
+    if isinstance(result, tuple):
+        parts = [_described(part, module) for part in result]
+        kind = type(result)
+        if kind is tuple:
+            return {"tuple": parts}
+        if _named(kind.__module__, kind.__qualname__, module) is kind:
+            return {"tuple": parts, "module": kind.__module__, "name": kind.__qualname__}
+    if result is None or type(result) is int:
+        return result
+    raise TypeError(f"{type(result).__name__} is no tuple")
+
+
+def _rebuilt(description: Any, module: str) -> Any:
+    """Return nested tuples from what `_described` returns, with 0 as leaves."""
+    if description is None or type(description) is int:
+        return description
+    parts = [_rebuilt(part, module) for part in description["tuple"]]
+    if "name" not in description:
+        return tuple(parts)
+    return _named(description["module"], description["name"], module)(*parts)
+
+
+def _named(where: str, name: str, module: str) -> Any:
+    """Return the named tuple of a name in a module of the package of ``module``."""
+    if where.partition(".")[0] != module.partition(".")[0]:
+        raise ValueError(f"{where} is not of the package of {module}")
+    kind = getattr(import_module(where), name)
+    if not (isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")):
+        raise TypeError(f"{name} is no named tuple")
+    return kind
 
 
 def _double() -> bool:

@@ -100,3 +100,9 @@ def number_cell(value: object, tone: str = "") -> Cell:
     """Return a cell of a number; see `number`."""
     text = number(value)
     return Cell(text, tone=tone or ("faint" if text == MISSING else ""))
+
+
+def interval_cell(low: object, high: object) -> Cell:
+    """Return a cell of an interval; a dash where an end is missing."""
+    ends = number(low), number(high)
+    return Cell(MISSING, tone="faint") if MISSING in ends else Cell(f"{ends[0]} to {ends[1]}")

@@ -12,7 +12,14 @@ from cellkinetics.printing import number, percent, unit_text
 from cellkinetics.report.blocks import Block, Facts, Folded, Heading, Notes, Section, Text
 from cellkinetics.report.results import Results
 from cellkinetics.report.sections.individual import model_names
-from cellkinetics.report.tables import Cell, Column, Table, listed, number_cell, sentence, text_cell
+from cellkinetics.report.sections.population_structure import (
+    VARIABILITY_NOTE,
+    residual_in_words,
+    residual_parameters,
+    structure_blocks,
+    variability_title,
+)
+from cellkinetics.report.tables import Cell, Column, Table, interval_cell, listed, number_cell, sentence, text_cell
 
 SHRINKAGE_WARNING = 30.0
 _TRANSFORMS = {"log": "log-normal", "logit": "logit-normal", "identity": "normal"}
@@ -31,8 +38,11 @@ def population_section(results: Results) -> Section | None:
         blocks.extend(_heart(fit))
     if table is not None:
         blocks += [Heading("Parameters"), *model_names(list(table["parameter"])), parameter_table(table)]
-        if len(variability := table[table["kind"].isin(["omega", "residual"])] if "kind" in table else table[:0]):
+        if len(
+            variability := table[table["kind"].isin(["omega", "gamma", "residual"])] if "kind" in table else table[:0]
+        ):
             blocks += [Heading("Variability between patients, and residual"), variability_table(variability)]
+        blocks.extend(structure_blocks(table, fit))
         blocks.extend(_warnings(fit, table))
     if fit:
         blocks.extend(_likelihood(fit))
@@ -64,7 +74,9 @@ def _heart(fit: Mapping[str, Any]) -> list[Block]:
 def method_name(fit: Mapping[str, Any]) -> str:
     """Return the name of the estimation method as it is printed."""
     method = str(fit.get("method", ""))
-    return {"importance": "importance sampling", "focei": "FOCEI", "saem": "SAEM"}.get(method, method)
+    names = {"importance": "importance sampling", "focei": "FOCEI", "saem": "SAEM", "laplace": "Laplace"}
+    names |= {"two-stage": "two-stage", "naive": "naive pooling", "bayes": "Bayes (NUTS)"}
+    return names.get(method, method.replace("agq", "adaptive Gauss-Hermite quadrature", 1))
 
 
 def _two_decimals(value: object) -> str:
@@ -125,7 +137,7 @@ def parameter_table(table: pd.DataFrame) -> Table:
 
 
 def variability_table(table: pd.DataFrame) -> Table:
-    """Return the SDs of the random effects (on the transformed scale) and of the residual."""
+    """Return the SDs between patients and occasions (on the transformed scale) and the residual's parameters."""
     columns = [
         Column("SD", numeric=False),
         Column("Estimate"),
@@ -136,14 +148,12 @@ def variability_table(table: pd.DataFrame) -> Table:
     ]
     rows = []
     for row in table.to_dict("records"):
-        name = str(row["parameter"])
-        title = f"ω {name.removeprefix('omega_')}" if row["kind"] == "omega" else f"{name} (residual)"
+        title = variability_title(str(row["kind"]), str(row["parameter"]))
         rows.append([text_cell(title), *_precision(row), text_cell(sentence(str(row.get("reason") or "")))])
     return Table(
         columns,
         rows,
-        note="ω: SD of the random effects on the scale of the distribution above (ln or logit). "
-        f"!: RSE above {WEAK_RSE:.0f} %.",
+        note=VARIABILITY_NOTE,
     )
 
 
@@ -152,7 +162,7 @@ def _precision(row: Mapping[Any, Any]) -> list[Cell]:
         number_cell(row["estimate"]),
         number_cell(row.get("se")),
         _percent_cell(row.get("rse_percent"), WEAK_RSE),
-        _interval(row),
+        interval_cell(row.get("ci_low"), row.get("ci_high")),
     ]
 
 
@@ -161,11 +171,6 @@ def _percent_cell(value: object, warning: float) -> Cell:
     if text == "–":
         return Cell(text, tone="faint")
     return Cell(f"{text} !", tone="warn") if float(value) > warning else Cell(text)  # type: ignore[arg-type]
-
-
-def _interval(row: Mapping[Any, Any]) -> Cell:
-    low, high = number(row.get("ci_low")), number(row.get("ci_high"))
-    return Cell("–" if "–" in (low, high) else f"{low} to {high}", tone="faint" if low == "–" else "")
 
 
 def _warnings(fit: Mapping[str, Any], table: pd.DataFrame) -> list[Block]:
@@ -206,9 +211,8 @@ def _likelihood(fit: Mapping[str, Any]) -> list[Block]:
         )
     if number(fit.get("aic")) != "–":
         sentences.append(f"AIC {_two_decimals(fit['aic'])}, BIC {_two_decimals(fit.get('bic'))}.")
-    if number(residual.get("sd")) != "–":
-        se = f" (SE {number(residual.get('se'))})" if number(residual.get("se")) != "–" else ""
-        sentences.append(f"Residual SD on the {scale}: {number(residual['sd'])}{se}.")
+    if told := residual_parameters(fit):
+        sentences.append(f"Residual: {residual_in_words(residual.get('name'))}: {told}.")
     return [Heading("Likelihood"), Text(" ".join(sentences))]
 
 

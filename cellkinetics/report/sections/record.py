@@ -11,6 +11,12 @@ from cellkinetics.report.blocks import Block, Folded, Heading, Notes, Section, T
 from cellkinetics.report.recorded import POPULATION
 from cellkinetics.report.results import Results
 from cellkinetics.report.sections.data import units_sentence
+from cellkinetics.report.sections.population import method_name
+from cellkinetics.report.sections.population_structure import (
+    residual_in_words,
+    residual_parameters,
+    structure_in_words,
+)
 from cellkinetics.report.tables import Column, Table, listed, text_cell
 
 _AUC = {
@@ -28,15 +34,6 @@ _WINDOW_END = {
     "missing": "is empty",
 }
 
-_RESIDUAL = {
-    "log-constant": "a normal residual on ln C",
-    "log-student": "a residual on ln C with Student's t distribution",
-    "natural-proportional": "a normal residual on the scale of the values, its SD proportional to the curve",
-    "natural-combined": "a normal residual on the scale of the values, its SD a constant plus a part of the curve",
-    "natural-combined-root": "a normal residual on the scale of the values, its variance a constant plus a part of "
-    "the curve squared",
-}
-"""Residual to what the methods say of it."""
 _PLACES = frozenset({"data", "out", "force", "quiet", "settings"})
 """Options that change no number. They stay out of the page, which depends on nothing but data and analysis."""
 
@@ -69,7 +66,7 @@ def _fit_method(results: Results) -> str:
         else "Each patient's samples alone, by maximum likelihood",
     ]
     sentences[0] += (
-        f": {_RESIDUAL.get(str(options.get('residual', 'log-constant')).split(':')[0], 'a residual')}, samples below "
+        f": {residual_in_words(options.get('residual'))}, samples below "
         "quantification by the probability of lying below their LLOQ (method M3; a sample without an LLOQ is "
         "left out)."
     )
@@ -185,12 +182,22 @@ def _pool_method(fit: Mapping[str, Any]) -> str:
         "point of the model; the −2LL reported is that of the exact likelihood, by importance sampling",
         "importance": "by maximum likelihood, the integrals over the random effects by importance sampling; the "
         "start is a first-order conditional estimation (FOCEI)",
+        "saem": "by maximum likelihood, by stochastic approximation expectation maximisation (SAEM); the −2LL reported "
+        "is by importance sampling",
+        "laplace": "by the Laplace approximation of the likelihood; the −2LL reported is that of the exact "
+        "likelihood, by importance sampling",
+        "two-stage": "by two stages: each patient's fit, then the distribution of their parameters",
+        "naive": "as if they were one (naive pooling): no parameter differs between patients",
+        "bayes": "by draws from the posterior distribution (NUTS)",
     }
     uncertainty = str(fit.get("uncertainty", ""))
     told = f" Standard errors: {uncertainty}." if uncertainty else ""
+    words = how.get(method, f"by {method_name(fit)}")
+    residual = fit.get("residual", {}).get("name")
+    parameters = residual_parameters(fit)
     return (
-        f"All patients together {how.get(method, f'by {method}')}. Random effects are normal on each parameter's "
-        "transformed scale, the residual is normal on ln C, samples below quantification are left-censored (M3)."
+        f"All patients together {words}. {structure_in_words(fit)} Samples have {residual_in_words(residual)}"
+        f"{f' ({parameters})' if parameters else ''}, those below quantification are left-censored (M3)."
         f"{told} Seed {fit.get('seed', 0)}."
     )
 

@@ -98,7 +98,7 @@ def data_set(problem: PooledProblem, cohort: Cohort) -> DataSet:
         SettingsError: for samples below quantification that are not censored, and for more columns, or a longer name,
             than NONMEM takes.
     """
-    chosen = observations(cohort)
+    chosen = observations(cohort, natural=problem.residual.scale == "natural")
     identifiers = _identifiers(problem.subjects)
     places = [(u, k, i, j) for u, own in enumerate(problem.profiles) for k, i in enumerate(own)
               for j in np.flatnonzero(chosen.used[i])]  # fmt: skip
@@ -110,7 +110,8 @@ def data_set(problem: PooledProblem, cohort: Cohort) -> DataSet:
     table: dict[str, NDArray[Any]] = {"ID": np.array(identifiers)[u], "TIME": days}
     if occasions:
         table |= {"TIME": _one_axis(u, k, days), "DAY": days, "OCC": k + 1}
-    table |= {"DV": y, "LNDV": np.log(y), "CENS": cohort.censored[i, j]}
+    # A residual on the natural scale takes values of 0 and below, which have no logarithm.
+    table |= {"DV": y, "LNDV": np.log(np.where(y > 0, y, np.nan)), "CENS": cohort.censored[i, j]}
     lower = np.where(chosen.lower[i, j] > 0, chosen.lower[i, j], np.nan)
     for name, values in (("LIMIT", lower), ("LLOQ", cohort.lloq[i, j]), ("ULOQ", cohort.uloq[i, j])):
         if np.isfinite(values).any():

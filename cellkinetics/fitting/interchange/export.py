@@ -134,12 +134,12 @@ def export(
     if population is not None:
         known = population if isinstance(population, PopulationModel) else read_population(Path(population)).population
         chosen, spread, structure = known.model, known.residual, _structure_of(known)
-    windows = None
+    windows, notes = None, tuple[str, ...]()
     if comedication is not None:
         from cellkinetics.data.comedication import comedication_of
 
-        windows, _ = comedication_of(comedication, source).windows(source, chosen.inputs)
-    problem = PooledProblem.from_cohort(source, chosen, residual=spread, given=windows, **structure)
+        windows, notes = comedication_of(comedication, source).windows(source, chosen.inputs)
+    problem = PooledProblem.from_cohort(source, chosen, residual=spread, given=windows, notes=notes, **structure)
     if known is None:
         return export_problem(problem, source, starting_point(problem, source, start), to, seed=seed)
     if known.structure.labels != problem.structure.labels:
@@ -217,4 +217,6 @@ def _readme(problem: PooledProblem, data: DataSet, to: Program, name: str) -> st
     if problem.left_out_samples:
         lines += ["", "Samples that cannot enter a fit are left out:"]
         lines += [f"  {subject}: {reason}" for subject, reason in problem.left_out_samples.items()]
+    if problem.notes:
+        lines += ["", "How the data entered:", *(f"  {note}" for note in problem.notes)]
     return "\n".join(lines) + "\n"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from cellkinetics.errors import DataError
+from cellkinetics.errors import DataError, SettingsError
 from cellkinetics.fitting.pooled.structure import FloatArray, Population, Structure
 from cellkinetics.models.base import Transform
 from cellkinetics.models.residual import Residual
@@ -76,16 +77,18 @@ def theta_values(structure: Structure, population: Population) -> dict[str, floa
     return dict(zip(theta_labels(structure), values.tolist(), strict=True))
 
 
-def start_covariance(structure: Structure, population: Population) -> FloatArray:
+def start_covariance(structure: Structure, population: Population, fixed: Container[str] = ()) -> FloatArray:
     """Return a covariance of the random effects ``(q, q)`` to start from.
 
-    A correlation of zero inside a block is put to `LEAST_CORRELATION`: NONMEM keeps a covariance that begins at zero.
+    A correlation of zero inside a block is put to `LEAST_CORRELATION`, as NONMEM keeps a covariance that begins at
+    zero; one whose label is among ``fixed`` stays what it is.
     """
+    names = structure.random_names
     factor = np.asarray(population.factor)
     covariance = np.asarray(factor @ factor.T)
     for j, i in structure.pairs:
         least = LEAST_CORRELATION * np.sqrt(covariance[i, i] * covariance[j, j])
-        if abs(covariance[i, j]) < least:
+        if abs(covariance[i, j]) < least and f"corr_{names[i]}_{names[j]}" not in fixed:
             covariance[i, j] = covariance[j, i] = least
     return covariance
 
@@ -100,6 +103,35 @@ def effect_blocks(structure: Structure) -> tuple[tuple[int, ...], ...]:
     inside = {k for block in structure.blocks for k in block}
     single = [(k,) for k in range(structure.n_random) if k not in inside]
     return tuple(sorted([*structure.blocks, *single]))
+
+
+def is_fixed(structure: Structure, block: Sequence[int], fixed: Container[str]) -> bool:
+    """Tell whether a block of random effects is fixed.
+
+    Args:
+        structure: of the population model.
+        block: positions in ``structure.random``, as of `effect_blocks`.
+        fixed: labels of what is not estimated.
+
+    Raises:
+        SettingsError: for a block of which only a part is fixed, which the other programs cannot say.
+
+    Example:
+        >>> both = Structure(("a", "b"), (0, 1), ("sigma",), blocks=((0, 1),))
+        >>> is_fixed(both, (0, 1), {"omega_a", "omega_b", "corr_a_b"}), is_fixed(both, (0, 1), {"a"})
+        (True, False)
+    """
+    names = structure.random_names
+    labels = [f"omega_{names[k]}" for k in block]
+    labels += [f"corr_{names[i]}_{names[j]}" for j, i in structure.pairs if i in block and j in block]
+    held = [label for label in labels if label in fixed]
+    if held and len(held) < len(labels):
+        free = [label for label in labels if label not in held]
+        raise SettingsError(
+            f"{', '.join(held)} is fixed and {', '.join(free)} is not, and NONMEM and nlmixr2 fix the covariances of a "
+            "block all or none: fix all of them, estimate all, or take the parameter out of the block (omega)"
+        )
+    return bool(held)
 
 
 def transformed(transform: Transform, value: str) -> str:

@@ -15,6 +15,7 @@ from cellkinetics.fitting.interchange.language import to_r
 from cellkinetics.fitting.interchange.layout import (
     Layout,
     effect_blocks,
+    is_fixed,
     start_covariance,
     theta_labels,
     theta_values,
@@ -138,16 +139,17 @@ class _Writer:
             scale = self.model[label].transform if kinds[label] == "typical" else "identity"
             words = {"log": f"  # ln {label}", "logit": f"  # logit {label}"}.get(scale, "")
             yield f"{name} <- {f'fix({number})' if held else number}{words}"
-        covariance, names = start_covariance(self.structure, self.start), self.structure.random_names
+        fixed, names = self.problem.fixed, self.structure.random_names
+        covariance = start_covariance(self.structure, self.start, fixed)
         for block in self.blocks:
             values = ", ".join(f"{covariance[k, j]:.8g}" for row, k in enumerate(block, 1) for j in block[:row])
-            held = all(f"omega_{names[k]}" in self.problem.fixed for k in block)
+            held = is_fixed(self.structure, block, fixed)
             effects = " + ".join(f"{EFFECT}{names[k]}" for k in block)
             form = "fix" if held else "c" if len(block) > 1 else ""
             yield f"{effects} ~ {f'{form}({values})' if form else values}"
         for k, sd in zip(self.structure.occasion, self.start.gamma, strict=True):
             name, variance = self.structure.parameters[k], f"{sd**2:.8g}"
-            held = f"gamma_{name}" in self.problem.fixed
+            held = f"gamma_{name}" in fixed
             yield f"{OCCASION}{name} ~ {f'fix({variance})' if held else variance} | occ"
 
     def _model(self) -> Iterator[str]:

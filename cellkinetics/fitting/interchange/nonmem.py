@@ -19,6 +19,7 @@ from cellkinetics.fitting.interchange.language import to_nonmem
 from cellkinetics.fitting.interchange.layout import (
     Layout,
     effect_blocks,
+    is_fixed,
     spread,
     start_covariance,
     theta_labels,
@@ -214,9 +215,10 @@ class _Writer:
 
     def _omega(self) -> Iterator[str]:
         """Yield variances, block by block, then those between occasions with SAME."""
-        covariance, names = start_covariance(self.structure, self.start), self.structure.random_names
+        fixed, names = self.problem.fixed, self.structure.random_names
+        covariance = start_covariance(self.structure, self.start, fixed)
         for block in self.blocks:
-            fix = " FIX" if all(f"omega_{names[k]}" in self.problem.fixed for k in block) else ""
+            fix = " FIX" if is_fixed(self.structure, block, fixed) else ""
             if len(block) == 1:
                 yield f"$OMEGA {covariance[block[0], block[0]]:.8g}{fix} ; IIV_{names[block[0]]}"
                 continue
@@ -226,7 +228,7 @@ class _Writer:
                 yield f"  {values} ; IIV_{names[k]}"
         for k, sd in zip(self.structure.occasion, self.start.gamma, strict=True):
             name = self.structure.parameters[k]
-            fix = " FIX" if f"gamma_{name}" in self.problem.fixed else ""
+            fix = " FIX" if f"gamma_{name}" in fixed else ""
             yield f"$OMEGA BLOCK(1){fix}"
             yield f"  {sd**2:.8g} ; IOV_{name}"
             yield from ["$OMEGA BLOCK(1) SAME"] * (self.data.occasions - 1)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cellkinetics.data.cohort import Cohort
@@ -17,6 +18,7 @@ from cellkinetics.fitting.pooled.population import PopulationModel
 from cellkinetics.fitting.pooled.problem import PooledProblem
 from cellkinetics.models.published import library
 from cellkinetics.models.registry import get_model
+from cellkinetics.models.residual import get_residual
 
 START = dict(library["stein2019"].typical)
 
@@ -132,3 +134,44 @@ def test_population_of_a_fit_is_exported_with_its_structure_and_values(tmp_path:
     fewer = cohort.take([0, 2, 3])
     with pytest.raises(SettingsError, match=r"group|differ"):
         export(fewer, "nonmem", population=tmp_path)
+
+
+def test_zeros_of_a_residual_on_the_natural_scale_are_exported_without_a_logarithm() -> None:
+    cohort = Cohort.from_arrays([[2.0, 9.0, 14.0, 28.0]] * 3, [[0.0, 9e3, 4e3, -3.0]] * 3, censored=[[0] * 4] * 3)
+    problem = PooledProblem.from_cohort(cohort, get_model("ecp"), residual=get_residual("natural-combined"))
+    data = data_set(problem, cohort)
+    assert data["DV"][:4].tolist() == [0.0, 9e3, 4e3, -3.0]
+    np.testing.assert_allclose(data["LNDV"][:4], [np.nan, np.log(9e3), np.log(4e3), np.nan])
+    assert data.to_csv().splitlines()[1] == "1,2,0,.,0,0,0"
+
+
+PARTS = ["omega_cmax", "omega_foldx", "corr_cmax_foldx"]
+
+
+@pytest.mark.parametrize("program", ["nonmem", "nlmixr2"])
+@pytest.mark.parametrize("held", [PARTS[:1], PARTS[:2], PARTS[2:]])
+def test_a_block_of_which_a_part_is_fixed_is_refused_by_name(simulated: Cohort, program: str, held: list) -> None:
+    fix = dict.fromkeys(held, 0.5)
+    message = f"{', '.join(held)} is fixed and .* is not.* fix all of them"
+    with pytest.raises(SettingsError, match=message):
+        export(simulated, program, omega="cmax,foldx", fix=fix, start=START)  # type: ignore[arg-type]
+
+
+def test_a_block_that_is_fixed_keeps_a_correlation_of_zero(simulated: Cohort) -> None:
+    options = {"omega": "cmax,foldx", "fix": {**dict.fromkeys(PARTS, 0.5), "corr_cmax_foldx": 0.0}, "start": START}
+    stream = export(simulated, "nonmem", **options).files["run1.ctl"]  # type: ignore[arg-type]
+    assert "$OMEGA BLOCK(2) FIX\n  0.25 ; IIV_cmax\n  0 0.25 ; IIV_foldx\n" in stream
+    script = export(simulated, "nlmixr2", **options).files["run1.R"]  # type: ignore[arg-type]
+    assert "~ fix(0.25, 0, 0.25)" in script
+
+
+def test_what_was_done_to_comedication_stands_beside_the_export() -> None:
+    cohort = Cohort.from_arrays([[2.0, 9.0, 14.0, 28.0]] * 3, [[90.0, 9e3, 4e3, 300.0]] * 3, subject=["A", "B", "C"])
+    table = pd.DataFrame({"subject": "B", "drug": "toci", "start": [4, 6], "end": [8, 9]})
+    files = export(
+        cohort, "nonmem", model="ecp+comedication=toci", comedication=table, start={**START, "f_toci": 1.2}
+    ).files
+    assert (
+        "How the data entered:\n  intervals of comedication that overlap or touch were joined: B (toci)\n"
+        in (files["README.txt"])
+    )

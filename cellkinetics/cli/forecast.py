@@ -18,6 +18,8 @@ DEFAULT_OUT = Path("results") / "forecast"
 FILES = ("forecast.csv", "forecast_quantities.csv", "forecast_below.csv", "forecast.png")
 FORECAST = "Forecast"
 FIGURE_PANELS = 12
+LEAST_DRAWS = 100
+"""Fewest draws that 95 % intervals can be read from."""
 
 Population = Annotated[
     str,
@@ -51,7 +53,7 @@ Until = Annotated[
         rich_help_panel=FORECAST,
     ),
 ]
-Draws = Annotated[int, typer.Option(min=1, help="Draws of each patient.", rich_help_panel=FORECAST)]
+Draws = Annotated[int, typer.Option(help="Draws of each patient, at least 100.", rich_help_panel=FORECAST)]
 Comedication = Annotated[
     Path | None,
     typer.Option(
@@ -100,6 +102,8 @@ def forecast(
         from cellkinetics.fitting.pooled.forecast import forecast as forecast_all
         from cellkinetics.fitting.pooled.known import know
 
+        if draws < LEAST_DRAWS:
+            raise SettingsError(f"--draws {draws} is too few for 95 % intervals; give at least {LEAST_DRAWS}")
         known = know(population)
         options: dict[str, Any] = {"levels": _numbers("--below", below), "times": _days(times), "until": until}
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
@@ -135,3 +139,5 @@ def _write(session: Session, found: Forecast) -> None:
     if len(found.places) > FIGURE_PANELS:
         session.screen.say(f"the figure shows the first {FIGURE_PANELS} of {len(found.places)} profiles")
     session.screen.say(f"forecast: {found.status}")
+    for note in found.notes:
+        session.screen.say(f"  {note}")

@@ -42,3 +42,12 @@ def test_what_cannot_be_forecast_is_refused(cli: Callable, new: Path, arguments:
     done = cli("forecast", arguments[0], new, *arguments[1:], "--out", "o")
     assert done.code == 2
     assert message in done.err
+
+
+def test_what_was_done_to_comedication_is_on_the_screen(cli: Callable, new: Path, tmp_path: Path) -> None:
+    given = tmp_path / "given.csv"
+    given.write_text("subject,drug,start,end\nV1,toci,4,8\nV1,toci,6,9\n")
+    options = ["--comedication", given, "--times", "28", "--draws", "100", "--out", "o"]
+    done = cli("forecast", "stein2019-comedication", new, *options)
+    assert done.code == 0, done.err
+    assert "intervals of comedication that overlap or touch were joined: V1 (toci)" in " ".join(done.out.split())

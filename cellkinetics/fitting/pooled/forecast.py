@@ -175,8 +175,14 @@ class Forecast(Drawable):
             text += f"; intervals of {names} are rough: few draws are effective, take more (n)"
         return text
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was joined, changed or left aside of comedication, a sentence each."""
+        return self.conditional.problem.notes
+
     def __repr__(self) -> str:
-        return f"Forecast from {self.known.name}: {self.status}; days {self.days[0]:g} to {self.days[-1]:g}"
+        text = f"Forecast from {self.known.name}: {self.status}; days {self.days[0]:g} to {self.days[-1]:g}"
+        return "\n".join([text, *(f"- {note}" for note in self.notes)])
 
     def _who(self, place: Place) -> dict[str, str]:
         cohort, i = self.cohort, place.profile
@@ -239,12 +245,12 @@ def forecast(
     known = know(population)
     days = _days(times, cohort)
     chosen = _levels(levels, cohort)
-    windows = None
+    windows, notes = None, tuple[str, ...]()
     if comedication is not None:
         from cellkinetics.data.comedication import comedication_of
 
-        windows, _ = comedication_of(comedication, cohort).windows(cohort, known.population.model.inputs)
-    problem = problem_of(cohort, known.population, value_unit=known.value_unit, given=windows, until=until)
+        windows, notes = comedication_of(comedication, cohort).windows(cohort, known.population.model.inputs)
+    problem = problem_of(cohort, known.population, value_unit=known.value_unit, given=windows, until=until, notes=notes)
     x = np.asarray(known.population.x)
     modes = conditional_modes(problem, x)
     # The proposals of an importance sampling, with its restarts where a patient's draws miss a region.

@@ -111,7 +111,7 @@ def test_a_population_is_read_from_its_file(tmp_path: Path, trial: VirtualTrial)
     with pytest.raises(FitError, match=r"values are in copies/ug, those of V01 in cells/uL"):
         forecast(known, read(cells), TIMES)
     (tmp_path / "population.json").write_text("{}")
-    with pytest.raises(SettingsError, match=r"is not the population\.json"):
+    with pytest.raises(SettingsError, match=r"is not a usable population\.json"):
         read_population(tmp_path)
 
 
@@ -137,6 +137,16 @@ def test_comedication_is_asked_for_and_stands_with_its_patient() -> None:
     given[1, 0, 0] = 4.0, 40.0
     windows = np.asarray(problem_of(new, population, given=given).samples.given)
     np.testing.assert_array_equal(windows[:2], given)
+
+
+def test_what_was_done_to_comedication_is_said() -> None:
+    new = Cohort.from_arrays([[2.0, 9.0, 28.0]], [[60.0, 9e3, 400.0]], lloq=50.0, subject=["a"])
+    table = pd.DataFrame({"subject": ["a", "a", "z"], "drug": "toci", "start": [4, 6, 3], "end": [8, 9, 5]})
+    found = forecast("stein2019-comedication", new, [28.0], comedication=table, n=50)
+    assert len(found.notes) == 2
+    assert "without samples is not used: z" in found.notes[0]
+    assert "overlap or touch were joined: a (toci)" in found.notes[1]
+    assert all(f"- {note}" in repr(found) for note in found.notes)
 
 
 @pytest.mark.parametrize(

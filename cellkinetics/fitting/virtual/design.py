@@ -77,16 +77,25 @@ class TrialDesign:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, float(getattr(self, name)))
         limits = [limit for limit in (self.lloq, self.uloq) if limit is not None]
-        if any(not 0 < limit < np.inf for limit in limits) or (len(limits) == 2 and limits[0] >= limits[1]):
-            raise SettingsError(
-                f"lloq is {self.lloq} and uloq {self.uloq}; give positive numbers in rising order, or None"
-            )
+        for name in ("lloq", "uloq"):
+            limit = getattr(self, name)
+            if limit is not None and not 0 < limit < np.inf:
+                raise SettingsError(f"{name} is {limit:g}; give a positive number, or leave {name} out for no limit")
+        if len(limits) == 2 and limits[0] >= limits[1]:
+            raise SettingsError(f"lloq is {limits[0]:g} and uloq {limits[1]:g}; give a lower limit below the upper")
         if not 0 <= self.missed < 1:
             raise SettingsError(f"missed is {self.missed}; give the share of samples, at least 0 and below 1")
         if any(not 0 <= dose < np.inf for dose in self.doses):
             raise SettingsError(f"doses are numbers of at least 0, not {self.doses}")
         if self.occasions < 1:
             raise SettingsError(f"occasions is {self.occasions}; give a number of at least 1")
+        for name in ("dropout", "relapse"):
+            rule = getattr(self, name)
+            if self.occasions > 1 and rule is not None and rule.kind == "below":
+                raise SettingsError(
+                    f"{name} {rule} ends the follow-up on a day of one curve, and each of {self.occasions} occasions "
+                    "has its own: simulate one occasion, or take a hazard or a table"
+                )
         taken = sorted({str(name) for name in self.patients} & (TAKEN | ({"dose"} if self.doses else set())))
         if taken:
             raise SettingsError(f"patients: a covariate cannot be named {', '.join(taken)}, a column of the samples")

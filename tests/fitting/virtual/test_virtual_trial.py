@@ -226,6 +226,8 @@ def test_samples_are_read_without_a_fault() -> None:
         ({"relapse": "exponential:-1"}, "exponential takes 1"),
         ({"doses": [-1]}, "doses are numbers"),
         ({"occasions": 0}, "occasions is 0"),
+        ({"occasions": 2, "dropout": "below:50"}, "dropout below:50 .* each of 2 occasions has its own"),
+        ({"occasions": 2, "relapse": "below:50"}, "relapse below:50 .* simulate one occasion"),
         ({"patients": {"lloq": [1]}}, "cannot be named lloq"),
         ({"n": 300_000}, "cellkinetics simulate"),
     ],

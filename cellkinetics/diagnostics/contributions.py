@@ -46,18 +46,20 @@ def population_contributions(fit: PopulationFit) -> Contributions:
     with s_i the patient's score and V the covariance of the estimates: ``influence`` is the generalised Cook's
     distance of leaving the patient out, to first order, and ``moved_by`` by how many standard errors the parameter
     ``most_moved`` would change. ``distance`` is that of the conditional mean of the random effects from the typical
-    patient, in units of Omega: a large one is an unusual patient.
+    patient (of the patient's class in a mixture), in units of Omega: a large one is an unusual patient.
 
     Source: Cook RD. J R Stat Soc B 1986;48:133-169; one step from the estimates, Pregibon D. Ann Stat
     1981;9:705-724, doi:10.1214/aos/1176345513.
     """
     import pandas as pd
 
+    from cellkinetics.fitting.pooled.patients import within_class
+
     problem, found = fit.problem, fit.importance
     samples, cohort = observed(fit), fit.cohort
     first = list(problem.index)
     q = problem.structure.n_random
-    shift = np.linalg.norm(found.mean[:, :q], axis=1)
+    distance = np.linalg.norm(within_class(problem.structure.values(fit.x), found.mean[:, :q]), axis=1)
     influence = moved = np.full(problem.n_real, np.nan)
     names = np.full(problem.n_real, "", dtype=object)
     reason = "the fit has no standard errors, which influence is measured in"
@@ -79,7 +81,7 @@ def population_contributions(fit: PopulationFit) -> Contributions:
             "mc_se": 2 * found.log_likelihood_se,
             "effective_draws": found.effective,
             "draws": found.draws,
-            "distance": shift,
+            "distance": distance,
             "influence": influence,
             "most_moved": names,
             "moved_by": moved,

@@ -21,6 +21,7 @@ COLUMNS = ("kind", "parameter", "beside", "n", "statistic", "value", "p", "reaso
 MOST_LEVELS = 12
 FEWEST = 5
 """Patients that a comparison needs."""
+_CLASS_OPEN = "the conditional variance holds what is open of the patient's class too"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,6 +43,7 @@ class RandomEffects(Drawable):
 
     def __repr__(self) -> str:
         shown = self.table[self.table["kind"] == "shrinkage"]
+        shown = shown.dropna(subset="value")
         rows = [f"{row['parameter']} {row['statistic']} {row['value']:.0f} %" for row in shown.to_dict("records")]
         return "RandomEffects: shrinkage " + ", ".join(rows)
 
@@ -63,19 +65,25 @@ def random_effects(fit: PopulationFit) -> RandomEffects:
     ``covariate``   ``kruskal``               H of conditional means over the levels of a covariate of text
     ==============  ========================  =====================================================================
 
+    In a mixture shrinkage, means and pairs are of the effects without the shift of the patient's class (weighted by the
+    classes' probabilities at the effects); ``effects`` and the comparison with covariates have it in them. What the
+    conditional variance of a shifted parameter says of them is not known, as the class is open too: no value there.
+
     Source: Savic RM, Karlsson MO. AAPS J 2009;11:558-569, doi:10.1208/s12248-009-9133-0 (shrinkage and what it
     hides).
     """
     import pandas as pd
+
+    from cellkinetics.fitting.pooled.patients import within_class
 
     problem, cohort = fit.problem, fit.cohort
     structure = problem.structure
     names, q, n = structure.random_names, structure.n_random, problem.n_real
     population = structure.values(fit.x)
     factor = population.factor
-    # In a mixture an effect has the shift of the patient's class in it.
-    modes = np.asarray(fit.modes.u)[:n, :q] @ factor.T
-    mean = fit.importance.mean[:, :q] @ factor.T
+    latent, middle = np.asarray(fit.modes.u)[:n, :q], fit.importance.mean[:, :q]
+    modes, mean = latent @ factor.T, middle @ factor.T
+    own_modes, own_mean = within_class(population, latent) @ factor.T, within_class(population, middle) @ factor.T
     variance = np.einsum("ab,nbc,dc->nad", factor, fit.importance.covariance[:, :q, :q], factor)
     omega = np.sqrt((factor**2).sum(axis=1))
     first = list(problem.index)
@@ -91,8 +99,8 @@ def random_effects(fit: PopulationFit) -> RandomEffects:
     )
     beside = _covariates(fit, first)
     rows = [
-        *_shrinkage(names, modes, mean, variance, omega),
-        *_pairs(names, modes, mean, variance),
+        *_shrinkage(names, own_modes, own_mean, variance, omega, structure.shifted),
+        *_pairs(names, own_modes, own_mean, variance, structure.shifted),
         *_against(names, mean, beside),
     ]
     table = pd.DataFrame.from_records(rows, columns=list(COLUMNS)).astype({"value": float, "p": float})
@@ -100,7 +108,12 @@ def random_effects(fit: PopulationFit) -> RandomEffects:
 
 
 def _shrinkage(
-    names: tuple[str, ...], modes: FloatArray, mean: FloatArray, variance: FloatArray, omega: FloatArray
+    names: tuple[str, ...],
+    modes: FloatArray,
+    mean: FloatArray,
+    variance: FloatArray,
+    omega: FloatArray,
+    shifted: tuple[int, ...],
 ) -> list[tuple[object, ...]]:
     from scipy.special import stdtr
 
@@ -113,7 +126,10 @@ def _shrinkage(
             ("conditional", 1 - mean[:, k].std(ddof=1) / omega[k]),
             ("variance", left),
         ):
-            rows.append(("shrinkage", name, "", n, statistic, 100 * float(value), None, ""))
+            if statistic == "variance" and k in shifted:
+                rows.append(("shrinkage", name, "", n, statistic, None, None, _CLASS_OPEN))
+            else:
+                rows.append(("shrinkage", name, "", n, statistic, 100 * float(value), None, ""))
     for k, name in enumerate(names):
         spread = modes[:, k].std(ddof=1)
         if spread > 0:
@@ -125,7 +141,7 @@ def _shrinkage(
 
 
 def _pairs(
-    names: tuple[str, ...], modes: FloatArray, mean: FloatArray, variance: FloatArray
+    names: tuple[str, ...], modes: FloatArray, mean: FloatArray, variance: FloatArray, shifted: tuple[int, ...]
 ) -> list[tuple[object, ...]]:
     from scipy.special import stdtr
 
@@ -141,7 +157,10 @@ def _pairs(
             t = abs(r) * np.sqrt((n - 2) / max(1 - r**2, 1e-12)) if n > 2 else 0.0
             p = float(2 * stdtr(n - 2, -t)) if n > 2 else None
             rows.append(("pair", names[i], names[j], n, "modes", r, p, ""))
-        rows.append(("pair", names[i], names[j], n, "conditional", float(whole[i, j]), None, ""))
+        if i in shifted or j in shifted:
+            rows.append(("pair", names[i], names[j], n, "conditional", None, None, _CLASS_OPEN))
+        else:
+            rows.append(("pair", names[i], names[j], n, "conditional", float(whole[i, j]), None, ""))
     return rows
 
 

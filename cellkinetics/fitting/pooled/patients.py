@@ -67,6 +67,21 @@ def latent_matrix(structure: Structure, population: Population) -> FloatArray:
     return matrix
 
 
+def within_class(population: Population, u: FloatArray) -> FloatArray:
+    """Return whitened random effects less the shift of the patient's class in a mixture, ``(n, q)`` as they are given.
+
+        u - sum_c P(c | u) L^-1 shift_c,    P(c | u) ~ share_c exp(-|u - L^-1 shift_c|^2 / 2)
+
+    Without a mixture they are as they were. Only these have mean 0 and variance 1 in the population.
+    """
+    if len(population.log_share) == 1:
+        return u
+    middles = np.linalg.solve(population.factor, population.shift.T).T
+    weight = population.log_share - 0.5 * ((u[:, None] - middles) ** 2).sum(axis=2)
+    share = np.exp(weight - weight.max(axis=1, keepdims=True))
+    return u - share / share.sum(axis=1, keepdims=True) @ middles
+
+
 def latent_moments(problem: PooledProblem, likelihood: ImportanceResult) -> tuple[FloatArray, FloatArray]:
     """Return conditional mean and SD of each patient's deviation from its middle, ``(n, occasions, p)`` each.
 

@@ -13,7 +13,7 @@ from cellkinetics.fitting.pooled.criteria import criteria
 from cellkinetics.fitting.pooled.estimate import Estimate
 from cellkinetics.fitting.pooled.importance import SMALL_SAMPLE, ImportanceResult
 from cellkinetics.fitting.pooled.modes import Modes
-from cellkinetics.fitting.pooled.patients import curves, effects, latent_matrix
+from cellkinetics.fitting.pooled.patients import curves, effects, latent_matrix, within_class
 from cellkinetics.fitting.pooled.population import PopulationModel
 from cellkinetics.fitting.pooled.problem import PooledProblem
 from cellkinetics.fitting.pooled.result import WEAK_RSE, Objective, PopulationEstimate, PopulationFit
@@ -283,16 +283,18 @@ def _estimates(
 
 
 def _shrinkage(problem: PooledProblem, x: FloatArray, latent: FloatArray) -> FloatArray:
-    """Return 100 (1 - SD of the modes / omega) of each random effect ``(q,)``."""
-    factor = problem.structure.values(x).factor
-    eta = latent[:, : problem.structure.n_random] @ factor.T
+    """Return 100 (1 - SD of the modes / omega) of each random effect ``(q,)``, without the shift of a class."""
+    population = problem.structure.values(x)
+    factor = population.factor
+    eta = within_class(population, latent[:, : problem.structure.n_random]) @ factor.T
     return 100 * (1 - eta.std(axis=0, ddof=1) / np.sqrt((factor**2).sum(1)))
 
 
 def _variance_shrinkage(problem: PooledProblem, x: FloatArray, mean: FloatArray) -> FloatArray:
-    """Return 100 (1 - variance of the conditional means / omega^2) of each random effect ``(q,)``."""
-    factor = problem.structure.values(x).factor
-    eta = mean[:, : problem.structure.n_random] @ factor.T
+    """Return 100 (1 - variance of the conditional means / omega^2) of each random effect ``(q,)``, as `_shrinkage`."""
+    population = problem.structure.values(x)
+    factor = population.factor
+    eta = within_class(population, mean[:, : problem.structure.n_random]) @ factor.T
     return 100 * (1 - eta.var(axis=0, ddof=1) / (factor**2).sum(1))
 
 

@@ -108,3 +108,37 @@ def test_the_population_of_two_classes_draws_from_both(classes):
     share, shift = classes["share_2"].estimate, classes["shift_k_2"].estimate
     assert drawn.mean() == pytest.approx(np.log(classes["k"].estimate) + share * shift, abs=0.02)
     assert drawn.var() == pytest.approx(classes["omega_k"].estimate ** 2 + share * (1 - share) * shift**2, rel=0.05)
+
+
+def without_shift(classes: PopulationFit, column: str) -> np.ndarray:
+    """Effects on k less the shift of the class, which is beyond doubt: the classes are six omegas apart."""
+    eta, shift = classes.individual.query("parameter == 'k'")[column].to_numpy(), classes["shift_k_2"].estimate
+    return eta - shift * (eta > shift / 2)
+
+
+def test_shrinkage_is_of_the_effects_without_the_shift_of_the_class(classes):
+    row, omega = classes["omega_k"], classes["omega_k"].estimate
+    assert 0 < row.shrinkage_percent < 50
+    assert row.shrinkage_percent == pytest.approx(100 * (1 - without_shift(classes, "eta").std(ddof=1) / omega), abs=2)
+    variance = 100 * (1 - without_shift(classes, "eta_mean").var(ddof=1) / omega**2)
+    assert row.shrinkage_variance_percent == pytest.approx(variance, abs=2)
+
+
+def test_diagnostics_of_a_mixture_are_of_the_effects_without_the_shift(classes):
+    table = classes.random_effects().table.query("parameter == 'k'").set_index(["kind", "statistic"])
+    own = without_shift(classes, "eta")
+    t = own.mean() / (own.std(ddof=1) / np.sqrt(80))
+    assert table.loc[("mean", "t"), "value"] == pytest.approx(t, abs=0.1)
+    assert abs(t) < 3  # with the shift in it, of a third of the patients, t is about 6
+    assert table.loc[("shrinkage", "modes"), "value"] == pytest.approx(classes["omega_k"].shrinkage_percent)
+    assert np.isnan(table.loc[("shrinkage", "variance"), "value"])
+    assert "class" in table.loc[("shrinkage", "variance"), "reason"]
+    assert "nan" not in repr(classes.random_effects())
+    # The mean of chi with two degrees of freedom is 1.25; shrinkage makes it less.
+    distance = classes.contributions().table["distance"]
+    assert 0.6 < distance.mean() < 1.4
+    by_hand = np.hypot(
+        without_shift(classes, "eta_mean") / classes["omega_k"].estimate,
+        classes.individual.query("parameter == 'c0'")["eta_mean"].to_numpy() / classes["omega_c0"].estimate,
+    )
+    assert distance.to_numpy() == pytest.approx(by_hand, abs=0.15)

@@ -34,7 +34,10 @@ AT_ONCE = 50
 NODES = 9
 REACH = 0.6
 """Of ln sigma, how far the likelihood of the samples is interpolated; there and back it is exact to 1e-6."""
+GRID_BYTES = 1 << 29
+"""Of the likelihoods on nodes that are held at once; larger cohorts go through in blocks of patients."""
 _STREAM = 77
+Drawn = tuple[jax.Array, jax.Array, jax.Array]
 
 
 class Reweighted:
@@ -47,7 +50,8 @@ class Reweighted:
         seed: of the draws.
 
     Where every parameter has a random effect that is not `TIGHT_OMEGA`, the curve of a draw is the same at all x'
-    and only residual parameters act on the samples' likelihood, which is interpolated in them (at Chebyshev nodes).
+    and only residual parameters act on the samples' likelihood, which is interpolated in them (at Chebyshev nodes);
+    at points beyond the nodes' `REACH` it is calculated.
     """
 
     def __init__(self, problem: PooledProblem, likelihood: ImportanceResult, *, draws: int = DRAWS, seed: int = 0):
@@ -63,30 +67,61 @@ class Reweighted:
             noise = standard_noise((seed, _STREAM), padded, draws, structure.n_latent)
             at = jnp.asarray(self.x)
             self._drawn = _draw(noise, at, likelihood.proposal, problem.samples, self._form)
-            self._grid: jax.Array | None = None
-            if not moved:
-                nodes = np.array(list(product(_chebyshev(), repeat=len(problem.residual.names))))
-                sigma = jnp.exp(at[self._residual] + jnp.asarray(nodes))
-                self._grid = _on_grid(self._drawn[0], at, sigma, problem.samples, self._form)
+        nodes = np.array(list(product(_chebyshev(), repeat=len(problem.residual.names))))
+        self._nodes = None if moved else np.exp(self.x[self._residual] + nodes)
+        # Far points are nodes themselves, `AT_ONCE` of them.
+        held = 8 * draws * max(len(nodes), AT_ONCE)
+        patients = max(GRID_BYTES // held // PATIENTS_AT_ONCE * PATIENTS_AT_ONCE, PATIENTS_AT_ONCE)
+        self._block = padded if moved else min(patients, padded)
+        self._grid: jax.Array | None = None
 
     def __call__(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return ln p(y_i; x') and the effective number of draws, ``(b, n)`` each, for points ``(b, k)``."""
-        n, b = self._problem.n_real, len(points)
-        parts = []
+        padded = self._problem.samples.y.shape[0]
+        log_likelihood, effective = np.empty((2, len(points), padded))
+        apart = np.abs(points[:, self._residual] - self.x[self._residual])
+        far: NDArray[np.bool_] = np.asarray((apart > REACH).any(1)) & (self._nodes is not None)
         with jax.enable_x64(True):
-            at = jnp.asarray(self.x)
-            for start in range(0, b, AT_ONCE):
-                some = points[start : start + AT_ONCE]
-                filled = np.concatenate([some, np.repeat(some[-1:], AT_ONCE - len(some), axis=0)])
-                shares = None
-                if self._grid is not None:
-                    shares = jnp.asarray(_shares(filled[:, self._residual] - self.x[self._residual]))
-                values = _evaluate(
-                    jnp.asarray(filled), shares, at, self._drawn, self._grid, self._problem.samples, *self._static
-                )
-                parts.append([np.asarray(value)[: len(some), :n] for value in values])
-        log_likelihood, effective = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return log_likelihood, effective
+            for begin in range(0, padded, self._block):
+                # The last block overlaps the one before, so that all have one shape.
+                first = min(begin, padded - self._block)
+                rows = slice(first, first + self._block)
+                some = self._rows(rows) if self._block < padded else (self._drawn, self._problem.samples)
+                for where in (np.flatnonzero(~far), np.flatnonzero(far)):
+                    grid = self._near_grid(*some) if len(where) and not far[where[0]] else None
+                    for start in range(0, len(where), AT_ONCE):
+                        chosen = where[start : start + AT_ONCE]
+                        values = self._evaluate(points[chosen], grid, *some)
+                        log_likelihood[chosen, rows], effective[chosen, rows] = values
+        return log_likelihood[:, : self._problem.n_real], effective[:, : self._problem.n_real]
+
+    def _rows(self, rows: slice) -> tuple[Drawn, Samples]:
+        """Draws and samples of a block of patients."""
+        some: tuple[Drawn, Samples] = jax.tree.map(lambda a: a[rows], (self._drawn, self._problem.samples))
+        return some
+
+    def _near_grid(self, drawn: Drawn, samples: Samples) -> jax.Array | None:
+        """Likelihoods at the nodes around x; they are kept where one block holds all patients."""
+        if self._nodes is None or self._grid is not None:
+            return self._grid
+        grid = _on_grid(drawn[0], jnp.asarray(self.x), jnp.asarray(self._nodes), samples, self._form)
+        if self._block == self._problem.samples.y.shape[0]:
+            self._grid = grid
+        return grid
+
+    def _evaluate(
+        self, points: FloatArray, grid: jax.Array | None, drawn: Drawn, samples: Samples
+    ) -> tuple[FloatArray, FloatArray]:
+        """Values at no more than `AT_ONCE` points, from the grid, where there is one, or at the points themselves."""
+        filled = np.concatenate([points, np.repeat(points[-1:], AT_ONCE - len(points), axis=0)])
+        shares, at = None, jnp.asarray(self.x)
+        if grid is not None:
+            shares = jnp.asarray(_shares(filled[:, self._residual] - self.x[self._residual]))
+        elif self._nodes is not None:
+            sigma = jnp.asarray(np.exp(filled[:, self._residual]))
+            grid = _on_grid(drawn[0], at, sigma, samples, self._form)
+        log_likelihood, effective = _evaluate(jnp.asarray(filled), shares, at, drawn, grid, samples, *self._static)
+        return np.asarray(log_likelihood)[: len(points)], np.asarray(effective)[: len(points)]
 
 
 def _chebyshev() -> FloatArray:
@@ -94,14 +129,14 @@ def _chebyshev() -> FloatArray:
 
 
 def _shares(offset: FloatArray) -> FloatArray:
-    """Return the weights of the nodes in the interpolation at offsets ``(b, s)``, shape ``(b, NODES^s)``.
+    """Return the weights of the nodes in the interpolation at offsets ``(b, s)`` within `REACH`, ``(b, NODES^s)``.
 
     Source: Berrut JP, Trefethen LN. SIAM Rev 2004;46:501-517, doi:10.1137/S0036144502417715, Eqs. 4.2 and 5.3.
     """
     nodes = _chebyshev()
     angle = np.pi * (np.arange(NODES) + 0.5) / NODES
     barycentric = (-1.0) ** np.arange(NODES) * np.sin(angle)
-    apart = np.clip(offset, -REACH, REACH)[..., None] - nodes
+    apart = offset[..., None] - nodes
     exact = np.abs(apart) < 1e-14
     with np.errstate(divide="ignore", invalid="ignore"):
         weight = barycentric / apart
@@ -114,13 +149,11 @@ def _shares(offset: FloatArray) -> FloatArray:
 
 
 @partial(jax.jit, static_argnames=("form",))
-def _draw(
-    noise: Noise, x: jax.Array, proposal: Proposal, samples: Samples, form: Form
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _draw(noise: Noise, x: jax.Array, proposal: Proposal, samples: Samples, form: Form) -> Drawn:
     """Return draws ``(n, K, d)``, their ln(p(u; x)/q(u)) ``(n, K)``, and the middles of their effects ``(n, q)``."""
     here = form.structure.unpack(x)
 
-    def patient(args: tuple[Noise, Proposal, Samples]) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def patient(args: tuple[Noise, Proposal, Samples]) -> Drawn:
         own, proposed, sample = args
         u, logq, _ = draw(own, proposed, here, form)
         prior = jax.vmap(lambda v: prior_nll(v, here, form))(u) + 0.5 * u.shape[1] * LOG_2PI
@@ -157,7 +190,7 @@ def _evaluate(
     points: jax.Array,
     shares: jax.Array | None,
     x: jax.Array,
-    drawn: tuple[jax.Array, jax.Array, jax.Array],
+    drawn: Drawn,
     grid: jax.Array | None,
     samples: Samples,
     form: Form,
@@ -167,7 +200,8 @@ def _evaluate(
     """Return ln p(y_i) and the effective number of draws, ``(b, n)`` each; see `importance._round` for ``tight``.
 
     ln p(effects; x') and the interpolated ln p(y | phi) are linear in features of a draw (squares and products of its
-    effects, nodes of the grid), so that all draws and points of a patient are one product of matrices.
+    effects, nodes of the grid), so that all draws and points of a patient are one product of matrices. Without
+    ``shares`` the grid's nodes are the points; without a grid the curves are calculated at each point.
     """
     structure = form.structure
     q = structure.n_random
@@ -223,7 +257,10 @@ def _evaluate(
 
             return -jax.vmap(nll)(u)
 
-        data = jax.lax.map(data_at, points).T if own_grid is None or shares is None else own_grid.T @ shares.T
+        if own_grid is None:
+            data = jax.lax.map(data_at, points).T
+        else:
+            data = own_grid.T if shares is None else own_grid.T @ shares.T
         logw = base[:, None] + value + data
         logw = jnp.where(jnp.isfinite(logw), logw, -jnp.inf)
         top = logw.max(0)

@@ -39,11 +39,13 @@ class Iteration:
         effective: effective number of them, (sum w)^2 / sum w^2.
         mean_rise: weighted mean of -2LL less that of the fit; about the number of parameters where the covariance
             describes the likelihood.
+        outside: vectors outside the bounds of the search, whose weight is zero.
     """
 
     samples: int
     effective: float
     mean_rise: float
+    outside: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +75,8 @@ class SIR:
         """How it went, in one sentence."""
         last = self.iterations[-1]
         said = f"{last.effective:.0f} of {last.samples} proposed vectors are effective in the last round"
+        if last.outside:
+            said += f", {last.outside} lay outside the bounds of the search and were rejected"
         return said if last.effective >= FEW else f"{said}, too few for the ends of intervals: take more samples"
 
     @cached_property
@@ -130,7 +134,8 @@ def sir(
     on the working scale, first with the estimates and their covariance, then with mean and covariance of the
     weighted vectors of the round before; the last round, of twice as many, is resampled. All likelihoods come from
     the same draws of individual parameters (`cellkinetics.fitting.pooled.reweighting`), so that the ratios are
-    nearly free of Monte-Carlo noise. The prior p is flat within the bounds of the search, on the working scale, but in
+    nearly free of Monte-Carlo noise. The prior p is zero outside the bounds of the search (how many vectors were
+    rejected there is said with each round) and flat within them, on the working scale, but in
     an SD between patients or occasions itself: flat in its logarithm it would pile up at zero.
 
     Args:
@@ -143,7 +148,8 @@ def sir(
         progress: called as ``progress(done, total)``.
 
     Raises:
-        FitError: if the fit has no covariance to propose from, has no random effects, or is one by ``bayes``.
+        FitError: if the fit has no covariance to propose from, has no random effects, or is one by ``bayes``, or if
+            every proposed vector is outside the bounds.
         SettingsError: for a number out of range.
 
     Source: Dosne AG, Bergstrand M, Harling K, Karlsson MO. J Pharmacokinet Pharmacodyn 2016;43:583-596,
@@ -177,14 +183,19 @@ def sir(
         vectors, log_proposed = _propose(center, INFLATION * covariance, count, rng)
         full = np.tile(fit.x, (count, 1))
         full[:, places] = vectors
-        log_likelihood = near(full)[0].sum(1)
-        inside = ((vectors >= lower) & (vectors <= upper)).all(1) & np.isfinite(log_likelihood)
+        inside = ((vectors >= lower) & (vectors <= upper)).all(1)
+        outside = int((~inside).sum())
+        log_likelihood = np.full(count, -np.inf)
+        log_likelihood[inside] = near(full[inside])[0].sum(1)
+        inside &= np.isfinite(log_likelihood)
+        if not inside.any():
+            raise FitError("none of the vectors that SIR proposed lies within the bounds of the search")
         log_prior = vectors[:, spreads].sum(1)  # d omega / d ln omega = omega
         ratio = np.where(inside, log_likelihood + log_prior - log_proposed, -np.inf)
         weight = np.exp(ratio - ratio.max())
         weight /= weight.sum()
-        rise = np.where(weight > 0, -2 * log_likelihood - reference, 0.0)
-        rounds.append(Iteration(count, float(1 / (weight**2).sum()), float(weight @ rise)))
+        rise = np.where(inside, -2 * log_likelihood - reference, 0.0)
+        rounds.append(Iteration(count, float(1 / (weight**2).sum()), float(weight @ rise), outside))
         if number + 1 < iterations:
             center, covariance = _moments(vectors, weight, center, covariance)
         if progress is not None:

@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import replace
+from math import erf
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,9 @@ import pytest
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.errors import FitError, SettingsError
 from cellkinetics.fitting.pooled import bootstrap as bootstrapping
+from cellkinetics.fitting.pooled import reweighting
 from cellkinetics.fitting.pooled.bootstrap import bootstrap
+from cellkinetics.fitting.pooled.bounds import bounds
 from cellkinetics.fitting.pooled.estimate import Estimate
 from cellkinetics.fitting.pooled.estimation import pool
 from cellkinetics.fitting.pooled.importance import importance_sample
@@ -140,6 +143,43 @@ def test_the_likelihood_near_a_point_is_that_of_fresh_draws_there(fit: Populatio
         assert error < 0.3
 
 
+@pytest.mark.parametrize("offset", [-2.0, -1.0, 1.0, 2.0])
+def test_the_likelihood_far_from_a_point_in_a_residual_parameter_is_calculated(
+    fit: PopulationFit, offset: float
+) -> None:
+    problem = fit.problem
+    far = fit.x.copy()
+    far[problem.structure.parts["residual"]] += offset
+    value, size = Reweighted(problem, fit.importance, seed=5)(np.array([fit.x, far]))
+    fresh = importance_sample(problem, far, conditional_modes(problem, far), seed=8, target_se=0.05, slopes=False)
+    error = 2 * np.sqrt((1 / size[1]).sum() + fresh.mc_se**2)
+    assert -2 * value[1].sum() == pytest.approx(fresh.minus2ll, abs=4 * error)
+    assert error < 1.0
+    assert -2 * value[0].sum() == pytest.approx(fit.importance.minus2ll, abs=0.5)
+
+
+def test_a_large_cohort_goes_through_in_blocks_of_patients_with_the_same_numbers(
+    fit: PopulationFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = fit.x + np.array([[0.1, 0.0, 0.2], [0.0, 0.2, 1.0], [0.0, -0.1, -0.3]])
+    whole = Reweighted(fit.problem, fit.importance, draws=400, seed=5)(points)
+    held = []
+
+    def watched(*args: object) -> jax.Array:
+        held.append(on_grid(*args))
+        return held[-1]
+
+    on_grid, limit = reweighting._on_grid, 8 * 400 * 50 * 24
+    monkeypatch.setattr(reweighting, "_on_grid", watched)
+    monkeypatch.setattr(reweighting, "GRID_BYTES", limit)
+    blocks = Reweighted(fit.problem, fit.importance, draws=400, seed=5)(points)
+    # 32 subjects in blocks of 24: nodes, and the far point itself.
+    assert len(held) == 4
+    assert max(grid.nbytes for grid in held) <= limit
+    for one, other in zip(blocks, whole, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10)
+
+
 def test_scores_of_patients_are_the_slopes_of_their_likelihoods(fit: PopulationFit) -> None:
     """By central differences on common random numbers; they make the sandwich."""
     near, step = Reweighted(fit.problem, fit.importance, draws=8000, seed=5), 1e-3 * np.eye(3)
@@ -198,6 +238,22 @@ def test_sir_finds_the_covariance_of_a_likelihood_that_is_nearly_normal(fit: Pop
     assert set(table["uncertainty"]) == {"SIR"}
     again = sir(fit, samples=400, iterations=3, resamples=1000, seed=2)
     np.testing.assert_array_equal(found.vectors, again.vectors)
+
+
+def test_sir_rejects_vectors_outside_the_bounds_and_says_how_many(fit: PopulationFit) -> None:
+    """A standard error of 2 for ln omega_ke, whose bounds are ln 0.01 and ln 20."""
+    assert fit.covariance is not None
+    wide = fit.covariance.copy()
+    wide[1] = wide[:, 1] = 0.0
+    wide[1, 1] = 4.0
+    found = sir(replace(fit, covariance=wide), samples=400, iterations=1, seed=2)
+    (last,) = found.iterations
+    z = (np.log([0.01, 20.0]) - fit.x[1]) / np.sqrt(1.2 * 4.0)
+    within = np.diff([0.5 * (1 + erf(one / np.sqrt(2))) for one in z])[0]
+    assert last.outside == pytest.approx(800 * (1 - within), abs=4 * np.sqrt(800 * within * (1 - within)))
+    assert f"{last.outside} lay outside the bounds of the search and were rejected" in found.status
+    lower, upper = bounds(fit.problem)
+    assert ((found.vectors >= lower) & (found.vectors <= upper)).all()
 
 
 def test_sir_needs_a_covariance_and_enough_samples(fit: PopulationFit) -> None:
@@ -274,6 +330,30 @@ def test_a_bootstrap_without_a_fit_says_why(fit: PopulationFit, monkeypatch: pyt
     monkeypatch.setattr(bootstrapping, "estimator_of", lambda method: broken)
     with pytest.raises(FitError, match="no replicate could be fitted: nothing to see"):
         bootstrap(fit, replicates=2)
+
+
+@pytest.mark.usefixtures("quick")
+def test_no_replicate_draws_from_a_stream_that_an_estimator_draws_from(
+    fit: PopulationFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+
+    def watched(strata: tuple[str, ...], rng: np.random.Generator) -> np.ndarray:
+        begun.append(rng.bit_generator.state["state"]["state"])
+        return drawn_subjects(strata, rng)
+
+    monkeypatch.setattr(bootstrapping, "drawn_subjects", watched)
+    bootstrap(fit, replicates=80, seed=1)
+    # SAEM has (seed, 5), NUTS (seed, 7), reweighting (seed, 77).
+    streams = [np.random.default_rng((1, k)).bit_generator.state["state"]["state"] for k in range(100)]
+    assert len(set(begun)) == 80
+    assert not set(begun) & set(streams)
+
+
+def test_a_fit_by_quadrature_with_a_number_of_nodes_is_refitted_with_as_many(fit: PopulationFit) -> None:
+    found = bootstrap(replace(fit, method="agq:3"), replicates=1, seed=1)
+    assert found.replicates[0].status == "converged", found.replicates[0].reason
+    assert bootstrapping._shared(found.fit, "nonparametric", None, 1, 0.4).method == "agq:3"
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
-from cellkinetics.fitting.pooled.problem import PooledProblem
+if TYPE_CHECKING:
+    from cellkinetics.fitting.pooled.population import PopulationModel
+    from cellkinetics.fitting.pooled.problem import PooledProblem
 
 FloatArray = NDArray[np.float64]
 
@@ -24,7 +28,7 @@ _OF_KIND = {
 }
 
 
-def bounds(problem: PooledProblem) -> tuple[FloatArray, FloatArray]:
+def bounds(problem: PooledProblem | PopulationModel) -> tuple[FloatArray, FloatArray]:
     """Return the lowest and highest value of each element of the flat vector, ``(k,)`` each.
 
     A residual parameter on the natural scale is bounded from below only: its size is that of the values.

@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cellkinetics.errors import SettingsError
+from cellkinetics.errors import FitError, SettingsError
 from cellkinetics.fitting.design.population import AssumedPopulation, assume
+from cellkinetics.fitting.pooled.bounds import bounds
 from cellkinetics.fitting.pooled.population import FloatArray, PopulationModel
 from cellkinetics.fitting.pooled.result import PopulationFit
 from cellkinetics.fitting.pooled.structure import Form, Structure
+from cellkinetics.fitting.precision import WEAK_SE
 from cellkinetics.models.base import Model
 from cellkinetics.models.published import Published, library
 from cellkinetics.models.residual import LOG_CONSTANT
 
 POPULATION_FILE = "population.json"
+_FLAT_SE = 3.5
+"""Half the standard error that a fit gives to a direction without information."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,26 +54,51 @@ class KnownPopulation:
 
         Raises:
             SettingsError: if there is none, with the reason.
+            FitError: if the data do not determine some of them, with their names.
         """
         if self.covariance is None:
             raise SettingsError(
                 f"the uncertainty of the population parameters of {self.name} is not known ({self.reason}); "
                 "leave the uncertainty out"
             )
+        if self.undetermined:
+            raise FitError(
+                f"the data of {self.name} do not determine {', '.join(self.undetermined)}: without a standard error "
+                "there is no uncertainty to draw from; fix a value (--fix) and fit again, or leave the uncertainty out"
+            )
         return self.covariance
 
+    @cached_property
+    def undetermined(self) -> tuple[str, ...]:
+        """Labels of estimates without a standard error: of ln, logit or atanh above `WEAK_SE`, or in a flat direction.
+
+        A typical value that is not transformed has a unit of its own, and any standard error.
+        """
+        if self.covariance is None:
+            return ()
+        structure = self.population.structure
+        limit = {"coefficient": _FLAT_SE, "shift": _FLAT_SE}
+        kinds = zip(structure.labels, structure.kinds, strict=True)
+        limits = {label: limit.get(kind, WEAK_SE) for label, kind in kinds}
+        limits |= {p.name: np.inf for p in self.population.model.parameters if p.transform == "identity"}
+        errors = np.sqrt(np.diag(self.covariance))
+        return tuple(label for label, se in zip(self.labels, errors, strict=True) if not se <= limits[label])
+
     def drawn(self, rng: np.random.Generator) -> PopulationModel:
-        """Draw population parameters from N(estimate, covariance) on the working scale.
+        """Draw population parameters from N(estimate, covariance) on the working scale, within the bounds of a search.
 
         Raises:
             SettingsError: if there is no covariance.
+            FitError: if the data do not determine some parameters.
         """
         covariance = self.require_covariance()
         values, vectors = np.linalg.eigh(covariance)
         step = vectors @ (np.sqrt(np.maximum(values, 0.0)) * rng.standard_normal(len(values)))
         x = np.array(self.population.x, dtype=float)
         places = [self.population.structure.labels.index(label) for label in self.labels]
-        x[places] += step
+        lower, upper = (ends[places] for ends in bounds(self.population))
+        here = x[places]
+        x[places] = np.clip(here + step, np.minimum(lower, here), np.maximum(upper, here))
         return self.population.at(x)
 
     @staticmethod

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cellkinetics as ck
-from cellkinetics.errors import SettingsError
+from cellkinetics.errors import FitError, SettingsError
 from cellkinetics.fitting.covariates import Term
 from cellkinetics.fitting.pooled.known import KnownPopulation, know
 from cellkinetics.fitting.pooled.population import PopulationModel
@@ -194,6 +194,38 @@ def test_each_trial_has_its_own_parameters_under_uncertainty() -> None:
         simulate_trial(base, 3, [7], uncertainty=True)
 
 
+def test_uncertainty_of_parameters_that_the_data_do_not_determine_is_refused_by_name() -> None:
+    # A flat direction has a variance of 50: beta of 0.0032 per day would be drawn up to hundreds.
+    covariance = np.diag([0.04, 50.0, 0.01, 4.5])
+    known = KnownPopulation(
+        population((0,), 0.5), "a fit", labels=("cmax", "beta", "sigma", "omega_cmax"), covariance=covariance
+    )
+    with pytest.raises(FitError, match=r"do not determine beta, omega_cmax: .*fix a value \(--fix\)"):
+        Trials(known, TrialDesign({"d": (7.0,)}), 3, uncertainty=True)
+    with pytest.raises(FitError, match="beta, omega_cmax"):
+        known.drawn(np.random.default_rng(1))
+    assert len(Trials(known, TrialDesign({"d": (7.0,)}), 3).parameters()) == 8
+
+
+def test_a_coefficient_is_refused_only_where_it_is_flat() -> None:
+    terms = (Term("cmax", "weight", "power", 70.0),)
+    parts = {"terms": terms, "coefficients": (Coefficient("beta_cmax_weight", 0),), "beta": [0.5]}
+    for variance, refused in ((9.0, ()), (25.0, ("beta_cmax_weight",))):
+        covariance = np.diag([0.04, variance])
+        known = KnownPopulation(population((), **parts), "a fit", "", ("cmax", "beta_cmax_weight"), covariance)
+        assert known.undetermined == refused
+
+
+def test_parameters_are_drawn_within_the_bounds_of_a_search() -> None:
+    base = population((0,), 15.0)
+    known = KnownPopulation(base, "a fit", labels=("omega_cmax",), covariance=np.diag([3.0]))
+    rng = np.random.default_rng(1)
+    drawn = [known.natural(known.drawn(rng))["omega_cmax"] for _ in range(200)]
+    # ln 15 with an SD of 1.7 goes beyond ln 20 in four of ten draws.
+    assert max(drawn) == pytest.approx(20.0)
+    assert 0.01 <= min(drawn) < 5
+
+
 def test_fitted_patients_who_lack_a_covariate_are_not_drawn() -> None:
     known = KnownPopulation(population(), "a fit", covariates={"weight": [70.0, None, 80.0], "sex": ["f", "m", ""]})
     drawn = simulate_trial(known, 20, [7]).patients
@@ -219,7 +251,7 @@ def test_samples_are_read_without_a_fault() -> None:
         ({"seed": -1}, "seed -1"),
         ({"days": "weekly"}, "no schedule 'weekly'"),
         ({"days": [7, 7]}, "rising order"),
-        ({"lloq": 50, "uloq": 40}, "a lower limit below the upper"),
+        ({"lloq": 50, "uloq": 40}, "rising order"),
         ({"missed": 1.0}, "missed is 1"),
         ({"dropout": "often"}, "dropout often"),
         ({"dropout": "weibull:60"}, "weibull takes 2"),

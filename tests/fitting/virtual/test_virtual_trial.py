@@ -251,7 +251,7 @@ def test_samples_are_read_without_a_fault() -> None:
         ({"seed": -1}, "seed -1"),
         ({"days": "weekly"}, "no schedule 'weekly'"),
         ({"days": [7, 7]}, "rising order"),
-        ({"lloq": 50, "uloq": 40}, "rising order"),
+        ({"lloq": 50, "uloq": 40}, "a lower limit below the upper"),
         ({"missed": 1.0}, "missed is 1"),
         ({"dropout": "often"}, "dropout often"),
         ({"dropout": "weibull:60"}, "weibull takes 2"),

@@ -196,7 +196,7 @@ def test_columns_of_virtual_trials_are_documented() -> None:
         doses=[150],
         occasions=2,
         replicates=2,
-        dropout="below:60",
+        dropout="exponential:0.01",
     )
     text = PAGE[PAGE.index("## Virtual trials") : PAGE.index("## The record")]
     for column in {*everything.samples.columns, *everything.patients.columns} - {*library["stein2019"].model.names}:

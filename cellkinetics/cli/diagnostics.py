@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from cellkinetics.errors import SettingsError
 
 if TYPE_CHECKING:
     from cellkinetics.cli.session import Session
+    from cellkinetics.data.cohort import Cohort
     from cellkinetics.fitting.pooled.result import PopulationFit
 
 FILES = (
@@ -34,11 +35,46 @@ def check_simulations(count: int) -> None:
         raise SettingsError(f"--simulations {count} is too few to judge a fit by; give at least {LEAST}")
 
 
+def check_profiles(
+    parameters: Sequence[str],
+    cohort: Cohort,
+    model: str,
+    method: str,
+    fix: Mapping[str, float],
+    structure: Mapping[str, Any],
+) -> None:
+    """Refuse parameters that the fit to come will have no likelihood profile of, before it is started.
+
+    Raises:
+        SettingsError: for such a parameter.
+    """
+    from cellkinetics.diagnostics.profile import check_profiled
+    from cellkinetics.fitting.covariates import parse_terms
+    from cellkinetics.fitting.pooled.problem import structure_of
+    from cellkinetics.models.registry import get_model
+    from cellkinetics.models.residual import get_residual
+
+    chosen = get_model(model)
+    found, fixed = structure_of(
+        chosen,
+        get_residual(structure["residual"]),
+        dict(fix),
+        structure["omega"],
+        parse_terms(structure["covariates"], chosen, cohort),
+        structure["iov"],
+        structure["mixture"],
+        method == "naive",
+    )
+    for label in parameters:
+        check_profiled(found, label, fixed)
+
+
 def write_diagnostics(session: Session, fit: PopulationFit, simulations: int) -> None:
     """Write the diagnostics of a population fit, and say in a line what they show."""
     from cellkinetics.diagnostics.contributions import population_contributions
     from cellkinetics.diagnostics.effects import random_effects
     from cellkinetics.diagnostics.npde import npde
+    from cellkinetics.diagnostics.predictive_check import outside_counts
     from cellkinetics.diagnostics.residuals import population_residuals
     from cellkinetics.diagnostics.trace import search_trace
     from cellkinetics.diagnostics.vpc import vpc
@@ -51,11 +87,12 @@ def write_diagnostics(session: Session, fit: PopulationFit, simulations: int) ->
         tables.append(search_trace(fit).table)
     for name, table in zip(FILES, tables, strict=False):
         session.folder.write_table(name, table)
-    rows, found = check.table[check.table["check"] == "vpc"], errors.summary
+    (outside, judged), (off, shares) = (outside_counts(check.table, name) for name in ("vpc", "blq"))
+    found = errors.summary
     session.screen.say(
-        f"diagnostics: {int(rows['outside'].sum())} of {len(rows)} observed percentiles outside the simulated "
-        f"intervals; npde mean {number(found.mean, 2)}, variance {number(found.variance)} (0 and 1 if the model is "
-        "right)"
+        f"diagnostics: {outside} of {judged} observed percentiles and {off} of {shares} shares below the LLOQ outside "
+        f"the simulated intervals; npde mean {number(found.mean, 2)}, "
+        f"variance {number(found.variance)} (0 and 1 if the model is right)"
     )
 
 

@@ -14,11 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cellkinetics.data.cohort import LEFT_CENSORED, RIGHT_CENSORED, BoolArray, FloatArray, IntArray
 from cellkinetics.diagnostics.percentiles import ABOVE, BELOW, percentiles
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PERCENTILE, CORRECTED, BLQ = "percentile", "corrected", "below"
 """The three checks."""
@@ -159,3 +163,17 @@ def _statistics(
         for _, _, places in cells
     ]
     return np.stack(found, axis=1)
+
+
+def outside_counts(table: pd.DataFrame, check: str) -> tuple[int, int]:
+    """Return how many rows of a check lie outside their interval, and how many can be judged at all.
+
+    A percentile that is censored in the samples and in all of its interval agrees whatever the model is.
+
+    Args:
+        table: rows as in ``vpc.csv``.
+        check: ``vpc``, ``pcvpc`` or ``blq``.
+    """
+    rows = table[table["check"] == check]
+    judged = rows[["observed", "low", "high"]].notna().any(axis=1)
+    return int((rows["outside"].astype(str).eq("True") & judged).sum()), int(judged.sum())

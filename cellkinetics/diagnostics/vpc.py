@@ -19,6 +19,7 @@ from cellkinetics.diagnostics.predictive_check import (
     Cell,
     CheckedSamples,
     correction,
+    outside_counts,
     predictive_check,
 )
 from cellkinetics.diagnostics.simulation import check_simulations, replicates, typical_predictions
@@ -65,10 +66,9 @@ class VisualPredictiveCheck(Drawable):
         lines = [
             f"VisualPredictiveCheck: {self.table['bin'].nunique()} bins by {self.rule}, {self.simulations} simulations"
         ]
-        for name, rows in self.table.groupby("check", sort=False):
-            lines.append(
-                f"  {name}: {int(rows['outside'].sum())} of {len(rows)} outside the interval of the simulations"
-            )
+        for name in dict.fromkeys(self.table["check"]):
+            outside, judged = outside_counts(self.table, name)
+            lines.append(f"  {name}: {outside} of {judged} outside the interval of the simulations")
         return "\n".join(lines)
 
 

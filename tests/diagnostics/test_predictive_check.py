@@ -1,6 +1,7 @@
 """Percentiles beside simulations, on arrays whose truth is known."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cellkinetics.diagnostics.predictive_check import (
@@ -9,6 +10,7 @@ from cellkinetics.diagnostics.predictive_check import (
     PERCENTILE,
     Cell,
     CheckedSamples,
+    outside_counts,
     predictive_check,
 )
 
@@ -88,3 +90,17 @@ def test_strata_are_checked_apart() -> None:
     cells = predictive_check(samples(strata=2), blocks())
     assert {(cell.stratum, cell.n) for cell in cells} == {(0, N // BINS // 2), (1, N // BINS // 2)}
     assert len(cells) == 2 * BINS * (3 + 3 + 1)
+
+
+def test_what_is_censored_on_both_sides_is_not_counted() -> None:
+    rows = [
+        ("vpc", 5.0, 4.0, 6.0, False),
+        ("vpc", 9.0, 4.0, 6.0, True),
+        ("vpc", np.nan, np.nan, 6.0, False),
+        ("vpc", np.nan, np.nan, np.nan, False),
+        ("blq", 0.5, 0.1, 0.2, True),
+    ]
+    table = pd.DataFrame(rows, columns=["check", "observed", "low", "high", "outside"])
+    assert outside_counts(table, "vpc") == (1, 3)
+    assert outside_counts(table, "blq") == (1, 1)
+    assert outside_counts(table.assign(outside=table["outside"].astype(str)), "vpc") == (1, 3)  # as read from a file

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cellkinetics.diagnostics.prediction_errors import NormalitySummary, normality
+from cellkinetics.diagnostics.predictive_check import outside_counts
 from cellkinetics.printing import number
 from cellkinetics.report.blocks import Block, Folded, Heading, Notes, Picture, Section, Text
 from cellkinetics.report.figures.contributions import contribution_figure
@@ -123,12 +124,13 @@ def _check_blocks(results: Results, figures: Mapping[str, str]) -> list[Block]:
     blocks: list[Block] = []
     for name, what in (("vpc", "the samples"), ("pcvpc", "the prediction-corrected samples")):
         rows = table[table["check"] == name]
-        outside = int(rows["outside"].astype(str).eq("True").sum())
+        (outside, judged), (off, bins) = outside_counts(table, name), outside_counts(table, "blq")
+        below = f": {off} of {bins} lie outside" if bins else ""
         shares = listed([f"{share:g} %" for share in rows["percentile"].unique()])
         caption = (
-            f"Percentiles ({shares}) of {what} over the intervals of simulated data sets: {outside} of {len(rows)} lie "
-            "outside. A percentile among the samples below the LLOQ has no point. Below: the share of samples below "
-            "the LLOQ."
+            f"Percentiles ({shares}) of {what} over the intervals of simulated data sets: {outside} of {judged} lie "
+            "outside. A percentile among the samples below the LLOQ has no point, and does not count where the "
+            f"simulated ones are there too. Below: the share of samples below the LLOQ{below}."
         )
         picture = Picture(figures[name], caption, f"Visual predictive check of {what}.")
         blocks.append(picture if name == "vpc" else Folded("Prediction-corrected", [picture]))

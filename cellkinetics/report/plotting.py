@@ -148,6 +148,7 @@ def plot(
     if isinstance(result, PopulationFit) and kind is not None and kind in FIT_KINDS:
         return FIT_KINDS[kind](result)
     kinds = _kinds(result)
+    subject = None if subject is None else str(subject)  # a cohort's subjects are texts, also 3
     kind = _default(result, subject) if kind is None else kind
     if kind not in kinds:
         known = [*kinds, *(FIT_KINDS if isinstance(result, PopulationFit) else ())]
@@ -318,7 +319,8 @@ def _beside_nca(drawn: _Drawn, key: Key | None) -> Figure:
 
 def forecasts_of(found: Forecast) -> Forecasts:
     """Return what the figures of a forecast are drawn from."""
-    return Forecasts(_profiles(found, found.cohort), found.table, found.until)
+    marks = found.table if found.drawn is not found else None
+    return Forecasts(_profiles(found, found.cohort), found.drawn.table, found.until, marks)
 
 
 def _forecast(drawn: _Drawn, key: Key | None) -> Figure:

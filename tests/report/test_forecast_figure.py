@@ -6,8 +6,10 @@ import pytest
 
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.data.samples import sample_table
+from cellkinetics.fitting.pooled.forecast import forecast
 from cellkinetics.report.figures.forecast import Forecasts, forecast_figure, forecast_grid, forecast_pages
 from cellkinetics.report.figures.profiles import Profiles, profile_figure
+from cellkinetics.report.plotting import forecasts_of
 
 DAYS = np.array([0.0, 7.0, 14.0, 28.0, 84.0])
 CURVE = np.array([5.0, 900.0, 4000.0, 300.0, 20.0])
@@ -55,3 +57,25 @@ def test_a_curve_with_an_interval_has_a_band(profiles: Profiles, table: pd.DataF
     without = Profiles(samples=profiles.samples, population=curves.drop(columns=["predicted_low", "predicted_high"]))
     key = profiles.keys[0]
     assert [len(profile_figure(p, key).axes[0].collections) for p in (with_band, without)] == [1, 0]
+
+
+def test_days_asked_for_are_marks_on_a_curve_through_many(profiles: Profiles, table: pd.DataFrame) -> None:
+    marks = table[table["time"].isin([28.0, 84.0])]
+    figure = forecast_figure(Forecasts(profiles, table, marks=marks), profiles.keys[0])
+    drawn = [line.get_xdata().tolist() for line in figure.axes[0].lines if line.get_marker() == "D"]
+    assert drawn == [[28.0, 84.0]]
+    assert "asked day" in [text.get_text() for text in figure.legends[0].get_texts()]
+    without = forecast_figure(Forecasts(profiles, table), profiles.keys[0])
+    assert all(line.get_marker() != "D" for line in without.axes[0].lines)
+
+
+def test_a_forecast_of_few_days_is_drawn_densely() -> None:
+    cohort = Cohort.from_arrays([[3.0, 7.0, 10.0]], [[60.0, 4000.0, 20000.0]], lloq=50.0)
+    forecasts = forecasts_of(forecast("stein2019", cohort, [84, 180, 365], n=20))
+    assert forecasts.marks is not None
+    assert forecasts.marks["time"].tolist() == [84.0, 180.0, 365.0]
+    days = forecasts.table["time"]
+    assert (len(days), days.min(), days.max()) == (120, 0.0, 365.0)
+    dense = forecasts_of(forecast("stein2019", cohort, n=20))
+    assert dense.marks is None
+    assert len(dense.table) == 120

@@ -9,7 +9,7 @@ taken as known.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +130,15 @@ class Forecast(Drawable):
             for row, place in enumerate(self.places)
         ]
         return pd.concat(parts, ignore_index=True)[list(FORECAST_COLUMNS)]
+
+    @cached_property
+    def drawn(self) -> Forecast:
+        """The same forecast on days close enough to draw its curves through; itself where the days asked for are."""
+        if len(self.days) >= POINTS:
+            return self
+        seen = self.cohort.time[self.cohort.mask]
+        last = max(float(self.days[-1]), float(seen.max()) if seen.size else 0.0)
+        return replace(self, days=_spread(last)) if last > 0 else self
 
     @cached_property
     def below(self) -> pd.DataFrame:
@@ -277,12 +286,16 @@ def _days(times: Sequence[float] | None, cohort: Cohort) -> FloatArray:
     if times is None:
         seen = cohort.time[cohort.mask]
         last = max(HORIZON, float(seen.max()) if seen.size else 0.0)
-        # Denser near infusion, where the curve rises and falls.
-        return np.asarray(last * np.linspace(0.0, 1.0, POINTS) ** 2)
+        return _spread(last)
     days = np.asarray(times, dtype=float)
     if days.ndim != 1 or not len(days) or not np.isfinite(days).all() or (np.diff(days) <= 0).any() or days[0] < 0:
         raise SettingsError("times must be a list of different days from 0, in rising order, such as [28, 84, 180]")
     return days
+
+
+def _spread(last: float) -> FloatArray:
+    """Return days from 0 to the last, denser near infusion, where the curve rises and falls."""
+    return np.asarray(last * np.linspace(0.0, 1.0, POINTS) ** 2)
 
 
 def _levels(levels: Sequence[float] | None, cohort: Cohort) -> tuple[float, ...]:

@@ -53,11 +53,13 @@ class Forecasts:
         profiles: the samples.
         table: rows as in ``forecast.csv``.
         until: last day whose samples were used, None for all.
+        marks: rows of the same kind at the days that were asked for, where the curve is drawn through others.
     """
 
     profiles: Profiles
     table: pd.DataFrame
     until: float | None = None
+    marks: pd.DataFrame | None = None
 
     @cached_property
     def keys(self) -> list[Key]:
@@ -72,6 +74,13 @@ class Forecasts:
     def of(self, key: Key) -> pd.DataFrame:
         """Return the forecast of one profile, in order of time."""
         return self.table.iloc[self._places[key]].sort_values("time")
+
+    def marks_of(self, key: Key) -> pd.DataFrame | None:
+        """Return the marked days of one profile, None where there are none."""
+        if self.marks is None:
+            return None
+        own = (self.marks[[*KEY]].astype(str) == list(key)).all(axis=1)
+        return self.marks[own]
 
     @cached_property
     def value_limits(self) -> tuple[float, float]:
@@ -92,9 +101,10 @@ class Forecasts:
 def forecast_figure(forecasts: Forecasts, key: Key, *, width: float = 6.5, height: float = 4.2) -> Figure:
     """Return one patient's forecast.
 
-    The dark band holds the curve, the light one a new sample, both with a probability of 95 %; the line is the
-    curve at the conditional mode (MAP), the dashed one that of a typical patient. Open circles are samples that
-    were not used, behind the upright line.
+    The curve is drawn through many days; diamonds stand on those that were asked for. The dark
+    band holds the curve, the light one a new sample, both with a probability of 95 %; the line is the curve at the
+    conditional mode (MAP), the dashed one that of a typical patient. Open circles are samples that were not used,
+    behind the upright line.
 
     Args:
         forecasts: samples and forecasts.
@@ -155,6 +165,9 @@ def _draw(ax: Axes, forecasts: Forecasts, key: Key) -> None:
         values = table[column].to_numpy(float)
         shown = np.where(values > low / 10.0, values, np.nan)
         ax.plot(time, shown, color=colour, linestyle=dashes, linewidth=line, zorder=2)
+    if (marks := forecasts.marks_of(key)) is not None:
+        seen = marks[marks["mode"] > low / 10.0]
+        ax.plot(seen["time"], seen["mode"], "D", color=FIT, markersize=4.0, markeredgecolor=SURFACE, zorder=4)
     if forecasts.until is not None:
         ax.axvline(forecasts.until, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
         later = rows["time"] > forecasts.until
@@ -180,6 +193,13 @@ def _legend(forecasts: Forecasts) -> list[Line2D | Patch]:
         Line2D([], [], color=MUTED, linewidth=0.9, linestyle=(0, (4, 1.6)), label="typical patient"),
         Line2D([], [], color=INK, marker="o", linestyle="", markersize=4.5, label="quantified"),
     ]
+    if forecasts.marks is not None:
+        handles.insert(
+            1,
+            Line2D(
+                [], [], color=FIT, marker="D", markeredgecolor=SURFACE, linestyle="", markersize=5, label="asked day"
+            ),
+        )
     look: dict[str, Any] = {"linestyle": "", "markerfacecolor": SURFACE}
     if (samples["censored"] == 1).any():
         handles.append(

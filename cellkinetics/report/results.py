@@ -82,6 +82,17 @@ TABLES = {
 }
 """Tables of a results folder, and the columns that the report cannot do without."""
 
+_INPUTS = ("samples", "check")
+_WITHOUT_PAGE = {
+    "forecast": (
+        "forecasts",
+        "forecast.png, and as tables forecast.csv, forecast_quantities.csv and forecast_below.csv",
+    ),
+    "simulate": ("simulated trials", "the tables simulated, simulated_patients and simulated_parameters"),
+    "export": ("exports", "the files for the other program"),
+}
+"""Commands whose results have no section in a report, what these are, and where they stand."""
+
 
 @dataclass(frozen=True, eq=False)
 class Results:
@@ -133,7 +144,8 @@ def read_results(path: str | Path) -> Results:
     """Read whatever a results folder holds.
 
     Raises:
-        OutputError: if there is no such folder, or it holds none of our files, or results of several files.
+        OutputError: if there is no such folder, or it holds none of our files, results of several files, or only
+            results that a report does not show.
     """
     path = Path(path)
     if not path.is_dir():
@@ -163,6 +175,10 @@ def read_results(path: str | Path) -> Results:
     population, of_population = checked_population(path)
     manifest, of_manifest = checked_manifest(path)
     problems += [*of_population, *of_manifest]
+    results = any(name not in _INPUTS for name in tables) or bool(population)
+    for command, (shown, files) in _WITHOUT_PAGE.items():
+        if not results and manifest.get("command") == command:
+            raise OutputError(f"a report does not show {shown}; the results in {path} are {files}")
     if not (tables or population or manifest):
         raise OutputError(
             f"{path} holds no results of cellkinetics; give a folder that a command wrote, such as results/demo"

@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 from handmade_results import NAMES, write_results
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from cellkinetics.diagnostics.prediction_errors import normality
 from cellkinetics.report.figures.contributions import contribution_figure
 from cellkinetics.report.figures.effects import effect_covariate_figure, effect_figure, effect_pairs_figure
 from cellkinetics.report.figures.population_residuals import population_residual_figure
 from cellkinetics.report.figures.prediction_errors import prediction_error_figure
-from cellkinetics.report.figures.style import LIMIT, save_png
+from cellkinetics.report.figures.style import LIMIT, POPULATION, save_png
 from cellkinetics.report.figures.trace import trace_figure
 from cellkinetics.report.figures.vpc import vpc_figure
 from cellkinetics.report.page import write_report
@@ -95,6 +96,42 @@ def test_what_lies_outside_is_marked_and_what_is_censored_has_no_point() -> None
     assert [line.get_xdata().tolist() for line in marked if len(line.get_xdata())] == [[9.0]]
     drawn = [line.get_ydata() for line in top.get_lines() if len(line.get_xdata()) == 3]
     assert sum(np.isnan(height).sum() for height in drawn) >= 1
+
+
+def test_the_legend_of_a_check_has_the_colours_of_its_bands() -> None:
+    figure = vpc_figure(checks())
+    drawn = [band.get_facecolor()[0][:3].tolist() for ax in figure.axes for band in ax.collections]
+    (legend,) = figure.legends
+    shown = [list(patch.get_facecolor()[:3]) for patch in legend.findobj(Patch) if patch.get_alpha() == 0.18]
+    assert len(shown) == 3
+    assert {tuple(colour) for colour in shown} == {tuple(colour) for colour in drawn}
+    assert "simulated, interval" in [text.get_text() for text in legend.get_texts()]
+
+
+@pytest.mark.parametrize(
+    ("last", "label"), [(365.0, "Time since infusion (day, square-root scale)"), (100.0, "Time since infusion (day)")]
+)
+def test_the_axis_says_that_its_scale_is_a_square_root(last: float, label: str) -> None:
+    rows, table = samples(), checks()
+    rows.loc[0, "time"] = last
+    figures = (
+        vpc_figure(table.assign(time_end=table["time_end"].clip(lower=last))),
+        prediction_error_figure(rows),
+        population_residual_figure(rows),
+    )
+    for figure in figures:
+        assert label in [ax.get_xlabel() for ax in figure.axes]
+
+
+def test_a_covariate_of_few_numbers_is_drawn_as_groups() -> None:
+    many = [f"P{k:02d}" for k in range(20)]
+    eta = np.linspace(-1.0, 1.0, 20)
+    table = pd.DataFrame({"subject": many, "parameter": "cmax", "eta": eta, "eta_mean": eta})
+    covariates = {"sex": np.resize([1.0, 0.0], 20), "weight": np.linspace(50.0, 90.0, 20)}
+    sex, weight = effect_covariate_figure(table, ["cmax"], covariates, many).axes
+    assert [text.get_text() for text in sex.get_xticklabels()] == ["0", "1"]
+    lines = [[line.get_color() == POPULATION for line in ax.get_lines()].count(True) for ax in (sex, weight)]
+    assert lines == [0, 1]
 
 
 def test_samples_and_the_lloq_stand_behind_a_check() -> None:
@@ -179,6 +216,7 @@ def test_the_report_shows_whatever_diagnostics_a_folder_holds(tmp_path: Path) ->
     page = (path / "report.html").read_text(encoding="utf-8")
     section = page[page.index('id="diagnostics"') :]
     assert "1 of 9 lie outside" in section
+    assert "share of samples below the LLOQ: 0 of 3 lie outside" in section
     assert "Residuals" not in section[: section.index("</section>")]
     contributions().to_csv(path / "population_contributions.csv", index=False)
     samples().to_csv(path / "population_residuals.csv", index=False)

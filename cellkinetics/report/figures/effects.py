@@ -17,6 +17,8 @@ from cellkinetics.report.figures.style import FIT, INK, MUTED, POPULATION, dress
 
 MOST_COVARIATES = 6
 """Covariates that a figure shows."""
+MOST_LEVELS = 4
+"""Different numbers of a covariate that are drawn as groups."""
 MOST_PAIRED = 8
 """Parameters whose pairs a figure shows."""
 _SHRUNK = 30.0
@@ -155,9 +157,16 @@ def effect_covariate_figure(
     return figure
 
 
+def _is_few(values: NDArray[Any]) -> bool:
+    """Tell whether numbers are codes of groups (0 and 1), of which a slope says nothing that a box does not."""
+    known = values[np.isfinite(values)]
+    distinct = len(np.unique(known))
+    return distinct <= MOST_LEVELS and len(known) > 2 * distinct
+
+
 def _draw_covariate(ax: Axes, values: NDArray[Any], eta: NDArray[Any], random: np.random.Generator) -> None:
     dress(ax)
-    if values.dtype.kind == "f":
+    if values.dtype.kind == "f" and not _is_few(values):
         known = np.isfinite(values) & np.isfinite(eta)
         ax.plot(values[known], eta[known], "o", color=FIT, markersize=2.2, alpha=0.6)
         if known.sum() > 2 and np.ptp(values[known]) > 0:
@@ -166,12 +175,17 @@ def _draw_covariate(ax: Axes, values: NDArray[Any], eta: NDArray[Any], random: n
             ax.plot(ends, level + slope * ends, color=POPULATION, linewidth=1.0)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=3))
         return
-    levels = [level for level in dict.fromkeys(values.tolist()) if str(level) != ""]
+    if values.dtype.kind == "f":
+        levels: list[Any] = np.unique(values[np.isfinite(values)]).tolist()
+        names = [f"{level:g}" for level in levels]
+    else:
+        levels = [level for level in dict.fromkeys(values.tolist()) if str(level) != ""]
+        names = [str(level) for level in levels]
     for place, level in enumerate(levels):
         own = eta[(values == level) & np.isfinite(eta)]
         draw_box(ax, place, own, FIT)
         draw_points(ax, place, own, FIT, random)
-    turned = sum(len(str(level)) for level in levels) > 12
-    ax.set_xticks(range(len(levels)), [str(level) for level in levels], rotation=90 if turned else 0, fontsize=6.5)
+    turned = sum(map(len, names)) > 12
+    ax.set_xticks(range(len(levels)), names, rotation=90 if turned else 0, fontsize=6.5)
     ax.set_xlim(-0.6, len(levels) - 0.4)
     ax.grid(visible=False, axis="x")

@@ -7,7 +7,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from cellkinetics.report.figures.style import FIT, LIMIT, MUTED, POPULATION, dress, log_axis, log_limits, time_axis
+from cellkinetics.report.figures.style import (
+    FIT,
+    LIMIT,
+    MUTED,
+    POPULATION,
+    days_label,
+    dress,
+    log_axis,
+    log_limits,
+    time_axis,
+)
 
 MOST_POINTS = 800
 """Samples that are drawn: of more, an even selection."""
@@ -80,8 +90,9 @@ def level_axis(ax: Axes, values: pd.Series) -> None:
 
 def days_axis(ax: Axes, time: pd.Series, unit: str) -> None:
     """Give an axis of time its scale and label."""
-    time_axis(ax, 0.0, float(np.nanmax(time.to_numpy(float), initial=1.0)), most=5)
-    ax.set_xlabel(f"Time since infusion ({unit})")
+    last = float(np.nanmax(time.to_numpy(float), initial=1.0))
+    time_axis(ax, 0.0, last, most=5)
+    ax.set_xlabel(days_label(last, unit))
 
 
 def error_handles() -> list[Line2D]:

@@ -130,6 +130,16 @@ def uses_root_scale(last: float) -> bool:
     return last > 120
 
 
+def days_label(last: float, unit: str) -> str:
+    """Return the label of an axis of time to ``last``, which says when its scale is not linear.
+
+    Example:
+        >>> days_label(365.0, "day"), days_label(28.0, "day")
+        ('Time since infusion (day, square-root scale)', 'Time since infusion (day)')
+    """
+    return f"Time since infusion ({unit}{', square-root scale' if uses_root_scale(last) else ''})"
+
+
 def time_axis(ax: Axes, first: float, last: float, *, most: int = 6) -> None:
     """Set the scale, limits and ticks of a time axis from ``first`` to ``last``.
 

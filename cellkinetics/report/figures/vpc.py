@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -15,10 +16,10 @@ from cellkinetics.printing import unit_text
 from cellkinetics.report.figures.style import (
     FAINT,
     FIT,
-    INK,
     LIMIT,
     MUTED,
     POPULATION,
+    days_label,
     dress,
     log_axis,
     log_limits,
@@ -85,7 +86,7 @@ def vpc_figure(
             foot.set_yticks([0, 50, 100])
             time_axis(foot, 0.0, last)
             top.tick_params(labelbottom=False)
-            foot.set_xlabel(f"Time since infusion ({time_unit})")
+            foot.set_xlabel(days_label(last, time_unit))
             if k % columns == 0:
                 unit = unit_text(value_unit)
                 name = "Prediction-corrected level" if check == "pcvpc" else "Level"
@@ -95,7 +96,12 @@ def vpc_figure(
                 top.set_title(f"{by} {stratum or 'not known'}", loc="left")
         for ax in grid.reshape(rows, 2, columns).transpose(0, 2, 1).reshape(-1, 2)[len(strata) :].ravel():
             ax.set_visible(False)
-        figure.legend(handles=_legend(levels), loc="outside upper left", ncols=5)
+        figure.legend(
+            handles=_legend(levels),
+            loc="outside upper left",
+            ncols=5,
+            handler_map={tuple: HandlerTuple(ndivide=None, pad=0.0)},
+        )
     return figure
 
 
@@ -169,13 +175,22 @@ def _draw_percentile(
     ax.plot(place[outside], height[outside], "o", color=LIMIT, markersize=4.6, zorder=6)
 
 
+class _Swatches(tuple[Patch, ...]):
+    """Patches that stand beside each other before one text of a legend."""
+
+    __slots__ = ()
+
+    def get_label(self) -> str:
+        return "simulated, interval"
+
+
 def _look(colour: str) -> Any:
     """Return the style of a line: those of the outer percentiles are dashed."""
     return (0, (3, 1.5)) if colour == FIT else "-"
 
 
-def _legend(levels: pd.DataFrame) -> list[Line2D | Patch]:
-    handles: list[Line2D | Patch] = []
+def _legend(levels: pd.DataFrame) -> list[Any]:
+    handles: list[Any] = []
     percentiles, colours = _colours(levels)
     for percentile, colour in zip(percentiles, colours, strict=True):
         look = _look(colour)
@@ -183,6 +198,8 @@ def _legend(levels: pd.DataFrame) -> list[Line2D | Patch]:
         handles.append(
             Line2D([], [], color=colour, linewidth=1.2, linestyle=look, marker="o", markersize=3, label=label)
         )
-    handles.append(Patch(color=INK, alpha=0.18, linewidth=0, label="simulated, interval"))
+    # One swatch in the colours of all bands: those of the percentiles, and that of the share below the LLOQ.
+    bands = [*dict.fromkeys(colours), MUTED]
+    handles.append(_Swatches(Patch(color=colour, alpha=0.18, linewidth=0) for colour in bands))
     handles.append(Line2D([], [], color=LIMIT, marker="o", linestyle="", markersize=4.6, label="outside"))
     return handles

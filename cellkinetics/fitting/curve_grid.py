@@ -10,7 +10,7 @@ from cellkinetics.models.base import Model
 POINTS = 160
 
 
-def curve_times(model: Model, theta: FloatArray, time: FloatArray) -> FloatArray:
+def curve_times(model: Model, theta: FloatArray, time: FloatArray, *others: FloatArray) -> FloatArray:
     """Return `POINTS` days from the first sample (not before infusion) to the last, denser near the first.
 
     Change points of the model (its parameters that are times) lie on the grid, so that a peak is drawn
@@ -20,6 +20,7 @@ def curve_times(model: Model, theta: FloatArray, time: FloatArray) -> FloatArray
         model: the model of the curve.
         theta: its parameters on the natural scale, shape ``(p,)``.
         time: sampling days, shape ``(m,)``.
+        others: parameters of further curves on the same days, whose change points lie on the grid too.
 
     Example:
         >>> from cellkinetics.models.ecp import ECP
@@ -30,7 +31,11 @@ def curve_times(model: Model, theta: FloatArray, time: FloatArray) -> FloatArray
     first, last = max(float(time.min()), 0.0), max(float(time.max()), 0.0)
     # A year of follow-up after a peak in the second week: even steps would draw the rise with three points.
     grid = first + (last - first) * np.linspace(0.0, 1.0, POINTS) ** 2
-    for parameter, value in zip(model.parameters, theta, strict=True):
-        if parameter.unit == "time" and first < value < last:
-            grid[1 + int(np.argmin(np.abs(grid[1:-1] - value)))] = value
+    free = np.ones(POINTS, dtype=bool)
+    free[[0, -1]] = False
+    for values in (theta, *others):
+        for parameter, value in zip(model.parameters, values, strict=True):
+            if parameter.unit == "time" and first < value < last:
+                place = int(np.argmin(np.where(free, np.abs(grid - value), np.inf)))
+                grid[place], free[place] = value, False
     return np.sort(grid)

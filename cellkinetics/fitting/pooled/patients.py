@@ -105,12 +105,15 @@ def curves(problem: PooledProblem, cohort: Cohort, theta: FloatArray, base: Floa
     flat = [(unit, k, i) for unit, own in enumerate(problem.profiles) for k, i in enumerate(own)]
     own, rounds = np.array([[unit, k] for unit, k, _ in flat]).T
     own_theta, model, given = theta[own, rounds], problem.model, problem.samples.given
+    reference = model.natural_values(base[own, rounds])
     grid = np.array(
-        [curve_times(model, own_theta[row], cohort.time[i, cohort.mask[i]]) for row, (_, _, i) in enumerate(flat)]
+        [
+            curve_times(model, own_theta[row], cohort.time[i, cohort.mask[i]], reference[row])
+            for row, (_, _, i) in enumerate(flat)
+        ]
     )
     with jax.enable_x64(True):
         extra = () if given is None else (np.asarray(given)[own],)
-        reference = model.natural_values(base[own, rounds])
         predicted = np.exp(np.asarray(_log_curves(own_theta, grid, *extra, form=problem.form)))
         typical = np.exp(np.asarray(_log_curves(reference, grid, *extra, form=problem.form)))
     places = places_of(cohort)

@@ -178,3 +178,13 @@ def test_one_specimen_is_drawn_the_first_unless_another_is_named() -> None:
     assert len(plot(ck.noncompartmental(cohort), specimen="MARROW").axes) > 0
     with pytest.raises(DataError, match="no profile of specimen 'CSF'; the cohort has BLOOD, MARROW"):
         plot(cohort, specimen="CSF")
+
+
+def test_lines_of_many_profiles_are_thin_and_transparent() -> None:
+    def looks(n: int) -> set[tuple[float, float | None]]:
+        cohort = Cohort.from_arrays([[1.0, 7.0, 14.0]] * n, [[100.0, 900.0, 400.0]] * n, lloq=50.0)
+        lines = overview_figure(Profiles(samples=sample_table(cohort))).axes[0].get_lines()
+        return {(line.get_linewidth(), line.get_alpha()) for line in lines if line.get_linestyle() == "-"}
+
+    assert looks(40) == {(0.9, 0.75)}
+    assert looks(41) == {(0.5, 0.35)}

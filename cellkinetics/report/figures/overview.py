@@ -23,6 +23,8 @@ from cellkinetics.report.figures.style import (
 
 MOST_PANELS = 8
 MOST_LINES = 400
+CROWDED = 40
+"""Lines beyond which they are thin and transparent."""
 
 
 def overview_figure(profiles: Profiles, *, width: float = 8.3) -> Figure:
@@ -57,7 +59,7 @@ def overview_figure(profiles: Profiles, *, width: float = 8.3) -> Figure:
             _draw_typical(ax, profiles.population)
             for group, rows_of_one in lines:
                 if together or group == panel:
-                    _draw_line(ax, rows_of_one, low, colours[group])
+                    _draw_line(ax, rows_of_one, low, colours[group], crowded=len(lines) > CROWDED)
                 else:
                     ax.plot(*_line(rows_of_one, low), color=FAINT, linewidth=0.6, zorder=1)
             if not together:
@@ -98,18 +100,20 @@ def _line(rows: pd.DataFrame, floor: float) -> tuple[np.ndarray, np.ndarray]:
     return times[joined], heights[joined]
 
 
-def _draw_line(ax: Axes, rows: pd.DataFrame, floor: float, colour: str) -> None:
+def _draw_line(ax: Axes, rows: pd.DataFrame, floor: float, colour: str, *, crowded: bool) -> None:
     times, heights, blq = _heights(rows, floor)
-    ax.plot(*_line(rows, floor), color=colour, linewidth=0.9, alpha=0.75, zorder=2)
-    ax.plot(times[~blq], heights[~blq], "o", color=colour, markersize=2.4, zorder=3)
+    width, alpha, size, dots = (0.5, 0.35, 1.6, 0.5) if crowded else (0.9, 0.75, 2.4, 1.0)
+    ax.plot(*_line(rows, floor), color=colour, linewidth=width, alpha=alpha, zorder=2)
+    ax.plot(times[~blq], heights[~blq], "o", color=colour, markersize=size, alpha=dots, markeredgewidth=0, zorder=3)
     ax.plot(
         times[blq],
         heights[blq],
         "v",
         markerfacecolor=SURFACE,
         markeredgecolor=colour,
-        markeredgewidth=0.7,
-        markersize=3.6,
+        markeredgewidth=0.4 if crowded else 0.7,
+        markersize=2.6 if crowded else 3.6,
+        alpha=dots,
         zorder=3,
     )
 

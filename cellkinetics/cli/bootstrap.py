@@ -97,7 +97,7 @@ def bootstrap(
         check_crew(Crew(engine, jobs, scheduler))
         options: dict[str, Any] = {
             **{"model": model, "method": method, "fix": fixed, "seed": seed},
-            **{"covariates": tuple(covariate or ()), "missing_covariates": missing_covariates},
+            **{"covariates": tuple(covariate or ()), "missing_covariates": s.checked_missing(missing_covariates)},
             **{"comedication": s.comedication_table(comedication), "residual": residual, "omega": omega},
             **{"iov": s.names_of(iov), "mixture": s.names_of(mixture), "start": s.starting_values(start)},
         }
@@ -158,4 +158,7 @@ def _show(session: Session, found: Bootstrap) -> None:
     ]
     heading = ["parameter", "estimate", "bias", "SE", "95 % (percentile)", "95 % (BCa)", "unit"]
     session.screen.table("Bootstrap", heading, rows)
+    why = found.table[found.table["reason"] != ""]
+    for reason, names in why.groupby("reason", sort=False)["parameter"]:
+        session.screen.say(f"{', '.join(names)}: {reason}")
     session.screen.say(f"bootstrap: {found.status}")

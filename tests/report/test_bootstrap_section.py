@@ -43,6 +43,18 @@ def test_a_bootstrap_is_shown_with_how_many_replicates_converged(tmp_path: Path)
     assert "Bootstrap of the population fit" in (write_report(folder) / "report.html").read_text()
 
 
+def test_an_interval_that_is_missing_has_its_reason(tmp_path: Path) -> None:
+    folder = write_results(tmp_path)
+    write_bootstrap(folder, failed=0)
+    table = pd.read_csv(folder / "bootstrap.csv")
+    table.assign(ci_low=None, ci_high=None, reason="too few for an interval").to_csv(folder / "bootstrap.csv")
+    section = bootstrap_section(read_results(folder))
+    assert section is not None
+    shown = section.blocks[-1]
+    assert isinstance(shown, Table)
+    assert [cell.text for cell in shown.rows[0]][-3:] == ["–", "–", "Too few for an interval."]
+
+
 def test_replicates_that_are_left_out_are_told_with_their_reasons(tmp_path: Path) -> None:
     folder = write_results(tmp_path)
     write_bootstrap(folder, failed=3)

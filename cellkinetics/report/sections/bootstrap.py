@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cellkinetics.printing import number, unit_text
+from cellkinetics.printing import unit_text
 from cellkinetics.report.blocks import Block, Notes, Section, Text
 from cellkinetics.report.results import Results
-from cellkinetics.report.tables import Cell, Column, Table, number_cell, text_cell
+from cellkinetics.report.tables import Column, Table, interval_cell, number_cell, sentence, text_cell
 
 WORTH_SAYING = 0.1
 """Share of replicates left out above which it is said as a warning."""
@@ -36,15 +36,20 @@ def bootstrap_section(results: Results) -> Section | None:
         Column("Unit", numeric=False),
         *(Column(text) for text in ("Estimate", "Bias", "SE", "95 % (percentile)", "95 % (BCa)")),
     ]
+    reasons = table["reason"] if "reason" in table else table["uncertainty"].map(lambda _: "")
+    told = bool(reasons.ne("").any())
+    if told:
+        columns.append(Column("Remark", numeric=False))
     rows = [
         [
             text_cell(row["parameter"]),
             text_cell(unit_text(str(row["unit"] or ""))),
             *(number_cell(row[name]) for name in ("estimate", "bias", "se")),
-            _ends(row["ci_low"], row["ci_high"]),
-            _ends(row["bca_low"], row["bca_high"]),
+            interval_cell(row["ci_low"], row["ci_high"]),
+            interval_cell(row["bca_low"], row["bca_high"]),
+            *([text_cell(sentence(reason))] if told else []),
         ]
-        for row in table.to_dict("records")
+        for row, reason in zip(table.to_dict("records"), reasons, strict=True)
     ]
     note = (
         "Bias: mean of the replicates less the estimate. BCa: bias-corrected and accelerated. bootstrap_replicates.csv "
@@ -52,8 +57,3 @@ def bootstrap_section(results: Results) -> Section | None:
     )
     blocks.append(Table(columns, rows, note=note))
     return Section("bootstrap", "Bootstrap of the population fit", blocks)
-
-
-def _ends(low: float, high: float) -> Cell:
-    missing = low != low or high != high
-    return Cell("–" if missing else f"{number(low)} to {number(high)}", tone="faint" if missing else "")

@@ -170,7 +170,9 @@ def _coefficients(rows: pd.DataFrame, fit: Mapping[str, Any]) -> Table:
         term, level = place.get(name, ({}, ""))
         form = f"{term.get('form', '')}: {level}" if level else str(term.get("form", ""))
         parameter, covariate = str(term.get("parameter", name)), str(term.get("covariate", ""))
-        lines.append(([parameter, covariate, form, _reference(term) if term else ""], row))
+        # Where there are numbers the remark says form and reference once more.
+        shown = row if not term or number(row.get("se")) == "–" else {**row, "reason": ""}
+        lines.append(([parameter, covariate, form, _reference(term) if term else ""], shown))
     return _table(
         ["Parameter", "Covariate", "Form", "Reference"],
         "β",

@@ -39,7 +39,7 @@ def compare(
     out: o.Out = DEFAULT_OUT,
     model: Models = "ecp,ecp+lag,ecp-persistence",
     criterion: Criterion = "bicc",
-    method: o.Method = "saem",
+    method: s.ExactMethod = "saem",
     covariate: s.Covariate = None,
     missing_covariates: s.MissingCovariates = "error",
     comedication: s.ComedicationTable = None,
@@ -87,6 +87,7 @@ def compare(
             check_model(name)
         check_criterion(criterion)
         check_exact(method)
+        s.checked_missing(missing_covariates)
         fixed = fixed_values(fix)
         drugs = s.comedication_table(comedication)
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)

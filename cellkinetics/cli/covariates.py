@@ -45,7 +45,7 @@ def covariates(
     forward: Forward = 0.05,
     backward: Backward = 0.01,
     model: o.ModelName = "ecp",
-    method: o.Method = "saem",
+    method: s.ExactMethod = "saem",
     comedication: s.ComedicationTable = None,
     residual: s.Residual = "log-constant",
     omega: s.Omega = "diagonal",
@@ -90,6 +90,7 @@ def covariates(
 
         if not candidate:
             raise SettingsError("give at least one --candidate, such as --candidate 'cmax ~ group'")
+        s.checked_missing(missing_covariates)
         fixed = fixed_values(fix)
         check_model(model, fixed)
         check_exact(method)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +13,11 @@ from cellkinetics.cli import options as o
 from cellkinetics.cli import structure_options as s
 from cellkinetics.errors import SettingsError
 
+if TYPE_CHECKING:
+    from cellkinetics.data.cohort import Cohort
+
 DEFAULT_OUT = Path("results") / "export"
+EFFECTS = "individual_effects.csv"
 PROGRAMS = ("nonmem", "nlmixr2")
 PLANNED = ("run1.ctl", "run1.R", "data.csv", "subjects.csv", "layout.json", "README.txt")
 
@@ -101,8 +107,23 @@ def export(
             from cellkinetics.fitting.interchange.export import export as write
 
             program: Any = to
-            exported = write(one_series(read, analyte, specimen), program, seed=seed, **given)
+            cohort = one_series(read, analyte, specimen)
+            exported = write(cohort, program, seed=seed, **given)
+            if fitted is not None and not is_of(fitted, cohort):
+                session.screen.warn(f"these are not the patients of {fitted}: its estimates go out with other data")
             for name, text in exported.files.items():
                 session.folder.write_text(name, text)
         tell_files(session)
         session.screen.say(f"export: README.txt in {session.folder.path} says how to run it and to read estimates back")
+
+
+def is_of(fitted: Path, cohort: Cohort) -> bool:
+    """Tell whether a fit is one of these patients: by its table of patients, else by their number and samples."""
+    folder = fitted if fitted.is_dir() else fitted.parent
+    usable = [i for i, fault in enumerate(cohort.unusable) if fault is None]
+    try:
+        with (folder / EFFECTS).open(encoding="utf-8", newline="") as stream:
+            return {row["subject"] for row in csv.DictReader(stream)} <= {cohort.subject[i] for i in usable}
+    except (OSError, KeyError):
+        record = json.loads((fitted / "population.json" if fitted.is_dir() else fitted).read_text(encoding="utf-8"))
+        return bool(record.get("n_subjects", 0) <= len({cohort.subject[i] for i in usable}))

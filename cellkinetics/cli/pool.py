@@ -84,7 +84,7 @@ def pool(
         checks.check_simulations(simulations)
         structure = {
             "covariates": tuple(covariate or ()),
-            "missing_covariates": missing_covariates,
+            "missing_covariates": s.checked_missing(missing_covariates),
             "comedication": s.comedication_table(comedication),
             "residual": residual,
             "omega": omega,
@@ -97,7 +97,10 @@ def pool(
         given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
 
         def check(cohort: Cohort) -> None:
-            s.check_covariates(one_series(cohort, analyte, specimen), model, covariate)
+            chosen = one_series(cohort, analyte, specimen)
+            s.check_covariates(chosen, model, covariate)
+            if profile:
+                checks.check_profiles(profile, chosen, model, method, fixed, structure)
 
         read = read_input(session, data, given, check)
         cohort = one_series(read, analyte, specimen)
@@ -192,7 +195,7 @@ def write_fit(session: Session, result: PopulationFit) -> None:
     _show(session, result)
 
 
-def _show(session: Session, result: Any) -> None:
+def _show(session: Session, result: PopulationFit) -> None:
     from cellkinetics.printing import number, percent, unit_text
 
     rows = [
@@ -207,9 +210,10 @@ def _show(session: Session, result: Any) -> None:
         for row in result.table.to_dict("records")
     ]
     session.screen.table("Population fit", ["parameter", "estimate", "RSE", "95 % CI", "IIV (CV)", "unit"], rows)
+    for meaning in result.terms_in_words:
+        session.screen.say(f"  {meaning}")
     for warning in result.warnings:
         session.screen.warn(warning)
-    objective = result.to_dict()["objective"]
-    session.screen.say(
-        f"pool: {result.status}; -2LL {objective['minus2ll']:.1f} (Monte-Carlo SE {number(objective['mc_se'], 2)})"
-    )
+    objective = result.objective
+    tell = session.screen.say if result.converged else session.screen.alarm
+    tell(f"pool: {result.status}; -2LL {objective.minus2ll:.1f} (Monte-Carlo SE {number(objective.mc_se, 2)})")

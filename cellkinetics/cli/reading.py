@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from cellkinetics.errors import Fault
 
 MOST_FAULTS = 10
+LOUD = frozenset({"times_look_like_hours"})
+"""Notes that leave every sample in, and may make every number of a fit meaningless."""
 
 
 def reading_options(
@@ -74,6 +76,9 @@ def tell_reading(session: Session, faults: Iterable[tuple[str, Fault]]) -> None:
         screen.say(f"  and {more}; all stand in samples.csv")
     errors = notes = 0
     for text, fault in faults:
+        if fault.code in LOUD:
+            screen.alarm(text)
+            continue
         notes += fault.effect == "note"
         errors += fault.effect != "note"
         if fault.effect != "note" and errors <= MOST_FAULTS:

@@ -53,6 +53,10 @@ class Screen:
         """Print something that the user should know before trusting the results."""
         self._announce("note: ", "yellow", text)
 
+    def alarm(self, text: str) -> None:
+        """Print what makes the results unfit for use as they are, while the exit code stays."""
+        self._announce("warning: ", "bold yellow", text)
+
     def _announce(self, kind: str, style: str, text: str) -> None:
         from rich.text import Text
 

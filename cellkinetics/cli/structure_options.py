@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cellkinetics.cli.options import READING
+from cellkinetics.cli.options import ANALYSIS, READING
 from cellkinetics.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 STRUCTURE = "Structure of the population"
 
+ExactMethod = Annotated[
+    str,
+    typer.Option(
+        "--method",
+        help="Population method: saem or importance, which maximise the exact likelihood that models are compared by.",
+        rich_help_panel=ANALYSIS,
+    ),
+]
 Covariate = Annotated[
     list[str] | None,
     typer.Option(
@@ -138,7 +146,7 @@ def starting_values(given: str | None) -> StartingValues | dict[str, float] | No
 
     Raises:
         DataError: for a file that holds no estimates.
-        SettingsError: for a value that is no number.
+        SettingsError: for a value that is no number, or a file that does not exist.
 
     Example:
         >>> starting_values("cmax=2e4,sigma=0.5")
@@ -149,6 +157,8 @@ def starting_values(given: str | None) -> StartingValues | dict[str, float] | No
     if "=" not in given or Path(given).exists():
         from cellkinetics.fitting.interchange.estimates import read_estimates
 
+        if not Path(given).exists():
+            raise SettingsError(f"--start {given}: there is no such file; give one, or NAME=VALUE,... such as cmax=2e4")
         return read_estimates(given)
     values: dict[str, float] = {}
     for part in given.split(","):
@@ -176,6 +186,18 @@ def check_covariates(cohort: Cohort, model: str, formulas: list[str] | None) -> 
 
     parse_terms(formulas, get_model(model), cohort)
     return tuple(formulas)
+
+
+def checked_missing(given: str) -> str:
+    """Return ``--missing-covariates``.
+
+    Raises:
+        SettingsError: for a rule that does not exist.
+    """
+    from cellkinetics.fitting.covariates import check_missing
+
+    check_missing(given)
+    return given
 
 
 def checked_uncertainty(given: str) -> str:

@@ -19,8 +19,10 @@ from cellkinetics.errors import Fault, SettingsError
 
 REQUIRED = ("subject", "time", "value")
 
+SUBJECT = ("subject", "id", "usubjid", "subjid", "subject_id", "subj", "patient", "patient_id", "participant")
+"""Names of a column that says whose row it is."""
 _PLAIN: dict[str, tuple[str, ...]] = {
-    "subject": ("subject", "id", "usubjid", "subjid", "subject_id", "subj", "patient", "patient_id", "participant"),
+    "subject": SUBJECT,
     "time": ("time", "actual_time", "day", "days", "time_day", "time_days", "t"),
     "value": ("value", "dv", "conc", "concentration", "result", "y", "copies", "observation"),
     "nominal_time": ("nominal_time", "ntime", "nominal_day", "nom_time", "planned_time"),

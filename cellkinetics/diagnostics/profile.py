@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +17,7 @@ from cellkinetics.fitting.pooled.importance import ImportanceResult, importance_
 from cellkinetics.fitting.pooled.marginal import estimate_marginal
 from cellkinetics.fitting.pooled.problem import PooledProblem
 from cellkinetics.fitting.pooled.proposal import Proposal, carried
+from cellkinetics.fitting.pooled.structure import Structure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +106,7 @@ def likelihood_profile(
     free = [label for label, is_free in zip(problem.labels, problem.free, strict=True) if is_free]
     chosen = list(parameters) or free
     for label in chosen:
-        _check(problem, label, free)
+        check_profiled(problem.structure, label, problem.fixed)
     chosen_seed = fit.seed if seed is None else seed
     rows, ends = [], []
     for done, label in enumerate(chosen):
@@ -126,13 +127,14 @@ def likelihood_profile(
     return PopulationProfile(table, intervals)
 
 
-def _check(problem: PooledProblem, label: str, free: list[str]) -> None:
-    if label not in problem.labels:
-        raise SettingsError(f"the fit has no parameter {label!r}; it has {', '.join(problem.labels)}")
-    if label not in free:
+def check_profiled(structure: Structure, label: str, fixed: Container[str]) -> None:
+    """Refuse a parameter that a fit of this structure has no likelihood profile of, with a SettingsError."""
+    if label not in structure.labels:
+        raise SettingsError(f"the fit has no parameter {label!r}; it has {', '.join(structure.labels)}")
+    if label in fixed:
         raise SettingsError(f"{label} is fixed, so it has no profile")
-    kind = problem.structure.kinds[problem.labels.index(label)]
-    if kind == "correlation" and any(len(block) > 2 for block in problem.structure.blocks):
+    kind = structure.kinds[structure.labels.index(label)]
+    if kind == "correlation" and any(len(block) > 2 for block in structure.blocks):
         raise SettingsError(f"{label} is one of several correlations of a block, which has no profile of its own")
 
 

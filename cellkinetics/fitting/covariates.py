@@ -21,7 +21,15 @@ from numpy.typing import NDArray
 
 from cellkinetics.data.cohort import Cohort, FloatArray
 from cellkinetics.errors import DataError, SettingsError
-from cellkinetics.fitting.terms import Form, Term, as_number, level_labels, missing_mask, numbers_of
+from cellkinetics.fitting.terms import (
+    Form,
+    Term,
+    as_number,
+    level_labels,
+    listed_subjects,
+    missing_mask,
+    numbers_of,
+)
 from cellkinetics.models.base import Model
 from cellkinetics.models.registry import unknown
 
@@ -31,7 +39,6 @@ Covariates = Mapping[str, Any]
 
 FEW_PATIENTS = 2
 """A level with fewer patients than this is worth a warning."""
-_NAMED = 8  # subjects that a message lists
 _INDEPENDENT = 1e-8  # of a standardised column: what others leave of it
 
 
@@ -74,7 +81,7 @@ def parse_terms(formulas: Sequence[str], model: Model, cohort: Cohort) -> tuple[
         for parameter, form, name, reference in _parts(formula):
             model[parameter]
             covariate, values = _find(cohort, name)
-            term = _term(parameter, covariate, form, reference, values)
+            term = _term(parameter, covariate, form, reference, values, cohort.subject)
             if any((one.parameter, one.covariate) == (parameter, covariate) for one in terms):
                 raise SettingsError(f"covariates: {covariate} is given twice for {parameter}")
             terms.append(term)
@@ -163,8 +170,13 @@ def without_values(terms: Sequence[Term], cohort: Cohort, index: Sequence[int]) 
     return reasons
 
 
-def require_values(terms: Sequence[Term], cohort: Cohort, index: Sequence[int]) -> None:
-    """Check that no covariate is missing.
+def require_values(
+    terms: Sequence[Term],
+    cohort: Cohort,
+    index: Sequence[int],
+    advice: str = "complete the data, or say what a missing value means (missing covariates: reference or drop)",
+) -> None:
+    """Check that no covariate is missing; ``advice`` is what to do where one is.
 
     Raises:
         DataError: naming the covariates and the patients that lack one.
@@ -174,10 +186,14 @@ def require_values(terms: Sequence[Term], cohort: Cohort, index: Sequence[int]) 
         return
     values = covariate_values(cohort, terms, np.asarray(index, dtype=np.int64))
     names = [name for name, array in values.items() if missing_mask(array).any()]
-    raise DataError(
-        f"covariate {' and '.join(names)} is missing for {_listed([cohort.subject[i] for i in gone])}; complete "
-        "the data, or say what a missing value means (missing covariates: reference or drop)"
-    )
+    who = listed_subjects([cohort.subject[i] for i in gone])
+    raise DataError(f"covariate {' and '.join(names)} is missing for {who}; {advice}")
+
+
+def check_missing(missing: str) -> None:
+    """Refuse a rule for missing covariates that does not exist, with a SettingsError."""
+    if missing not in get_args(Missing):
+        raise SettingsError(f"missing covariates: {missing!r} is no rule; take {', '.join(get_args(Missing))}")
 
 
 def complete(cohort: Cohort, terms: Sequence[Term], missing: str) -> tuple[Cohort, tuple[str, ...]]:
@@ -193,8 +209,7 @@ def complete(cohort: Cohort, terms: Sequence[Term], missing: str) -> tuple[Cohor
         DataError: for missing values, with ``error``.
         SettingsError: for another rule.
     """
-    if missing not in get_args(Missing):
-        raise SettingsError(f"missing covariates: {missing!r} is no rule; take {', '.join(get_args(Missing))}")
+    check_missing(missing)
     usable = [i for i in range(len(cohort)) if cohort.unusable[i] is None]
     if missing == "error":
         require_values(terms, cohort, usable)
@@ -213,7 +228,7 @@ def complete(cohort: Cohort, terms: Sequence[Term], missing: str) -> tuple[Cohor
         if not lacking[usable].any():
             continue
         filled = np.where(lacking, np.asarray(term.reference, dtype=values.dtype), values)
-        who = _listed([cohort.subject[i] for i in usable if lacking[i]])
+        who = listed_subjects([cohort.subject[i] for i in usable if lacking[i]])
         notes += (f"{name} is missing for {who}, taken to be {term.reference}",)
         if name in others:
             others[name] = filled
@@ -318,13 +333,27 @@ def _find(cohort: Cohort, name: str) -> tuple[str, NDArray[Any]]:
         if match in cohort.covariates:
             return match, cast("NDArray[Any]", cohort.covariates[match])
         return match, np.array(cohort.group, dtype=object) if match == "group" else cohort.dose
+    for fault in cohort.faults:
+        if fault.code == "varying_column" and (fault.column or "").lower() == name.lower():
+            raise SettingsError(
+                f"covariates: {fault.column} varies within patient {fault.subject}, so it is no covariate; give each "
+                "patient one value of it, such as that at infusion"
+            )
     if not known:
         raise SettingsError(f"covariates: the data have no column {name!r} with one value a patient, nor any other")
     raise SettingsError(f"covariates: {unknown('covariate', name, known)}; a covariate has one value a patient")
 
 
-def _term(parameter: str, covariate: str, form: str | None, reference: str | None, values: NDArray[Any]) -> Term:
-    there = values[~missing_mask(values)]
+def _term(
+    parameter: str,
+    covariate: str,
+    form: str | None,
+    reference: str | None,
+    values: NDArray[Any],
+    subjects: Sequence[str],
+) -> Term:
+    given = ~missing_mask(values)
+    there, whose = values[given], [subject for subject, has in zip(subjects, given, strict=True) if has]
     labels, _ = level_labels(there)
     levels, counts = np.unique(labels.astype(str), return_counts=True)
     if len(levels) < 2:
@@ -341,13 +370,17 @@ def _term(parameter: str, covariate: str, form: str | None, reference: str | Non
         most = max(order, key=lambda level: int(counts[levels == level][0]))
         base = most if reference is None else _level(covariate, reference, order)
         return Term(parameter, covariate, "categorical", base, tuple(level for level in order if level != base))
-    numbers = numbers_of(covariate, there)
+    numbers = numbers_of(covariate, there, whose)
+    if form == "power" and (numbers <= 0).any():
+        low = [subject for subject, number in zip(whose, numbers, strict=True) if number <= 0]
+        raise DataError(
+            f"{covariate} is {numbers[numbers <= 0][0]:g} for {listed_subjects(low)}, and a power takes positive "
+            f"values; correct the value, or use exponential({covariate})"
+        )
     middle = _middle(numbers) if reference is None else as_number(reference)
     if reference is not None and np.isnan(middle):
         raise SettingsError(f"covariates: the reference {reference!r} of {covariate} is no number")
-    term = Term(parameter, covariate, cast("Form", form), middle)
-    term.columns(numbers)
-    return term
+    return Term(parameter, covariate, cast("Form", form), middle)
 
 
 def _in_order(levels: list[str]) -> list[str]:
@@ -375,8 +408,3 @@ def _middle(numbers: FloatArray) -> float:
         if low <= rounded <= high and (rounded > 0) == (median > 0):
             return rounded
     return float(median)
-
-
-def _listed(subjects: Sequence[str]) -> str:
-    more = len(subjects) - _NAMED
-    return ", ".join(subjects[:_NAMED]) + (f" and {more} more" if more > 0 else "")

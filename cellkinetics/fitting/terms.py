@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -14,6 +14,7 @@ from cellkinetics.data.cohort import FloatArray
 from cellkinetics.errors import DataError, SettingsError
 
 Form = Literal["power", "exponential", "categorical"]
+_NAMED = 8  # subjects that a message lists
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,20 @@ class Term:
                 name += "_"
             names.append(name)
         return tuple(names)
+
+    @property
+    def meanings(self) -> tuple[str, ...]:
+        """What each coefficient is, in words.
+
+        Example:
+            >>> Term("cmax", "weight", "power", 70.0).meanings
+            ('power of weight, 1 at 70',)
+        """
+        if self.form == "categorical":
+            return tuple(f"{self.covariate} {level} against {self.reference}" for level in self.levels)
+        if self.form == "power":
+            return (f"power of {self.covariate}, 1 at {self.reference:.10g}",)
+        return (f"exponential in {self.covariate}, 1 at {self.reference:.10g}",)
 
     def columns(self, values: Any) -> FloatArray:
         """Return z of patients with these values of the covariate, ``(n, k)``; NaN where the value is missing.
@@ -140,8 +155,8 @@ def level_labels(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]
     return np.array(labels, dtype=object), missing
 
 
-def numbers_of(covariate: str, values: NDArray[Any]) -> FloatArray:
-    """Return a covariate as numbers, NaN where it is missing.
+def numbers_of(covariate: str, values: NDArray[Any], subjects: Sequence[str] = ()) -> FloatArray:
+    """Return a covariate as numbers, NaN where it is missing; ``subjects`` are whose values these are.
 
     Raises:
         DataError: for a text that is no number.
@@ -152,8 +167,23 @@ def numbers_of(covariate: str, values: NDArray[Any]) -> FloatArray:
     numbers = np.array([np.nan if gone else as_number(value) for value, gone in zip(values, missing, strict=True)])
     strange = np.isnan(numbers) & ~missing
     if strange.any():
-        raise DataError(f"{covariate} is {values[strange][0]!r} for a patient, which is no number; use categorical")
+        who = listed_subjects([subjects[k] for k in np.flatnonzero(strange).tolist()]) if subjects else "a patient"
+        raise DataError(
+            f"{covariate} is no number for {who}: {str(values[strange][0])!r}; correct the value, or write "
+            f"categorical({covariate}) if it is a label"
+        )
     return numbers
+
+
+def listed_subjects(subjects: Sequence[str]) -> str:
+    """Return subjects for a sentence, the first eight by name.
+
+    Example:
+        >>> listed_subjects(["P1", "P2"])
+        'P1, P2'
+    """
+    more = len(subjects) - _NAMED
+    return ", ".join(subjects[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def as_number(value: object) -> float:

@@ -356,7 +356,7 @@ def test_a_wrong_option_costs_no_earlier_result_even_with_force(
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--method", "saem"), ("--analyte", "zz"), ("--by", "arm"), ("--parameters", "CNONE")]
+    ("option", "value"), [("--method", "saemm"), ("--analyte", "zz"), ("--by", "arm"), ("--parameters", "CNONE")]
 )
 def test_run_refuses_a_wrong_option_before_it_computes(
     cli: Callable, trial: Path, no_models: None, option: str, value: str

@@ -142,7 +142,7 @@ def test_names_of_coefficients_are_words_and_different() -> None:
         ("cmax ~ power(weight, heavy)", SettingsError, "is no number"),
         ("cmax ~ power(weight, 0)", SettingsError, "a positive number"),
         ("cmax ~ power(sex)", DataError, "use exponential"),
-        ("cmax ~ power(group)", DataError, "which is no number"),
+        ("cmax ~ power(group)", DataError, "group is no number for"),
     ],
 )
 def test_a_wrong_formula_is_answered(cohort: Cohort, formula: str, error: type[Exception], words: str) -> None:

@@ -7,7 +7,7 @@ at the peak is fitted as its smooth twin.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,8 @@ from cellkinetics.fitting.pooled.nuts import Coordinates, sample
 from cellkinetics.fitting.pooled.priors import Given, prior_scales
 from cellkinetics.fitting.pooled.problem import PooledProblem
 from cellkinetics.fitting.pooled.structure import FloatArray, Form
+from cellkinetics.fitting.pooled.summary import remark
+from cellkinetics.fitting.terms import Term
 from cellkinetics.models.base import Model
 from cellkinetics.models.ecp import expansion_model
 from cellkinetics.models.phases import SMOOTH_WIDTH
@@ -303,7 +305,8 @@ def with_posterior(fit: PopulationFit, estimate: Estimate) -> PopulationFit:
     assert posterior is not None
     draws = posterior.natural.reshape(-1, posterior.natural.shape[-1])
     faults = posterior.faults
-    rows = [_with_draws(row, draws[:, k]) if k in posterior.free else row for k, row in enumerate(fit.estimates)]
+    terms = fit.population.terms
+    rows = [_with_draws(row, draws[:, k], terms) if k in posterior.free else row for k, row in enumerate(fit.estimates)]
     lowest = int(np.argmin(posterior.ess))
     notes = list(fit.warnings)
     if posterior.ess[lowest] < LEAST_ESS:
@@ -332,7 +335,7 @@ def with_posterior(fit: PopulationFit, estimate: Estimate) -> PopulationFit:
     )
 
 
-def _with_draws(row: PopulationEstimate, draws: FloatArray) -> PopulationEstimate:
+def _with_draws(row: PopulationEstimate, draws: FloatArray, terms: Sequence[Term]) -> PopulationEstimate:
     se = float(draws.std(ddof=1))
     low, high = (float(one) for one in np.quantile(draws, [0.025, 0.975]))
     positive = row.estimate != 0 and row.transform not in ("identity", "atanh")
@@ -342,7 +345,7 @@ def _with_draws(row: PopulationEstimate, draws: FloatArray) -> PopulationEstimat
         rse_percent=100 * se / abs(row.estimate) if positive else None,
         ci_low=low,
         ci_high=high,
-        reason="",
+        reason=remark(row.parameter, row.kind, terms),
     )
 
 

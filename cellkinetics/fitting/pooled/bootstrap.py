@@ -283,9 +283,10 @@ def _shared(fit: PopulationFit, kind: str, strata: str | None, seed: int, target
     problem, cohort = fit.problem, fit.cohort
     labels = ("",) * problem.n_real
     if strata:
-        known = {"group": np.asarray(cohort.group), **cohort.covariates}
+        known = {**({"group": np.asarray(cohort.group)} if any(cohort.group) else {}), **cohort.covariates}
         if strata not in known:
-            raise SettingsError(f"strata {strata!r}: the data have {', '.join(known)}")
+            shown = ", ".join(known) or "no column with one value a patient"
+            raise SettingsError(f"strata {strata!r}: the data have {shown}")
         labels = tuple(str(known[strata][i]) for i in problem.index)
     x = np.array(fit.x, dtype=float)
     for part in ("omega", "gamma"):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,6 @@ from cellkinetics.models.registry import get_model
 from cellkinetics.models.residual import Residual, get_residual
 
 if TYPE_CHECKING:
-    import os
-
     import pandas as pd
 
     from cellkinetics.data.comedication import Comedication
@@ -54,10 +53,10 @@ def pool(
     start: Mapping[str, float] | StartingValues | str | os.PathLike[str] | None = None,
     fix: Mapping[str, float] | None = None,
     omega: str = "diagonal",
-    covariates: Sequence[str] = (),
+    covariates: str | Sequence[str] = (),
     missing_covariates: str = "error",
-    iov: Sequence[str] = (),
-    mixture: Sequence[str] = (),
+    iov: str | Sequence[str] = (),
+    mixture: str | Sequence[str] = (),
     comedication: Given | None = None,
     blq: Blq = "m3",
     uncertainty: str = "information",
@@ -127,6 +126,9 @@ def pool(
         >>> fit.n_subjects
         12
     """
+    _check_types(cohort, fix, seed)
+    covariates = (covariates,) if isinstance(covariates, str) else covariates
+    iov, mixture = _names(iov), _names(mixture)
     estimator = estimator_of(method)
     if uncertainty not in UNCERTAINTIES:
         raise SettingsError(f"uncertainty {uncertainty!r} does not exist; choose one of {', '.join(UNCERTAINTIES)}")
@@ -189,13 +191,32 @@ def pool(
     return result
 
 
+def _check_types(cohort: Any, fix: Any, seed: Any) -> None:
+    """Refuse a path for a cohort, a list for fixed values, or a seed that is no whole number."""
+    if not isinstance(cohort, Cohort):
+        file = repr(str(cohort)) if isinstance(cohort, (str, os.PathLike)) else "..."
+        kind = type(cohort).__name__
+        raise SettingsError(f"a population is fitted to a cohort, not to a {kind}; write ck.pool(ck.read({file}))")
+    if fix is not None and not isinstance(fix, Mapping):
+        raise SettingsError(f"fix names values, as in fix={{'foldx': 3900}}, and is a {type(fix).__name__}")
+    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool):
+        raise SettingsError(f"seed is {seed!r}; give a whole number from 0")
+
+
+def _names(given: Sequence[str]) -> Sequence[str]:
+    """Return names that may have been given as one text, such as ``cmax,foldx``."""
+    return tuple(name.strip() for name in given.split(",")) if isinstance(given, str) else given
+
+
 def _covariates(
     cohort: Cohort, formulas: Sequence[str], model: Model, missing: str
 ) -> tuple[Cohort, Sequence[str], tuple[str, ...]]:
     """Return the cohort after the rule for missing covariates, formulas with their references, and what to know."""
+    from cellkinetics.fitting.covariates import check_missing, complete, parse_terms, remarks
+
+    check_missing(missing)
     if not formulas:
         return cohort, (), ()
-    from cellkinetics.fitting.covariates import complete, parse_terms, remarks
 
     terms = parse_terms(formulas, model, cohort)
     cohort, notes = complete(cohort, terms, missing)

@@ -213,14 +213,44 @@ def read_population(path: str | Path, model: Model | None = None) -> KnownPopula
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path} cannot be read ({error})") from None
     try:
+        _check_record(record)
         return _of_record(record, str(path), model)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SettingsError(f"{path} is not the {POPULATION_FILE} of a population fit ({error!r})") from None
+    except KeyError as error:
+        what = f"it has no {error.args[0]!r}"
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        what = str(error)
+    raise SettingsError(f"{path} is not a usable {POPULATION_FILE}: {what}; write it anew with cellkinetics pool")
+
+
+def _check_record(record: Any) -> None:
+    """Refuse, with a ValueError or KeyError, a record without the numbers that a population consists of."""
+    found = record["population"] if isinstance(record, dict) else None
+    if not isinstance(found, dict):
+        raise ValueError("it holds no population")  # noqa: TRY004 - of the file, not of an argument
+    working, labels = found["working"], found["labels"]
+    if not isinstance(working, list) or not isinstance(labels, list) or len(working) != len(labels):
+        raise ValueError("working and labels are not lists of one length")
+    _check_numbers("working", working)
+    covariance = record["covariance"]
+    if covariance is not None:
+        k = len(covariance["names"])
+        if len(covariance["working"]) != k or any(len(row) != k for row in covariance["working"]):
+            raise ValueError(f"covariance.working is not a table of {k} by {k} numbers")
+        for i, row in enumerate(covariance["working"]):
+            _check_numbers(f"covariance.working[{i}]", row)
+
+
+def _check_numbers(name: str, values: list[Any]) -> None:
+    for k, value in enumerate(values):
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not np.isfinite(value):
+            raise ValueError(f"{name}[{k}] is not a number")
 
 
 def _of_record(record: Mapping[str, Any], name: str, model: Model | None = None) -> KnownPopulation:
     """Return the population of what `PopulationFit.to_dict` returns."""
     population = PopulationModel.from_dict(record["population"], model)
+    if len(population.x) != len(population.structure.labels):
+        raise ValueError(f"working holds {len(population.x)} numbers for {len(population.structure.labels)} parameters")
     covariance = record["covariance"]
     units = {row["name"]: str(row["unit"]) for row in record["parameters"]}
     measured = [units[p.name] for p in population.model.parameters if p.unit == "value"]

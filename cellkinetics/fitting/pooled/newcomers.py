@@ -11,7 +11,7 @@ import numpy as np
 
 from cellkinetics.data.cohort import LEFT_CENSORED, Cohort, FloatArray
 from cellkinetics.errors import FitError, SettingsError
-from cellkinetics.fitting.covariates import covariate_values, design_of
+from cellkinetics.fitting.covariates import covariate_values, design_of, require_values
 from cellkinetics.fitting.observations import observations, require_days
 from cellkinetics.fitting.pooled.occasions import require_same_covariates, require_same_windows
 from cellkinetics.fitting.pooled.padding import over_patients, padded
@@ -90,6 +90,7 @@ def problem_of(
     rows = padded(cohort, chosen, used, members, log=population.residual.scale == "log")
     design = np.zeros((len(rows.y), len(model.names), len(structure.coefficients)))
     if population.terms:
+        require_values(population.terms, cohort, index, "complete the data, or leave these patients out")
         values = covariate_values(cohort, population.terms, np.array(index))
         design[: len(members)] = design_of(population.terms, model, values)
     windows = None

@@ -136,7 +136,7 @@ class PooledProblem:
             raise SettingsError(f"blq {blq!r} does not exist; choose one of {', '.join(get_args(Blq))}")
         require_days(cohort)
         terms = _terms(covariates, model, cohort)
-        structure, fixed = _structure(model, residual, dict(fix or {}), omega, terms, iov, mixture, naive)
+        structure, fixed = structure_of(model, residual, dict(fix or {}), omega, terms, iov, mixture, naive)
         chosen = observations(cohort, natural=residual.scale == "natural")
         flag = np.where(cohort.censored == LEFT_CENSORED, blq == "m3", True)  # what stays what it is
         used = chosen.used & flag if blq == "drop" else chosen.used
@@ -214,6 +214,7 @@ class PooledProblem:
             fixed=fixed,
             terms=terms,
             notes=(
+                *(str(fault) for fault in cohort.faults if fault.code == "times_look_like_hours"),
                 *notes,
                 *(
                     [f"the {n_below} samples below quantification {said}: biased estimates, for comparison only"]
@@ -300,7 +301,7 @@ def _terms(formulas: Sequence[str], model: Model, cohort: Cohort) -> tuple[Term,
     return parse_terms(formulas, model, cohort)
 
 
-def _structure(
+def structure_of(
     model: Model,
     residual: Residual,
     fixed: dict[str, float],
@@ -310,7 +311,12 @@ def _structure(
     mixture: Sequence[str],
     naive: bool,
 ) -> tuple[Structure, dict[str, float]]:
-    """Return the structure, and the fixed values without the random effects that they take away."""
+    """Return the structure, and the fixed values without the random effects that they take away.
+
+    Raises:
+        SettingsError: for a structure that makes no sense, or a fixed value off its range.
+        ModelError: for a parameter that the model does not have.
+    """
     names = model.names
     none = {label.removeprefix("omega_") for label, value in fixed.items() if label.startswith("omega_") and value == 0}
     # What a drug does to growth is seen in too few patients for a variance of its own.
@@ -355,7 +361,8 @@ def _structure(
         if kinds[label] == "typical":
             model.check_values({label: value})
         elif kinds[label] in ("omega", "gamma", "residual") and not 0 < value < np.inf:
-            raise SettingsError(f"{label} is fixed to {value}; give a positive number (0 takes a random effect away)")
+            zero = " (0 takes a random effect away)" if kinds[label] == "omega" else ""
+            raise SettingsError(f"{label} is fixed to {value:g}; give a positive number{zero}")
         elif kinds[label] == "correlation" and not -1 < value < 1:
             raise SettingsError(f"{label} is fixed to {value}; a correlation lies between -1 and 1")
         elif kinds[label] == "share":

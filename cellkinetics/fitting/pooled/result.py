@@ -163,6 +163,15 @@ class PopulationFit(Drawable, Diagnosed):
         return self.population.x
 
     @property
+    def terms_in_words(self) -> tuple[str, ...]:
+        """What each covariate coefficient is: its form and the reference that typical values belong to."""
+        return tuple(
+            f"{name}: {meaning}"
+            for term in self.population.terms
+            for name, meaning in zip(term.names, term.meanings, strict=True)
+        )
+
+    @property
     def residual_scale(self) -> str:
         """``log`` or ``natural``: where the residual is added."""
         return self.population.residual.scale
@@ -371,6 +380,7 @@ class PopulationFit(Drawable, Diagnosed):
             f"  -2LL {o.minus2ll:.2f} (Monte-Carlo SE {o.mc_se:.2f}), AIC {self.aic:.2f}, BIC {self.bic:.2f}; "
             f"standard errors: {self.uncertainty}"
         )
+        lines += [f"  {meaning}" for meaning in self.terms_in_words]
         lines += [f"  note: {warning}" for warning in self.warnings]
         return "\n".join(lines)
 

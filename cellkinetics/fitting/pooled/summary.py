@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +20,7 @@ from cellkinetics.fitting.pooled.population import PopulationModel
 from cellkinetics.fitting.pooled.problem import PooledProblem
 from cellkinetics.fitting.pooled.result import WEAK_RSE, Objective, PopulationEstimate, PopulationFit
 from cellkinetics.fitting.precision import WEAK_SE, interval
+from cellkinetics.fitting.terms import Term
 from cellkinetics.units import unit_label
 
 FloatArray = NDArray[np.float64]
@@ -210,6 +213,17 @@ def _natural(transform: str, value: float) -> float:
     return float(np.exp(value)) if transform == "log" else float(value)
 
 
+NO_RSE = ("coefficient", "shift", "correlation")
+
+
+def remark(label: str, kind: str, terms: Sequence[Term]) -> str:
+    """Return what to know of an estimate with a standard error: its term in words, why it has no RSE."""
+    if kind not in NO_RSE:
+        return ""
+    meanings = dict(zip((n for t in terms for n in t.names), (m for t in terms for m in t.meanings), strict=True))
+    return "; ".join(filter(None, [meanings.get(label, ""), "no RSE, as it may be zero"]))
+
+
 def _estimates(
     problem: PooledProblem,
     cohort: Cohort,
@@ -224,7 +238,7 @@ def _estimates(
     structure, model = problem.structure, problem.model
     rows = []
     for j, (label, kind) in enumerate(zip(structure.labels, structure.kinds, strict=True)):
-        reason, note, unit = blame, "", ""
+        reason, note, unit = blame, remark(label, kind, problem.terms), ""
         iiv = shrunk = shrunk_variance = None
         transform = _TRANSFORMS.get(kind, "")
         if kind == "typical":
@@ -260,7 +274,7 @@ def _estimates(
         elif known and (kind == "typical" or transform in ("log", "logit", "identity")):
             precision = interval(transform, value, float(se[j]))
             own, low, high = precision.se, precision.ci_low, precision.ci_high
-        if own is not None and kind not in ("coefficient", "shift", "correlation"):
+        if own is not None and kind not in NO_RSE:
             rse = 100 * own / abs(value)
         rows.append(
             PopulationEstimate(
@@ -276,10 +290,15 @@ def _estimates(
                 iiv_cv_percent=iiv,
                 shrinkage_percent=shrunk,
                 shrinkage_variance_percent=shrunk_variance,
-                reason=note if own is not None else reason,
+                reason=note if own is not None else _with_term(reason, note, kind),
             )
         )
     return tuple(rows)
+
+
+def _with_term(reason: str, note: str, kind: str) -> str:
+    """Return why there is no standard error; of a covariate with what its term is."""
+    return f"{reason}; {note.partition(';')[0]}" if kind == "coefficient" and ";" in note else reason
 
 
 def _shrinkage(problem: PooledProblem, x: FloatArray, latent: FloatArray) -> FloatArray:
@@ -375,7 +394,9 @@ def _status(
     steep: list[str],
 ) -> str:
     if settled:
-        weak = [row.parameter for row in estimates if row.reason and row.se is None and row.reason != "fixed"]
+        weak = [
+            row.parameter for row in estimates if row.reason and row.se is None and not row.reason.startswith("fixed")
+        ]
         if not weak:
             return "converged: nothing is left to gain at these estimates"
         return (

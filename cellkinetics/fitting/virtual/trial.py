@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cellkinetics.data.dialects import SUBJECT
 from cellkinetics.errors import SettingsError
 from cellkinetics.fitting.pooled.known import Known, KnownPopulation, know
 from cellkinetics.fitting.pooled.population import PopulationModel
@@ -236,15 +237,25 @@ def known_covariates(known: KnownPopulation) -> dict[str, NDArray[Any]]:
 
 
 def covariate_columns(table: pd.DataFrame | Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """Return the columns of a table of patients but their names: numbers, or texts with "" for a missing one."""
+    """Return the columns of a table of patients but their names: numbers, or texts with "" for a missing one.
+
+    Raises:
+        SettingsError: for a subject with several rows, as in a table of samples.
+    """
     import pandas as pd
 
     frame = pd.DataFrame(dict(table))
     found: dict[str, NDArray[Any]] = {}
     for name in frame.columns:
-        if str(name).lower() == "subject":
-            continue
         column = frame[name]
+        if str(name).lower() in SUBJECT:
+            if (again := column.duplicated()).any():
+                who = column[again].iloc[0]
+                raise SettingsError(
+                    f"patients: {name} {who} has {int((column == who).sum())} rows; give a table with one row a "
+                    "patient and the covariates as columns, not one of samples"
+                )
+            continue
         number = pd.api.types.is_numeric_dtype(column)
         found[str(name)] = column.to_numpy(float) if number else column.fillna("").astype(str).to_numpy(object)
     return found

@@ -47,7 +47,7 @@ def bootstrap_section(results: Results) -> Section | None:
             *(number_cell(row[name]) for name in ("estimate", "bias", "se")),
             interval_cell(row["ci_low"], row["ci_high"]),
             interval_cell(row["bca_low"], row["bca_high"]),
-            *([text_cell(sentence(reason))] if told else []),
+            *([text_cell(sentence(str(reason)))] if told else []),
         ]
         for row, reason in zip(table.to_dict("records"), reasons, strict=True)
     ]

@@ -27,6 +27,9 @@ import numpy as np
 
 from cellkinetics.models.compilation import program_folder
 
+MOST_READY = 12
+"""Compiled forms of one function that a process holds: each takes hundreds of memory maps, of which a process may
+have some ten thousand, and beyond them it crashes."""
 _SUFFIX = ".program"
 _UNUSED_DAYS = 90.0
 """Programs that nothing has loaded for so long are removed: mostly those of older sources."""
@@ -54,9 +57,11 @@ class Program:
             return self._jitted(*arrays, **chosen)
         shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
         key = (tuple(chosen[name] for name in self.static), tree, shapes, _double())
-        if key not in self._ready:
-            self._ready[key] = self._load_or_lower(arrays, chosen, tree, shapes)
-        return self._ready[key](*arrays)
+        ready = self._ready.pop(key, None) or self._load_or_lower(arrays, chosen, tree, shapes)
+        self._ready[key] = ready  # behind the others, the longest unused one is first
+        if len(self._ready) > MOST_READY:
+            del self._ready[next(iter(self._ready))]
+        return ready(*arrays)
 
     def _load_or_lower(
         self, arrays: tuple[Any, ...], chosen: dict[str, Any], tree: Any, shapes: tuple[Any, ...]

@@ -270,7 +270,7 @@ def _row(fit: PopulationFit) -> Compared:
         model=fit.model,
         minus2ll=likelihood.minus2ll,
         mc_se=likelihood.mc_se,
-        left=max(step.drop - 2 * step.noise, 0.0),  # what the noise of the draws promises is no gain
+        left=step.certain,
         converged=fit.converged,
         status=fit.status,
         **values,

@@ -45,6 +45,7 @@ class Estimate:
         proposal: what importance sampling may draw from at ``x``, where the method has it.
         objectives: the method's own objectives by name (``focei``, ``laplace``, ``agq``), never to be compared.
         gradient: of its own objective at ``x``, where it has one.
+        sloped_draws: draws over all patients that the information should rest on, where the method knows.
         work: counts of the work done.
         trace: the way, where it was kept.
         covariance: of all elements of the flat vector, of a method with standard errors of its own ``(k, k)``.
@@ -59,6 +60,7 @@ class Estimate:
     proposal: Proposal | None = None
     objectives: Mapping[str, float] = field(default_factory=dict)
     gradient: FloatArray | None = None
+    sloped_draws: int | None = None
     work: Mapping[str, int] = field(default_factory=dict)
     trace: Trace | None = None
     covariance: FloatArray | None = None

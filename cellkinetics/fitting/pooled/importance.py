@@ -230,6 +230,7 @@ def importance_sample(
     min_draws: int = DRAWS,
     max_draws: int = 40_000,
     slopes: bool = True,
+    sloped_draws: int = SLOPED_DRAWS,
 ) -> ImportanceResult:
     """Evaluate -2 ln L at ``x``, drawing until its Monte-Carlo standard error is at most ``target_se``.
 
@@ -246,6 +247,7 @@ def importance_sample(
         min_draws: a patient on average; a small cohort needs more for its information matrix than for -2 ln L.
         max_draws: a patient on average; then the error is what it is, and reported.
         slopes: also score and information; without them these are zeros.
+        sloped_draws: over all patients, with which score and information are calculated.
 
     Returns:
         The likelihood with its error, conditional moments, score and information.
@@ -256,7 +258,7 @@ def importance_sample(
     n, structure = problem.n_real, problem.structure
     padded, d = problem.samples.y.shape[0], problem.structure.n_latent
     tight = structure.tight(x, TIGHT_OMEGA)
-    sloped_rounds = max(1, round(SLOPED_DRAWS / (DRAWS * n)))
+    sloped_rounds = max(1, round(sloped_draws / (DRAWS * n)))
     with jax.enable_x64(True):
         flat = np.asarray(x, dtype=float)
         if isinstance(known, Proposal):

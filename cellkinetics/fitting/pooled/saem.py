@@ -136,7 +136,7 @@ def estimate_saem(
         np.concatenate([trace.x, np.array(exact.path).reshape(after, trace.x.shape[1])]),
         np.concatenate([trace.objective, exact.objective]),
     )
-    reason = "" if exact.converged else "the search on the exact likelihood did not come to rest"
+    reason = exact.reason
     if reason and run.drifting:
         reason += f" after SAEM, in which {', '.join(run.drifting)} still drifted"
     return Estimate(
@@ -144,6 +144,7 @@ def estimate_saem(
         converged=exact.converged,
         reason=reason,
         proposal=exact.likelihood.proposal,
+        sloped_draws=exact.sloped_draws,
         work={"saem_iterations": run.iterations, "newton_steps": exact.iterations},
         trace=trace,
     )

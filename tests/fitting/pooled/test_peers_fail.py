@@ -186,6 +186,6 @@ def test_6_an_sd_at_its_bound_is_said_to_be_there():
     fit = pool(Cohort.from_arrays([DAYS.tolist()] * 20, values.tolist()), model=LINE, method="focei", start=START)
     for name in ("omega_c0", "omega_k"):
         if fit[name].estimate < 0.011:
-            assert f"{name} cannot be told from zero" in fit.warnings
+            assert any(w.startswith(f"{name}: no variability") for w in fit.warnings)
             assert fit[name].se is None
     assert any(warning.endswith("cannot be told from zero") for warning in fit.warnings)

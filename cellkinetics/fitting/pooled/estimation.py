@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.errors import FitError, SettingsError
 from cellkinetics.fitting.pooled.estimate import Estimate, Report
-from cellkinetics.fitting.pooled.importance import ImportanceResult, importance_sample
+from cellkinetics.fitting.pooled.importance import SLOPED_DRAWS, ImportanceResult, importance_sample
 from cellkinetics.fitting.pooled.modes import CENTRES, Modes, conditional_modes
 from cellkinetics.fitting.pooled.problem import Blq, PooledProblem
 from cellkinetics.fitting.pooled.proposal import Proposal
@@ -180,7 +180,7 @@ def pool(
     first = _start(problem, cohort, start)
     estimate = estimator(problem, first, seed, target_se, report)
     modes = _modes(problem, estimate)
-    likelihood = _likelihood(problem, estimate.x, estimate.proposal or modes, seed, target_se)
+    likelihood = _likelihood(problem, estimate, estimate.proposal or modes, seed, target_se)
     result = summarise(problem, cohort, estimate, modes, likelihood, method=method, seed=seed, uncertainty=uncertainty)
     if method == "bayes":
         from cellkinetics.fitting.pooled.bayes import with_posterior
@@ -265,16 +265,25 @@ def _modes(problem: PooledProblem, estimate: Estimate) -> Modes:
 
 
 def _likelihood(
-    problem: PooledProblem, x: FloatArray, known: Modes | Proposal, seed: int, target_se: float
+    problem: PooledProblem, estimate: Estimate, known: Modes | Proposal, seed: int, target_se: float
 ) -> ImportanceResult:
     """Return -2LL and what comes with it, to be reported."""
     if not problem.structure.n_latent:
         from cellkinetics.fitting.pooled.naive import naive_likelihood
 
-        return naive_likelihood(problem, x)
+        return naive_likelihood(problem, estimate.x)
     # Fresh draws: the draws that a maximum was found with flatter it.
-    least = FINAL_DRAWS // problem.n_real
-    return importance_sample(problem, x, known, seed=seed, stream=1, target_se=target_se, min_draws=least)
+    sloped = estimate.sloped_draws or SLOPED_DRAWS
+    return importance_sample(
+        problem,
+        estimate.x,
+        known,
+        seed=seed,
+        stream=1,
+        target_se=target_se,
+        min_draws=max(FINAL_DRAWS, sloped) // problem.n_real,
+        sloped_draws=sloped,
+    )
 
 
 def _saem(problem: PooledProblem, x: FloatArray, seed: int, target_se: float, report: Report) -> Estimate:

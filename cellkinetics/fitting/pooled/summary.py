@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellkinetics.data.cohort import Cohort
-from cellkinetics.fitting.pooled.bounds import OMEGA_BOUNDS
+from cellkinetics.fitting.pooled.bounds import bounds
 from cellkinetics.fitting.pooled.criteria import criteria
 from cellkinetics.fitting.pooled.estimate import Estimate
 from cellkinetics.fitting.pooled.importance import SMALL_SAMPLE, ImportanceResult
+from cellkinetics.fitting.pooled.marginal import SADDLE
 from cellkinetics.fitting.pooled.modes import Modes
 from cellkinetics.fitting.pooled.patients import curves, effects, latent_matrix, within_class
 from cellkinetics.fitting.pooled.population import PopulationModel
@@ -65,7 +66,10 @@ def summarise(
         expected = float(slope @ covariance @ slope)
         settled = settled and expected < LAPLACE_DROP
     blame = "" if settled else "the optimum was not reached"
-    if not settled:
+    if settled and covariance is not None and estimate.covariance is None:
+        lowest = np.linalg.eigvalsh(likelihood.information[np.ix_(searched, searched)])[0]
+        blame = "the likelihood is curved the wrong way at the estimates" if lowest < SADDLE else ""
+    if blame:
         covariance = None
     if not structure.n_latent:
         source = source.removesuffix(" (importance sampling)")
@@ -124,9 +128,9 @@ def summarise(
 
 
 def _floored(problem: PooledProblem, x: FloatArray) -> NDArray[np.bool_]:
-    """Tell which SDs ended at their lower bound."""
-    low = x <= OMEGA_BOUNDS[0] + 1e-6
-    return np.array([kind in ("omega", "gamma") for kind in problem.structure.kinds]) & low & problem.free
+    """Tell which elements ended at the edge of what is searched."""
+    lower, upper = bounds(problem)
+    return ((x <= lower + 1e-6) | (x >= upper - 1e-6)) & problem.free
 
 
 def working_covariance(likelihood: ImportanceResult, searched: NDArray[np.bool_], kind: str) -> FloatArray:
@@ -262,8 +266,11 @@ def _estimates(
         if label in problem.fixed:
             reason = "fixed"
         elif floored[j]:
-            between = "patients" if kind == "omega" else "occasions"
-            note = reason = f"no variability between {between} could be seen: the SD cannot be told from zero"
+            between = {"omega": "patients", "gamma": "occasions"}.get(kind)
+            if between and x[j] < 0:
+                note = reason = f"no variability between {between} could be seen: the SD cannot be told from zero"
+            else:
+                note = reason = "it ended at the edge of what is searched: there is no standard error"
         if se[j] > WEAK_SE and transform != "identity":
             reason = "the likelihood hardly changes with it: no standard error"
         known = np.isfinite(se[j]) and (se[j] <= WEAK_SE or transform == "identity")
@@ -344,7 +351,7 @@ def _warnings(
         found.append(
             f"{problem.n_real} patients for {k} parameters: the estimates describe these patients and no others"
         )
-    found += [f"{problem.labels[j]} cannot be told from zero" for j in np.flatnonzero(floored)]
+    found += [f"{row.parameter}: {row.reason}" for row, at_edge in zip(estimates, floored, strict=True) if at_edge]
     thin = np.flatnonzero(likelihood.effective < SMALL_SAMPLE)
     if len(thin) and problem.structure.n_latent:
         found.append(

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -155,22 +156,26 @@ def test_what_is_weak_in_a_population_fit_is_told(
 ) -> None:
     class Fit:
         status = "converged"
+        converged = True
+        posterior = trace = None
+        terms_in_words = ("beta_beta_weight: power of weight, 1 at 70",)
+        objective = SimpleNamespace(minus2ll=120.0, mc_se=0.3)
         warnings = ("beta is poorly determined", "1 patient was left out")
 
         def __init__(self) -> None:
             import pandas as pd
 
-            self.individual = self.curves = self.quantities = pd.DataFrame({"subject": []})
+            self.individual = self.curves = self.quantities = self.correlations = pd.DataFrame({"subject": []})
             columns = ["parameter", "estimate", "rse_percent", "ci_low", "ci_high", "iiv_cv_percent", "unit"]
             self.table = pd.DataFrame([["beta", 0.003, 70.0, 0.001, 0.009, 80.0, "1/day"]], columns=columns)
 
         def to_dict(self) -> dict:
-            objective = {"minus2ll": 120.0, "mc_se": 0.3}
-            return {"warnings": list(self.warnings), "converged": True, "objective": objective}
+            return {"warnings": list(self.warnings), "converged": True, "objective": vars(self.objective)}
 
     monkeypatch.setattr("cellkinetics.fitting.pooled.estimation.pool", lambda *_a, **_k: Fit())
     done = cli(command, trial)
     assert "note: beta is poorly determined\nnote: 1 patient was left out\n" in done.err
+    assert "  beta_beta_weight: power of weight, 1 at 70\n" in done.out
     if command == "run":
         text = (done.folder / "report.html").read_text()
         summary = text[text.index('id="summary"') : text.index('id="data"')]

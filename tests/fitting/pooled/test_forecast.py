@@ -175,5 +175,5 @@ def test_a_forecast_is_a_public_verb_and_draws_itself(found: Forecast) -> None:
     figure = found.plot(subject="V02")
     assert figure.axes[0].get_title(loc="left") == "V02"
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels[:3] == ["patient (MAP)", "curve, 95 %", "sample, 95 %"]
+    assert labels[:4] == ["patient (MAP)", "asked day", "curve, 95 %", "sample, 95 %"]
     assert "later, not used" in labels

@@ -362,7 +362,7 @@ def _warnings(
         found.append(f"-2LL is known to +-{likelihood.mc_se:.1f} only: lower target_se before comparing models")
     stuck = int((~np.asarray(modes.settled)[: problem.n_real]).sum())
     if stuck:
-        found.append(f"the conditional mode of {stuck} patients was not found exactly; their EBEs are approximate")
+        found.append(f"the conditional mode of {stuck} patient{'s' if stuck > 1 else ''} was found to few digits only")
     found += estimate.notes
     name = method.partition(":")[0]
     if name in LAPLACE_TYPES and name in estimate.objectives:

@@ -39,7 +39,7 @@ def drawn_subjects(strata: Sequence[str], rng: np.random.Generator) -> IntArray:
 
     Example:
         >>> drawn = drawn_subjects(["a", "b", "a"], np.random.default_rng(1))
-        >>> len(drawn), [k for k in drawn if k == 1]
+        >>> len(drawn), [k for k in drawn.tolist() if k == 1]
         (3, [1])
     """
     label = np.asarray(strata)

@@ -9,8 +9,11 @@ def main() -> None:
     Exit codes: 0 done, 1 faults in the data (the results of the others are written), 2 usage,
     3 an error of cellkinetics itself, 130 interrupted.
     """
+    import os
     import sys
 
+    # Our matrices are small: more threads for them cost processor time and save none. Read when NumPy is loaded.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         from cellkinetics.cli.app import app
 

@@ -16,6 +16,7 @@ from cellkinetics.fitting.pooled.likelihood import predict
 from cellkinetics.fitting.pooled.padding import PATIENT_BLOCK
 from cellkinetics.fitting.pooled.problem import Samples
 from cellkinetics.fitting.pooled.structure import Form
+from cellkinetics.models.compilation import compiled
 
 AT_ONCE = 2_000_000
 """Simulated samples that are held at one time, roughly."""
@@ -108,7 +109,7 @@ def predictions(observed: Observed, samples: Samples, phi: FloatArray) -> tuple[
         return np.asarray(f), np.asarray(sd)
 
 
-@partial(jax.jit, static_argnames=("form",))
+@partial(compiled, static_argnames=("form",))
 def _predicted(phi: jax.Array, samples: Samples, sigma: jax.Array, form: Form) -> tuple[jax.Array, jax.Array]:
     def one(own: jax.Array, sample: Samples) -> tuple[jax.Array, jax.Array]:
         f = predict(own, sample, form, False)

@@ -18,6 +18,7 @@ import numpy as np
 
 from cellkinetics.fitting.derived import in_chunks
 from cellkinetics.models.base import Model
+from cellkinetics.models.compilation import compiled
 from cellkinetics.nca.engine import noncompartmental
 from cellkinetics.units import unit_label
 
@@ -149,11 +150,11 @@ def _peak_days(fits: IndividualFits) -> dict[int, float]:
 def _peak_day(model: Model) -> Callable[..., tuple[jax.Array, ...]]:
     assert model.peak is not None
     peak = model.peak
-    return jax.jit(jax.vmap(lambda theta: (peak(theta)[1],)))
+    return compiled(jax.vmap(lambda theta: (peak(theta)[1],)))
 
 
 @cache
 def _area(model: Model) -> Callable[..., tuple[jax.Array, ...]]:
     assert model.area is not None
     area = model.area
-    return jax.jit(jax.vmap(lambda theta, end: (area(theta, jnp.zeros_like(end), end),)))
+    return compiled(jax.vmap(lambda theta, end: (area(theta, jnp.zeros_like(end), end),)))

@@ -13,6 +13,7 @@ import numpy as np
 from cellkinetics.data.cohort import FloatArray
 from cellkinetics.fitting.batch import CHUNK
 from cellkinetics.models.base import Model
+from cellkinetics.models.compilation import compiled
 
 
 class Derivation(NamedTuple):
@@ -45,12 +46,12 @@ def _log_derived(model: Model) -> Callable[..., tuple[jax.Array, ...]]:
         theta = model.to_natural(x[:p])
         return jnp.log(jnp.stack([quantity.function(theta) for quantity in model.derived]))
 
-    return jax.jit(jax.vmap(lambda x: (log_derived(x), jax.jacfwd(log_derived)(x))))
+    return compiled(jax.vmap(lambda x: (log_derived(x), jax.jacfwd(log_derived)(x))))
 
 
 @cache
 def _log_curve(model: Model) -> Callable[..., tuple[jax.Array, ...]]:
-    return jax.jit(jax.vmap(lambda theta, time: (model.log_curve(theta, time),)))
+    return compiled(jax.vmap(lambda theta, time: (model.log_curve(theta, time),)))
 
 
 def in_chunks(function: Callable[..., tuple[jax.Array, ...]], *arrays: FloatArray) -> list[FloatArray]:

@@ -19,6 +19,7 @@ import numpy as np
 
 from cellkinetics.data.cohort import FloatArray
 from cellkinetics.models.base import Model
+from cellkinetics.models.compilation import compiled
 from cellkinetics.models.residual import Residual
 
 _LARGEST_STEP = 2.0  # on the transformed scale: a factor of 7 in a log parameter
@@ -148,14 +149,14 @@ def objective(model: Model, residual: Residual) -> Objective:
             return _step(state, box, lambda x: look(x, data, prior))
 
         many = jax.vmap(one)
-        return jax.jit(
+        return compiled(
             lambda state, data, prior, box: jax.lax.fori_loop(0, number, lambda _, s: many(s, data, prior, box), state)
         )
 
     return Objective(
         model=model,
         residual=residual,
-        value_and_gradient=jax.jit(jax.value_and_grad(minus2ll)),
+        value_and_gradient=compiled(jax.value_and_grad(minus2ll)),
         advance=steps(slopes, 8),
         refine=steps(exact, 4),
     )

@@ -28,6 +28,7 @@ from cellkinetics.fitting.derived import in_chunks
 from cellkinetics.fitting.objective import Data, Objective
 from cellkinetics.fitting.observations import REASONS, Observations, observations
 from cellkinetics.fitting.start import SIGMA
+from cellkinetics.models.compilation import compiled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,7 +110,7 @@ def _evaluate(objective: Objective) -> Callable[..., tuple[jax.Array, ...]]:
         floor = SIGMA[0] * (jnp.ones_like(f) if residual.scale == "log" else jnp.abs(f)) / sd
         return jnp.exp(log_value), (data.y - f) / sd, floor, jnp.exp(-nll)
 
-    return jax.jit(jax.vmap(one))
+    return compiled(jax.vmap(one))
 
 
 def _records(

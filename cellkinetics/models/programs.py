@@ -25,7 +25,7 @@ import jax
 import jax.export
 import numpy as np
 
-from cellkinetics.models.compilation import program_folder
+from cellkinetics.models.compilation import compiled, program_folder
 
 MOST_READY = 12
 """Compiled forms of one function that a process holds: each takes hundreds of memory maps, of which a process may
@@ -48,7 +48,7 @@ class Program:
         update_wrapper(self, function)
         self.static = static
         self._function = function
-        self._jitted = jax.jit(function, static_argnames=static)
+        self._jitted = compiled(function, static)
         self._ready: dict[Any, Callable[..., Any]] = {}
 
     def __call__(self, *arrays: Any, **chosen: Any) -> Any:
@@ -74,7 +74,7 @@ class Program:
             exported, result = self._lowered(arrays, chosen, tree)
             kept = exported, jax.tree.structure(result)
             _store(path, exported, result, self._function.__module__)
-        flat, outward = jax.jit(kept[0].call), kept[1]
+        flat, outward = compiled(kept[0].call), kept[1]
 
         def run(*arguments: Any) -> Any:
             return jax.tree.unflatten(outward, flat(*jax.tree.leaves(arguments)))

@@ -13,6 +13,7 @@ from cellkinetics.fitting.design.fisher import add_samples, expected_information
 from cellkinetics.fitting.design.patients import Days, days_of, draw_effects
 from cellkinetics.fitting.design.population import AssumedPopulation
 from cellkinetics.fitting.design.space import Index
+from cellkinetics.models.compilation import compiled
 
 
 class Score:
@@ -83,6 +84,6 @@ def _relative_scale(population: AssumedPopulation, label: str) -> float:
     return {"log": 1.0, "logit": 1.0 - value}.get(transform, 1.0 / abs(value) if value else 1.0)
 
 
-@jax.jit
+@compiled
 def _informations(drawn: Days, omega: jax.Array, rows: jax.Array) -> jax.Array:
     return jax.lax.map(lambda row: expected_information(add_samples(drawn.on(row)), omega), rows, batch_size=16)

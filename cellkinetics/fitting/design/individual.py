@@ -11,6 +11,7 @@ import numpy as np
 from cellkinetics.data.cohort import BoolArray, FloatArray
 from cellkinetics.fitting.design.patients import Days
 from cellkinetics.fitting.precision import WEAK_SE
+from cellkinetics.models.compilation import compiled
 
 _FLAT = 1e-6
 # A direction told less than this is taken as told this much, an SE of 1000, as in a fit.
@@ -42,7 +43,7 @@ def patient_information(days: Days) -> FloatArray:
         return np.asarray(_information(days))
 
 
-@jax.jit
+@compiled
 def _information(days: Days) -> jax.Array:
     curve = jnp.einsum("njp,nj,njq->npq", days.slope, days.weight, days.slope)
     both = jnp.einsum("njp,nj->np", days.slope, days.cross)
@@ -74,7 +75,7 @@ def patient_precision(information: FloatArray, n_quantified: FloatArray) -> Alon
     return Alone(se, (se <= WEAK_SE) & left[:, None])
 
 
-@jax.jit
+@compiled
 def posterior_variance(curve: jax.Array, omega: jax.Array) -> jax.Array:
     """Return the expected posterior variance of each patient's parameters, shape ``(n, p)``.
 

@@ -32,6 +32,7 @@ from cellkinetics.fitting.design.population import Assumed, AssumedPopulation, a
 from cellkinetics.fitting.design.simulated import simulated_information
 from cellkinetics.fitting.pooled.result import WEAK_RSE
 from cellkinetics.fitting.precision import interval
+from cellkinetics.models.compilation import compiled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -283,7 +284,7 @@ def _one_patient(
         return np.asarray(_linearised(drawn, jnp.asarray(population.omega)))
 
 
-@jax.jit
+@compiled
 def _linearised(days: Days, omega: jax.Array) -> jax.Array:
     return expected_information(add_samples(days), omega)
 

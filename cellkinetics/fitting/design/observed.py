@@ -14,6 +14,7 @@ from cellkinetics.fitting.design.patients import draw_effects
 from cellkinetics.fitting.design.population import AssumedPopulation
 from cellkinetics.fitting.design.simulated import observed_cohort
 from cellkinetics.models.base import Model
+from cellkinetics.models.compilation import compiled
 from cellkinetics.nca.engine import noncompartmental
 
 AREA_END = 28.0
@@ -88,7 +89,7 @@ def _ratio(found: FloatArray, truth: FloatArray) -> tuple[float | None, float]:
     return float(np.exp(logs[has].mean())) if has.any() else None, 100.0 * float(has.mean())
 
 
-@partial(jax.jit, static_argnames="model")
+@partial(compiled, static_argnames="model")
 def _truth(theta: jax.Array, model: Model) -> tuple[jax.Array, jax.Array]:
     """Return the highest point of each curve after infusion, and its area from day 0 to 28.
 

@@ -16,6 +16,7 @@ from cellkinetics.errors import SettingsError
 from cellkinetics.fitting.design.population import AssumedPopulation
 from cellkinetics.fitting.design.sample import sample_information
 from cellkinetics.models.base import Model
+from cellkinetics.models.compilation import compiled
 
 BLOCK = 8
 """Days are padded to whole blocks of this many."""
@@ -88,12 +89,12 @@ def log_curves_on(population: AssumedPopulation, effects: FloatArray, days: Floa
         return np.asarray(_curves(phi, jnp.asarray(padded(days)), population.model))[:, : len(days)]
 
 
-@partial(jax.jit, static_argnames="model")
+@partial(compiled, static_argnames="model")
 def _curves(phi: jax.Array, time: jax.Array, model: Model) -> jax.Array:
     return jax.vmap(lambda x: model.log_curve(model.to_natural(x), time))(phi)
 
 
-@partial(jax.jit, static_argnames="model")
+@partial(compiled, static_argnames="model")
 def _days(phi: jax.Array, time: jax.Array, limit: jax.Array, sigma: jax.Array, model: Model) -> Days:
     def curve(x: jax.Array) -> jax.Array:
         return model.log_curve(model.to_natural(x), time)

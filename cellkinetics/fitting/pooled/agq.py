@@ -20,6 +20,7 @@ from cellkinetics.fitting.pooled.likelihood import gauss_newton, joint_nll, move
 from cellkinetics.fitting.pooled.problem import PooledProblem, Samples
 from cellkinetics.fitting.pooled.proposal import PATIENTS_AT_ONCE
 from cellkinetics.fitting.pooled.structure import Form
+from cellkinetics.models.compilation import compiled
 
 FloatArray = NDArray[np.float64]
 
@@ -94,7 +95,7 @@ def agq_contribution(
     return -2.0 * (logsumexp(inside) - jnp.log(jnp.diagonal(factor)).sum())
 
 
-@partial(jax.jit, static_argnames=("form",))
+@partial(compiled, static_argnames=("form",))
 def agq_objective(
     x: jax.Array, modes: jax.Array, samples: Samples, points: jax.Array, log_weight: jax.Array, form: Form
 ) -> tuple[jax.Array, jax.Array]:

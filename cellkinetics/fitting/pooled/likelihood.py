@@ -15,6 +15,7 @@ from jax.scipy.special import logsumexp
 
 from cellkinetics.fitting.pooled.problem import Samples
 from cellkinetics.fitting.pooled.structure import Form, Population
+from cellkinetics.models.compilation import compiled
 
 
 def individual(u: jax.Array, population: Population, samples: Samples, form: Form) -> jax.Array:
@@ -136,7 +137,7 @@ def laplace_contribution(x: jax.Array, mode: jax.Array, samples: Samples, form: 
     return 2.0 * joint_nll(u, population, samples, form, True) + logdet
 
 
-@partial(jax.jit, static_argnames=("form", "exact"))
+@partial(compiled, static_argnames=("form", "exact"))
 def laplace_contributions(
     x: jax.Array, modes: jax.Array, samples: Samples, form: Form, exact: bool = False
 ) -> jax.Array:
@@ -144,7 +145,7 @@ def laplace_contributions(
     return jax.vmap(lambda u, s: laplace_contribution(x, u, s, form, exact))(modes, samples)
 
 
-@partial(jax.jit, static_argnames=("form", "exact"))
+@partial(compiled, static_argnames=("form", "exact"))
 def laplace_objective(
     x: jax.Array, modes: jax.Array, samples: Samples, form: Form, exact: bool = False
 ) -> tuple[jax.Array, jax.Array]:

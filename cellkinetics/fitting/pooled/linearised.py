@@ -15,6 +15,7 @@ from cellkinetics.fitting.pooled.likelihood import individual, predict
 from cellkinetics.fitting.pooled.problem import PooledProblem, Samples
 from cellkinetics.fitting.pooled.structure import Form
 from cellkinetics.models.censoring import LOG_2PI
+from cellkinetics.models.compilation import compiled
 
 FloatArray = NDArray[np.float64]
 
@@ -68,7 +69,7 @@ def _check(problem: PooledProblem) -> None:
         raise SettingsError("FO and FOCE take one class and a normal residual: take focei")
 
 
-@partial(jax.jit, static_argnames=("form",))
+@partial(compiled, static_argnames=("form",))
 def _fo(x: jax.Array, samples: Samples, form: Form) -> jax.Array:
     population = form.structure.unpack(x)
 
@@ -87,7 +88,7 @@ def _fo(x: jax.Array, samples: Samples, form: Form) -> jax.Array:
     return jax.vmap(patient)(samples).sum()
 
 
-@partial(jax.jit, static_argnames=("form",))
+@partial(compiled, static_argnames=("form",))
 def _foce(x: jax.Array, samples: Samples, form: Form) -> jax.Array:
     population = form.structure.unpack(x)
 

@@ -17,6 +17,7 @@ from cellkinetics.fitting.pooled.likelihood import data_nll
 from cellkinetics.fitting.pooled.problem import PooledProblem, Samples
 from cellkinetics.fitting.pooled.proposal import Proposal
 from cellkinetics.fitting.pooled.structure import Form
+from cellkinetics.models.compilation import compiled
 
 FloatArray = NDArray[np.float64]
 
@@ -27,7 +28,7 @@ NAIVE = (
 )
 
 
-@partial(jax.jit, static_argnames=("form",))
+@partial(compiled, static_argnames=("form",))
 def naive_objective(x: jax.Array, samples: Samples, form: Form) -> tuple[jax.Array, jax.Array]:
     """Return -2 ln p of all samples at the typical values, on the model's smooth twin, and its gradient."""
 
@@ -39,7 +40,7 @@ def naive_objective(x: jax.Array, samples: Samples, form: Form) -> tuple[jax.Arr
     return jax.value_and_grad(total)(x)
 
 
-@partial(jax.jit, static_argnames=("form",))
+@partial(compiled, static_argnames=("form",))
 def _derivatives(x: jax.Array, samples: Samples, form: Form) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Return each patient's ln p ``(n,)``, its gradients ``(n, k)``, and the Hessian of their sum ``(k, k)``."""
 

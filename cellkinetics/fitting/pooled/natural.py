@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellkinetics.fitting.pooled.structure import Form
+from cellkinetics.models.compilation import compiled
 
 FloatArray = NDArray[np.float64]
 
@@ -34,7 +35,7 @@ def natural_values(form: Form, x: FloatArray) -> FloatArray:
         return np.asarray(_natural(jnp.asarray(x), form))
 
 
-@partial(jax.jit, static_argnames=("form",))
+@partial(compiled, static_argnames=("form",))
 def _natural(x: jax.Array, form: Form) -> jax.Array:
     structure = form.structure
 

@@ -33,6 +33,7 @@ from cellkinetics.fitting.pooled.likelihood import joint_nll
 from cellkinetics.fitting.pooled.priors import Scales, prior_potential
 from cellkinetics.fitting.pooled.problem import Samples
 from cellkinetics.fitting.pooled.structure import Form, Structure
+from cellkinetics.models.compilation import compiled
 
 FloatArray = NDArray[np.float64]
 
@@ -166,7 +167,7 @@ def _kernel(form: Form, warmup: int) -> tuple[Callable[..., Any], Callable[..., 
 
         return jax.lax.scan(one, state, None, length=CHUNK)
 
-    return jax.jit(jax.vmap(start, in_axes=(0, 0, None))), jax.jit(run)
+    return compiled(jax.vmap(start, in_axes=(0, 0, None))), compiled(run)
 
 
 def sample(
@@ -215,6 +216,6 @@ def sample(
                 found.append(parts)
             report((k + 1) / (warm + kept))
         place_x, diverging, steps = (np.swapaxes(np.concatenate(parts), 0, 1) for parts in zip(*found, strict=True))
-        convert = jax.jit(jax.vmap(jax.vmap(lambda z: flat(z, at, form.structure)[0])))
+        convert = compiled(jax.vmap(jax.vmap(lambda z: flat(z, at, form.structure)[0])))
         x = np.asarray(convert(jnp.asarray(place_x)))
     return Sampled(x, diverging, steps)

@@ -25,6 +25,7 @@ from cellkinetics.fitting.pooled.problem import PooledProblem, Samples
 from cellkinetics.fitting.pooled.proposal import PATIENTS_AT_ONCE, Noise, Proposal, draw, standard_noise
 from cellkinetics.fitting.pooled.structure import Form, Population
 from cellkinetics.models.censoring import LOG_2PI
+from cellkinetics.models.compilation import compiled
 
 FloatArray = NDArray[np.float64]
 
@@ -148,7 +149,7 @@ def _shares(offset: FloatArray) -> FloatArray:
     return out
 
 
-@partial(jax.jit, static_argnames=("form",))
+@partial(compiled, static_argnames=("form",))
 def _draw(noise: Noise, x: jax.Array, proposal: Proposal, samples: Samples, form: Form) -> Drawn:
     """Return draws ``(n, K, d)``, their ln(p(u; x)/q(u)) ``(n, K)``, and the middles of their effects ``(n, q)``."""
     here = form.structure.unpack(x)
@@ -167,7 +168,7 @@ def _middle(population: Population, sample: Samples, form: Form) -> jax.Array:
     return (population.mu + effects)[jnp.asarray(form.structure.random)]
 
 
-@partial(jax.jit, static_argnames=("form",))
+@partial(compiled, static_argnames=("form",))
 def _on_grid(u: jax.Array, x: jax.Array, sigma: jax.Array, samples: Samples, form: Form) -> jax.Array:
     """Return ln p(y | phi_k; sigma_g) of every draw and node, ``(n, g, K)``."""
     here = form.structure.unpack(x)
@@ -185,7 +186,7 @@ def _on_grid(u: jax.Array, x: jax.Array, sigma: jax.Array, samples: Samples, for
     return jax.lax.map(patient, (u, samples), batch_size=PATIENTS_AT_ONCE)
 
 
-@partial(jax.jit, static_argnames=("form", "tight", "moved"))
+@partial(compiled, static_argnames=("form", "tight", "moved"))
 def _evaluate(
     points: jax.Array,
     shares: jax.Array | None,

@@ -20,6 +20,7 @@ from cellkinetics.fitting.pooled.estimate import Estimate, Report
 from cellkinetics.fitting.pooled.problem import PooledProblem, Samples
 from cellkinetics.fitting.pooled.structure import Structure
 from cellkinetics.fitting.result import IndividualFits
+from cellkinetics.models.compilation import compiled
 
 FloatArray = NDArray[np.float64]
 
@@ -107,7 +108,7 @@ def estimate_two_stage(problem: PooledProblem, start: FloatArray, *, report: Rep
     )
 
 
-@partial(jax.jit, static_argnames=("structure",))
+@partial(compiled, static_argnames=("structure",))
 def second_stage(x: jax.Array, own: Individuals, structure: Structure) -> tuple[jax.Array, jax.Array]:
     """Return -2 ln p of the patients' estimates, without constants, and its gradient."""
 

@@ -21,6 +21,7 @@ from cellkinetics.fitting.pooled.population import PopulationModel
 from cellkinetics.fitting.virtual.design import TrialDesign
 from cellkinetics.fitting.virtual.leaving import first_to_come
 from cellkinetics.models.base import Model
+from cellkinetics.models.compilation import compiled
 from cellkinetics.models.simulation import observe, room
 
 BLOCK = 512
@@ -173,7 +174,7 @@ def curves(model: Model, theta: FloatArray, time: FloatArray, windows: FloatArra
 
 @cache
 def _compiled(model: Model) -> Callable[..., jax.Array]:
-    return jax.jit(jax.vmap(model.log_curve))
+    return compiled(jax.vmap(model.log_curve))
 
 
 def significant(value: FloatArray, digits: int = DIGITS) -> FloatArray:

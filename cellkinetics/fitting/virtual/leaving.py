@@ -23,6 +23,7 @@ import numpy as np
 from cellkinetics.data.cohort import FloatArray
 from cellkinetics.errors import SettingsError
 from cellkinetics.models.base import Model
+from cellkinetics.models.compilation import compiled
 
 Kind = Literal["exponential", "weibull", "table", "below"]
 _FORMS = "exponential:RATE, weibull:SCALE,SHAPE, below:LEVEL, or a table FILE.csv with the columns day, remaining"
@@ -104,7 +105,7 @@ class Leaving:
 @cache
 def _below(model: Model) -> Callable[[jax.Array, jax.Array], jax.Array]:
     assert model.time_below is not None
-    return jax.jit(jax.vmap(model.time_below))
+    return compiled(jax.vmap(model.time_below))
 
 
 def leaving(given: str | Path | Leaving | None, what: str = "dropout") -> Leaving | None:

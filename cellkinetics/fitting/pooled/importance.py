@@ -160,7 +160,9 @@ def _round(
 
         def data(v: jax.Array, nudge: jax.Array) -> jax.Array:
             """Return ln p(y | v) with the moved parameters and the log residual parameters off by ``nudge``."""
-            phi = individual(v, here, sample, form) + nudge[: len(moved)] @ moving
+            phi = individual(v, here, sample, form)
+            if moved:  # else the curve has no slope to compile and calculate
+                phi = phi + nudge[: len(moved)] @ moving
             return -data_nll_at(phi, here.sigma * jnp.exp(nudge[len(moved) :]), sample, form)
 
         here_still = jnp.zeros(len(moved) + len(structure.residual))
@@ -172,16 +174,18 @@ def _round(
         score = jnp.zeros((u.shape[0], size))
         hessian = jnp.zeros((size, size))
         if slopes:
-            # A draw without weight may have slopes that are not finite: those of the middle stand in for it.
-            safe = jnp.where((w > 0)[:, None], u, 0.0)
 
             def gradient(v: jax.Array, nudge: jax.Array) -> jax.Array:
                 return jax.jacfwd(lambda at: data(v, at))(nudge)
 
-            slope = jax.vmap(lambda v: gradient(v, here_still))(safe)
-            bend = jax.vmap(lambda v: jax.jacfwd(lambda at: gradient(v, at))(here_still))(safe)
+            # At the same places as the value, so that the compiler finds the curve calculated already. A draw
+            # without weight may have slopes that are not finite.
+            seen = w > 0
+            slope = jnp.where(seen[:, None], jax.vmap(lambda v: gradient(v, here_still))(u), 0.0)
+            bend = jax.vmap(lambda v: jax.jacfwd(lambda at: gradient(v, at))(here_still))(u)
+            bend = jnp.where(seen[:, None, None], bend, 0.0)
             # How the nudges depend on the flat vector: a tight omega by omega u, of which it is also the curvature.
-            by_omega = safe[:, list(tight)] * jnp.diagonal(here.factor)[np.array(tight, dtype=int)]
+            by_omega = u[:, list(tight)] * jnp.diagonal(here.factor)[np.array(tight, dtype=int)]
             chain = jnp.concatenate(
                 [
                     mean_part + (sample.design @ beta_part)[np.array(moved, dtype=int)],
@@ -191,8 +195,8 @@ def _round(
                 ]
             ) + jnp.einsum("kt,tax->kax", by_omega, omega_part)
             curved = jnp.einsum("k,kt,kt->t", w, by_omega, slope[:, np.array(of_tight, dtype=int)])
-            psi = safe[:, :q] @ here.factor.T
-            kappa = here.gamma * safe[:, q:].reshape(safe.shape[0], structure.occasions, len(structure.occasion))
+            psi = u[:, :q] @ here.factor.T
+            kappa = here.gamma * u[:, q:].reshape(u.shape[0], structure.occasions, len(structure.occasion))
             score = jnp.einsum("ka,kax->kx", slope, chain)
             score = score + population_scores(psi, kappa, here, jax.jacfwd(changed)(x), form)
             hessian = jnp.einsum("k,kax,kab,kby->xy", w, chain, bend, chain) + jnp.diag(curved @ in_omega)

@@ -7,6 +7,7 @@ latent vector is (u, v_1, ..., v_K), with v_k the whitened effects of occasion k
 from __future__ import annotations
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -85,21 +86,46 @@ def joint_nll(u: jax.Array, population: Population, samples: Samples, form: Form
     return data_nll(u, population, samples, form, smooth) + prior_nll(u, population, form)
 
 
-def gauss_newton(u: jax.Array, population: Population, samples: Samples, form: Form, smooth: bool = False) -> jax.Array:
-    """Return the Gauss-Newton curvature of `joint_nll` in ``u``: I + J' W J, shape (d, d).
+class Expansion(NamedTuple):
+    """`joint_nll` of one patient around a latent vector: its value, gradient (d,) and Gauss-Newton curvature (d, d)."""
 
-    J holds the derivatives of the predictions, W the curvature of the residual's likelihood in the
+    value: jax.Array
+    gradient: jax.Array
+    curvature: jax.Array
+
+
+def expansion(u: jax.Array, population: Population, samples: Samples, form: Form, smooth: bool = False) -> Expansion:
+    """Expand `joint_nll` around ``u``, from one derivative of the curve.
+
+        gradient   J' n + d(-ln p(u))/du
+        curvature  I + J' W J
+
+    J holds the derivatives of the predictions, n the slope and W the curvature of the residual's likelihood in the
     prediction, with the interaction term, and the exact one for censored samples.
     """
 
-    def f(v: jax.Array) -> jax.Array:
-        return predict(individual(v, population, samples, form), samples, form, smooth)
+    def curve(v: jax.Array) -> tuple[jax.Array, jax.Array]:
+        f = predict(individual(v, population, samples, form), samples, form, smooth)
+        return f, f
 
-    jacobian = jax.jacfwd(f)(u)
-    weight = form.residual.curvature(samples.y, f(u), samples.censored, population.sigma, samples.lower)
+    def nll(f: jax.Array) -> jax.Array:
+        return form.residual.nll(samples.y, f, samples.censored, population.sigma, samples.lower)
+
+    jacobian, f = jax.jacfwd(curve, has_aux=True)(u)
+    value, slope = jax.jvp(nll, (f,), (jnp.ones_like(f),))
+    weight = form.residual.curvature(samples.y, f, samples.censored, population.sigma, samples.lower)
     # A masked sample must not bring a NaN in through 0 * NaN.
-    weight, jacobian = jnp.where(samples.mask, weight, 0.0), jnp.where(samples.mask[:, None], jacobian, 0.0)
-    return jnp.eye(u.shape[0]) + (jacobian.T * weight) @ jacobian
+    value, slope, weight = (jnp.where(samples.mask, part, 0.0) for part in (value, slope, weight))
+    jacobian = jnp.where(samples.mask[:, None], jacobian, 0.0)
+    prior, pull = jax.value_and_grad(prior_nll)(u, population, form)
+    return Expansion(
+        value.sum() + prior, slope @ jacobian + pull, jnp.eye(u.shape[0]) + (jacobian.T * weight) @ jacobian
+    )
+
+
+def gauss_newton(u: jax.Array, population: Population, samples: Samples, form: Form, smooth: bool = False) -> jax.Array:
+    """Return the Gauss-Newton curvature of `joint_nll` in ``u`` (d, d), see `expansion`."""
+    return expansion(u, population, samples, form, smooth).curvature
 
 
 def moved_mode(mode: jax.Array, population: Population, samples: Samples, form: Form) -> jax.Array:

@@ -234,7 +234,9 @@ def estimate_marginal(
     path: list[FloatArray] = []
     objective: list[float] = []
     while True:
-        if target > target_se and step.certain < COARSE_DROP:
+        # What the score says counts, not how well -2 ln L is known: often one round of draws is enough for it.
+        arrived = step.certain < EXPECTED_DROP and step.noise.sum() <= MOST_NOISE and not step.saddle
+        if target > target_se and step.certain < COARSE_DROP and not arrived:
             target = target_se
             result = evaluate(x, result, target)
             step = plan(x, result)
@@ -244,7 +246,7 @@ def estimate_marginal(
             result = evaluate(x, result, target)
             step = plan(x, result)
             continue
-        if fine and step.certain < EXPECTED_DROP:
+        if (fine or arrived) and step.certain < EXPECTED_DROP:
             if not step.saddle:
                 reason = "" if _apart(problem, x) else "the sub-populations are not told apart: start elsewhere"
                 break

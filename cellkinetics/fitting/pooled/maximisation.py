@@ -61,8 +61,9 @@ def _put(population: Population, part: jax.Array, structure: Structure) -> Popul
     outside = [k for k in range(len(structure.parameters)) if k not in structure.random]
     effects = [k for k, one in enumerate(structure.coefficients) if one.parameter in outside]
     a, b = len(outside), len(outside) + len(effects)
-    mu = population.mu.at[jnp.array(outside, dtype=int)].set(part[:a])
-    beta = population.beta.at[jnp.array(effects, dtype=int)].set(part[a:b])
+    # Without any of them the curve has no slope to compile and calculate.
+    mu = population.mu.at[jnp.array(outside)].set(part[:a]) if outside else population.mu
+    beta = population.beta.at[jnp.array(effects)].set(part[a:b]) if effects else population.beta
     return population._replace(mu=mu, beta=beta, sigma=jnp.exp(part[b:]))
 
 

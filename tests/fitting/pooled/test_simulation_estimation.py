@@ -1,4 +1,4 @@
-"""The short form of `validation/simulation_estimation.py`: what is simulated is found again, within the stated errors."""
+"""Short form of `validation/simulation_estimation.py`: what is simulated is found again, within the stated errors."""
 
 import importlib.util
 from pathlib import Path
@@ -33,7 +33,7 @@ def fits(study: ModuleType) -> list[PopulationFit]:
 
 
 def z_scores(fits: list[PopulationFit], truth: np.ndarray) -> np.ndarray:
-    """Estimates less the truth in standard errors, on the working scale ``(trials, k)``; NaN where no error is stated."""
+    """Estimates less the truth in standard errors, working scale, ``(trials, k)``; NaN where no error is stated."""
     rows = []
     for fit in fits:
         stated = [row.se is not None for row in fit.estimates]

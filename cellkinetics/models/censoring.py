@@ -14,13 +14,13 @@ Source: Beal SL. J Pharmacokinet Pharmacodyn 2001;28:481-504, doi:10.1023/A:1012
 from __future__ import annotations
 
 from functools import cache
+from math import lgamma
 from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import betainc
-from scipy.special import gammaln
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,9 +63,9 @@ def log_ndtr(z: jax.Array) -> jax.Array:
         z <= 0:    -z^2/2 + ln g,  g = P(-y) exp(y^2/2) with y = |z|
         z > 0:     ln(1 - h),      h = g exp(-z^2/2)
 
-    g, Mills' ratio but for a constant, falls slowly, and one polynomial in (y - 5)/(y + 5) holds for all y. The
-    derivative is p(z)/P(z) from the value itself. JAX has this function too; ours takes a fifth of the time, and a fit
-    takes most of its time here. The relative error is below 2e-13.
+    g, Mills' ratio but for a constant, falls slowly, and one polynomial in (y - 5)/(y + 5) holds for all y. JAX has
+    this function too; ours takes a fraction of the time, and a fit takes most of its time here. The relative error is
+    below 2e-13.
 
     Source: transformation of the argument, Shepherd MM, Laframboise JG. Math Comp 1981;36:249-253,
     doi:10.1090/S0025-5718-1981-0595058-X; the coefficients are ours.
@@ -75,24 +75,46 @@ def log_ndtr(z: jax.Array) -> jax.Array:
         ...     print(log_ndtr(jnp.array([0.0, -3.0, -30.0])).round(6))
         [  -0.693147   -6.607726 -454.321244]
     """
+    g, _, h = _tail(z)
+    small = -h * (1.0 + h * (1 / 2 + h * (1 / 3 + h * (1 / 4 + h * (1 / 5 + h * (1 / 6 + h / 7))))))
+    value = jnp.log(jnp.where(z > 0, 1.0 - h, g))
+    return jnp.where(z > 0, jnp.where(h < 1e-2, small, value), value - 0.5 * z**2)
+
+
+@log_ndtr.defjvp
+def _log_ndtr_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    return log_ndtr(*primals), normal_ratio(*primals) * tangents[0]
+
+
+@jax.custom_jvp
+def normal_ratio(z: jax.Array) -> jax.Array:
+    """Return r = p(z)/P(z) of the standard normal, the derivative of `log_ndtr`; its own is -r (z + r).
+
+    Example:
+        >>> with jax.enable_x64(True):
+        ...     print(normal_ratio(jnp.array([0.0, -3.0, -1e6])).round(6))
+        [7.978850e-01 3.283099e+00 1.000000e+06]
+    """
+    g, bell, h = _tail(z)
+    return jnp.where(z > 0, bell, 1.0) / jnp.where(z > 0, 1.0 - h, g) / np.sqrt(2 * np.pi)
+
+
+@normal_ratio.defjvp
+def _normal_ratio_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    ratio = normal_ratio(*primals)
+    return ratio, -ratio * (primals[0] + ratio) * tangents[0]
+
+
+def _tail(z: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return g = P(-|z|) exp(z^2/2), exp(-z^2/2), and their product P(-|z|)."""
     y = jnp.abs(z)
     t = (y - 5.0) / (y + 5.0)
     g = jnp.full_like(t, _MILLS[-1])
     for coefficient in _MILLS[-2::-1]:
         g = g * t + coefficient
     g = g / (1.0 + y)
-    square = 0.5 * z**2
-    h = g * jnp.exp(-square)
-    small = -h * (1.0 + h * (1 / 2 + h * (1 / 3 + h * (1 / 4 + h * (1 / 5 + h * (1 / 6 + h / 7))))))
-    value = jnp.log(jnp.where(z > 0, 1.0 - h, g))
-    return jnp.where(z > 0, jnp.where(h < 1e-2, small, value), value - square)
-
-
-@log_ndtr.defjvp
-def _log_ndtr_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
-    (z,), (step,) = primals, tangents
-    value = log_ndtr(z)
-    return value, jnp.exp(-0.5 * z**2 - 0.5 * LOG_2PI - value) * step
+    bell = jnp.exp(-0.5 * z**2)
+    return g, bell, g * bell
 
 
 def normal_nll(
@@ -130,7 +152,7 @@ def normal_curvature(
     """
     z = (y - prediction) / sd
     z = jnp.where(censored < 0, -z, z)
-    ratio = jnp.exp(-0.5 * z**2 - 0.5 * LOG_2PI - log_ndtr(z))
+    ratio = normal_ratio(z)
     limited = jnp.clip(ratio * (ratio + z), 0.0, 1.0)
     if lower is not None:
         between, low, high = _interval(y, lower, prediction, sd, censored)
@@ -228,7 +250,7 @@ def student_log_cdf(df: float) -> Callable[[jax.Array], jax.Array]:
 
 
 def _log_density(z: jax.Array, df: float) -> jax.Array:
-    constant = float(gammaln(0.5 * (df + 1.0)) - gammaln(0.5 * df) - 0.5 * np.log(df * np.pi))
+    constant = lgamma(0.5 * (df + 1.0)) - lgamma(0.5 * df) - 0.5 * float(np.log(df * np.pi))
     return constant - 0.5 * (df + 1.0) * jnp.log1p(z**2 / df)
 
 

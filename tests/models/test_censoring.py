@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
+from scipy.special import log_ndtr as reference_log_ndtr
 from scipy.stats import norm
 from scipy.stats import t as student
 
 from cellkinetics.models.censoring import (
+    log_ndtr,
     normal_curvature,
     normal_nll,
     student_curvature,
@@ -40,6 +42,23 @@ def test_hand_numbers() -> None:
     assert nll(3.5, 3.0, 0.5, 0) == pytest.approx(np.log(0.5) + 0.9189385332046727 + 0.5, abs=1e-15)
     # LLOQ one sd above the prediction: Phi(1) = 0.8413447460685429.
     assert nll(3.5, 3.0, 0.5, 1) == pytest.approx(-np.log(0.8413447460685429), abs=1e-15)
+
+
+def test_logarithm_of_the_normal_distribution_is_that_of_scipy_at_every_distance() -> None:
+    z = np.concatenate([np.linspace(-40, 30, 14_001), -np.logspace(1.5, 8, 200)])
+    expected = reference_log_ndtr(z)
+    np.testing.assert_allclose(np.asarray(log_ndtr(jnp.asarray(z))), expected, rtol=2e-13, atol=0)
+    near = z < 5
+    np.testing.assert_allclose(np.asarray(log_ndtr(jnp.asarray(z[near]))), expected[near], rtol=1.2e-14, atol=0)
+    # p/P from logarithms, which do not underflow, and far away its expansion -z - 1/z + 2/z^3.
+    slope = np.asarray(jax.vmap(jax.grad(log_ndtr))(jnp.asarray(z)))
+    here = z > -40
+    ratio = np.exp(-0.5 * z**2 - 0.5 * np.log(2 * np.pi) - expected)
+    np.testing.assert_allclose(slope[here], ratio[here], rtol=1e-12, atol=0)
+    far = z < -1000
+    np.testing.assert_allclose(slope[far], -z[far] - 1 / z[far] + 2 / z[far] ** 3, rtol=1e-14)
+    second = np.asarray(jax.vmap(jax.grad(jax.grad(log_ndtr)))(jnp.asarray(z)))
+    np.testing.assert_allclose(second[here], -ratio[here] * (z[here] + ratio[here]), rtol=1e-9, atol=1e-12)
 
 
 @settings(deadline=None, max_examples=60)

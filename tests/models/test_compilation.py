@@ -3,7 +3,15 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from cellkinetics.models import compilation
+from cellkinetics.models.compilation import compiled
 
 CODE = """
 import jax, jax.numpy as jnp
@@ -51,3 +59,40 @@ def test_off_and_folders_that_cannot_be_made_mean_no_cache(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     assert run(CELLKINETICS_CACHE_DIR="off") == "None"
     assert run(CELLKINETICS_CACHE_DIR=str(tmp_path / "file" / "below")) == "None"
+
+
+@pytest.fixture
+def options_asked_anew() -> Iterator[None]:
+    compilation._options.cache_clear()
+    yield
+    compilation._options.cache_clear()
+
+
+def test_options_that_a_compiler_does_not_know_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, options_asked_anew: None
+) -> None:
+    monkeypatch.setattr(compilation, "_QUICK", {"xla_no_such_option": True})
+    assert compilation._options() is None
+    assert float(compiled(lambda x: 2 * x)(1.5)) == 3.0
+
+
+def test_this_version_of_the_compiler_knows_the_quick_options(options_asked_anew: None) -> None:
+    if jax.default_backend() == "cpu":
+        assert compilation._options() == compilation._QUICK
+
+
+@pytest.mark.parametrize(("most", "asked"), [(10, []), (1000, ["options"])])
+def test_calls_with_many_numbers_are_compiled_with_care(
+    most: int, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(compilation, "_LARGE", most)
+    monkeypatch.setattr(compilation, "_options", lambda: seen.append("options"))
+    total = compiled(lambda x, *, times: times * x.sum(), static_argnames="times")
+    assert float(total(jnp.ones(100), times=2)) == 200.0
+    assert seen == asked
+
+
+def test_inside_another_compiled_function_its_options_hold() -> None:
+    inner = compiled(lambda x: x**2)
+    assert float(compiled(lambda x: jax.grad(inner)(x) + 1)(3.0)) == 7.0

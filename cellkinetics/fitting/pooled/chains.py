@@ -41,14 +41,14 @@ _LEAST_SHARE = 1e-3
 
 
 class Chains(NamedTuple):
-    """States ``z`` (n, c, d) and their data log likelihood (n, c)."""
+    """States ``z`` (n, c, d) and their data log likelihood (n, c), arrays of JAX or of numpy."""
 
-    z: jax.Array
-    value: jax.Array
+    z: Any
+    value: Any
 
 
 class Memory(NamedTuple):
-    """What is known of each patient's conditional distribution.
+    """What is known of each patient's conditional distribution, in arrays of JAX or of numpy.
 
     Attributes:
         mean: of z ``(n, d)``.
@@ -56,9 +56,9 @@ class Memory(NamedTuple):
         walk: logarithm of the size of block and component steps ``(2,)``.
     """
 
-    mean: jax.Array
-    covariance: jax.Array
-    walk: jax.Array
+    mean: Any
+    covariance: Any
+    walk: Any
 
 
 class _Draws(NamedTuple):
@@ -162,7 +162,10 @@ def sweep(
     form: Form,
     adapting: jax.Array,
 ) -> tuple[Chains, Memory]:
-    """Let every chain make one step of each kernel; the sizes of steps adapt while ``adapting`` is above 0."""
+    """Let every chain make one step of each kernel; the sizes of steps adapt while ``adapting`` is above 0.
+
+    The likelihood of the states in ``chains`` is calculated anew first, as the population may have changed.
+    """
     d = form.structure.n_latent
     spread = _population_variance(population, form)
     covariance = memory.covariance + _LEAST_SHARE * jnp.diag(spread)
@@ -189,17 +192,26 @@ def sweep(
         which = jax.nn.one_hot(own.element, d)
         return z + jnp.exp(walk[1]) * which * jnp.sqrt(spread) * own.normal, jnp.zeros(z.shape[:2])
 
-    kernels = {"population": from_population, "independent": from_memory, "block": block, "component": component}
-    order = jnp.array([list(kernels).index(name) for name in KERNELS])
+    def stay(z: jax.Array, own: _Draws, walk: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return z, jnp.zeros(z.shape[:2])
 
-    # A loop over kernels, so that the likelihood is compiled once for all of them.
+    kernels = {
+        "population": from_population,
+        "independent": from_memory,
+        "block": block,
+        "component": component,
+        "stay": stay,
+    }
+    order = jnp.array([list(kernels).index(name) for name in ("stay", *KERNELS)])
+
+    # A loop over kernels, and over staying, so that the likelihood is compiled once for all of them.
     def step(now: tuple[Chains, jax.Array], given: tuple[jax.Array, _Draws]) -> tuple[tuple[Chains, jax.Array], None]:
         (z, value), walk = now
         kernel, own = given
         proposed, correction = jax.lax.switch(kernel, list(kernels.values()), z, own, walk)
         there = data_log_likelihood(proposed, population, samples, form)
         density = log_density(proposed, middle, population, form) - log_density(z, middle, population, form)
-        accepted = own.uniform < there - value + density + correction
+        accepted = (own.uniform < there - value + density + correction) | (kernel == list(kernels).index("stay"))
         rate = jnp.where(real, accepted, 0.0).sum() / (real.sum() * accepted.shape[1])
         change = adapting * jnp.where(kernel == 2 + jnp.arange(2), rate - jnp.array(_ACCEPTED), 0.0)
         return (
@@ -208,6 +220,7 @@ def sweep(
         ), None
 
     draws = _Draws(*(jnp.moveaxis(part, 2, 0) for part in noise))
+    draws = jax.tree.map(lambda part: jnp.concatenate([part[:1], part]), draws)  # to stay takes none: any will do
     (chains, walk), _ = jax.lax.scan(step, (chains, memory.walk), (order, draws))
     return chains, memory._replace(walk=walk)
 

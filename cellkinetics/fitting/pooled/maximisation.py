@@ -20,11 +20,11 @@ _LEAST_VARIANCE = 1e-8
 class Statistics(NamedTuple):
     """Averages over chains: class probabilities (n, k), their z (n, k, q), z z' (q, q), kappa^2 (r,), curvature."""
 
-    share: jax.Array
-    first: jax.Array
-    second: jax.Array
-    kappa: jax.Array
-    curvature: jax.Array
+    share: Any
+    first: Any
+    second: Any
+    kappa: Any
+    curvature: Any
 
 
 class Plan(NamedTuple):

@@ -16,6 +16,8 @@ from cellkinetics.fitting.pooled.problem import PooledProblem, Samples
 from cellkinetics.fitting.pooled.structure import Form
 from cellkinetics.models.programs import program
 
+FloatArray = NDArray[np.float64]
+
 MAX_STEPS = 80
 DECREMENT_TOLERANCE = 1e-12
 """A mode has settled when the next step promises less than this in the log density."""
@@ -61,7 +63,7 @@ class _State(NamedTuple):
     done: jax.Array
 
 
-def start_points(form: Form) -> NDArray[np.float64]:
+def start_points(form: Form) -> FloatArray:
     """Return starts of the mode search, in units of omega, shape (s, d).
 
     The centre; each time-like parameter (a change point) moved both ways, because the density has
@@ -147,7 +149,7 @@ def descend(starts: jax.Array, x: jax.Array, samples: Samples, *, form: Form, ex
 
 
 def search(
-    x: jax.Array | NDArray[np.float64],
+    x: jax.Array | FloatArray,
     samples: Samples,
     form: Form,
     *,
@@ -176,26 +178,25 @@ def search(
     return _choose(*(np.stack([np.asarray(one) for one in part], axis=1) for part in zip(*found, strict=True)))
 
 
-@program()
-def _choose(u: jax.Array, value: jax.Array, settled: jax.Array) -> Modes:
+def _choose(u: FloatArray, value: FloatArray, settled: NDArray[np.bool_]) -> Modes:
     """Pick from (n, s, p), (n, s), (n, s) the best mode of each patient, and the best different ones."""
-    patients = jnp.arange(u.shape[0])
-    best = jnp.argmin(value, axis=1)
+    patients = np.arange(u.shape[0])
+    best = np.argmin(value, axis=1)
     top = u[patients, best]
     centres, left = [top], value
     for _ in range(CENTRES - 1):
         # A mode within half an SD of one that was chosen is the same for a proposal.
-        same = jnp.abs(u - centres[-1][:, None]).max(-1) < 0.5
-        left = jnp.where(same, jnp.inf, left)
-        following = jnp.argmin(left, axis=1)
+        same = np.abs(u - centres[-1][:, None]).max(-1) < 0.5
+        left = np.where(same, np.inf, left)
+        following = np.argmin(left, axis=1)
         other = left[patients, following] < value[patients, best] + WORTH_KEEPING
-        centres.append(jnp.where(other[:, None], u[patients, following], top))
-    return Modes(top, value[patients, best], settled[patients, best], jnp.stack(centres, axis=1))
+        centres.append(np.where(other[:, None], u[patients, following], top))
+    return Modes(top, value[patients, best], settled[patients, best], np.stack(centres, axis=1))
 
 
 def conditional_modes(
     problem: PooledProblem,
-    x: NDArray[np.float64],
+    x: FloatArray,
     *,
     known: Modes | None = None,
     thorough: bool = True,

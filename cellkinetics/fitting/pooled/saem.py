@@ -31,7 +31,6 @@ from cellkinetics.fitting.pooled.chains import (
     Chains,
     Memory,
     Noise,
-    data_log_likelihood,
     middles,
     noise_of,
     remember,
@@ -208,7 +207,7 @@ def saem(
     values: list[FloatArray] = []
     words: list[str] = []
     with jax.enable_x64(True):
-        state = _first(start, samples, rng.standard_normal((n, c, d)), form=form)
+        state = _first(start, samples, rng.standard_normal((n, c, d)), form)
         scale = _complete_errors(problem, state.population)
         real = np.arange(n) < problem.n_real
 
@@ -272,8 +271,7 @@ def _block(
         own, what = given
         population = now.population
         middle = middles(population, samples, form)
-        chains = now.chains._replace(value=data_log_likelihood(now.chains.z, population, samples, form))
-        chains, memory = sweep(chains, now.memory, own, population, middle, samples, form, what.learning)
+        chains, memory = sweep(now.chains, now.memory, own, population, middle, samples, form, what.learning)
         memory = remember(memory, chains.z, what.learning)
         fresh, slope = summarise_states(chains.z, population, middle, samples, real, form)
         statistics = jax.tree.map(lambda old, new: old + what.step * (new - old), now.statistics, fresh)
@@ -284,33 +282,28 @@ def _block(
     return jax.lax.scan(iterate, state, (noise, plan))
 
 
-@program("form")
-def _first(x: jax.Array, samples: Samples, normal: jax.Array, *, form: Form) -> _State:
+def _first(x: FloatArray, samples: Samples, normal: FloatArray, form: Form) -> _State:
+    """Return the state to begin with, in arrays of numpy: chains around each patient's middle."""
     structure = form.structure
     q, r = structure.n_random, len(structure.occasion)
-    population = structure.unpack(x)
-    middle = middles(population, samples, form)
-    z = jnp.concatenate(
-        [
-            middle[:, None] + 0.5 * jnp.einsum("ij,ncj->nci", population.factor, normal[..., :q]),
-            0.5 * jnp.tile(population.gamma, structure.occasions) * normal[..., q:],
-        ],
-        axis=-1,
-    )
-    n = z.shape[0]
-    variance = jnp.concatenate([(population.factor**2).sum(1), jnp.tile(population.gamma**2, structure.occasions)])
-    covariance = jnp.broadcast_to(jnp.diag(variance), (n, z.shape[-1], z.shape[-1]))
+    population = structure.values(x)
+    middle = (population.mu + np.asarray(samples.design) @ population.beta)[:, list(structure.random)]
+    between = np.tile(population.gamma, structure.occasions) if r else np.zeros(0)
+    z = 0.5 * np.concatenate([normal[..., :q] @ population.factor.T, between * normal[..., q:]], axis=-1)
+    z[..., :q] += middle[:, None]
+    n, d = len(z), z.shape[-1]
+    variance = np.concatenate([(population.factor**2).sum(1), between**2])
     direct = len(direct_elements(structure))
     return _State(
         population,
-        Chains(z, jnp.zeros(z.shape[:2])),
-        Memory(z.mean(1), covariance, jnp.log(jnp.array([0.5, 0.5]))),
+        Chains(z, np.zeros(z.shape[:2])),
+        Memory(z.mean(1), np.broadcast_to(np.diag(variance), (n, d, d)), np.log([0.5, 0.5])),
         Statistics(
-            jnp.full((n, structure.classes), 1.0 / structure.classes),
-            jnp.zeros((n, structure.classes, q)),
-            jnp.eye(q),
-            jnp.ones(r),
-            jnp.eye(direct),
+            np.full((n, structure.classes), 1.0 / structure.classes),
+            np.zeros((n, structure.classes, q)),
+            np.eye(q),
+            np.ones(r),
+            np.eye(direct),
         ),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,9 @@ from matplotlib.patches import Patch
 
 from cellkinetics.nca.integrate import interpolate
 from cellkinetics.printing import number, window_text
+from cellkinetics.report.figures.panels import pages, panel_grid
 from cellkinetics.report.figures.profiles import (
-    COLUMNS,
     KEY,
-    ROWS,
     Key,
     Profiles,
     draw_limit,
@@ -106,7 +105,6 @@ def area_figure(areas: Areas, key: Key, *, width: float = 3.1, height: float = 2
         figure = new_figure(width, height)
         ax = figure.subplots()
         draw_areas(ax, areas, key)
-        ax.set_title(panel_title(areas.profiles, key), loc="left")
         ax.set_xlabel(time_label(areas.profiles), fontsize=7.5)
         ax.set_ylabel(value_label(areas.profiles), fontsize=7.5)
         if width > 5:
@@ -116,28 +114,14 @@ def area_figure(areas: Areas, key: Key, *, width: float = 3.1, height: float = 2
 
 
 def area_pages(areas: Areas, *, most: int | None = None) -> Iterator[Figure]:
-    """Yield pages of twelve panels each; see `area_grid`."""
-    keys = areas.keys[:most]
-    for start in range(0, len(keys), COLUMNS * ROWS):
-        yield area_grid(areas, keys[start : start + COLUMNS * ROWS])
+    """Return pages of twelve panels each; see `area_grid`."""
+    return pages(areas.keys[:most], partial(area_grid, areas))
 
 
 def area_grid(areas: Areas, keys: Sequence[Key]) -> Figure:
     """Return the areas of several profiles, with shared axis labels and a legend."""
-    columns = min(COLUMNS, max(1, len(keys)))
-    rows = max(1, -(-len(keys) // columns))
-    with style():
-        figure = new_figure(8.3, 0.9 + 2.3 * rows)
-        grid = figure.subplots(rows, columns, squeeze=False)
-        for ax, key in zip(grid.flat, keys, strict=False):
-            draw_areas(ax, areas, key)
-            ax.set_title(panel_title(areas.profiles, key), loc="left")
-        for ax in grid.flat[len(keys) :]:
-            ax.set_visible(False)
-        figure.supxlabel(time_label(areas.profiles), fontsize=9)
-        figure.supylabel(value_label(areas.profiles), fontsize=9)
-        figure.legend(handles=area_handles(areas), loc="outside upper left", ncols=4)
-    return figure
+    labels = time_label(areas.profiles), value_label(areas.profiles)
+    return panel_grid(keys, lambda ax, key: draw_areas(ax, areas, key), labels=labels, handles=area_handles(areas))
 
 
 def area_handles(areas: Areas, key: Key | None = None) -> list[Artist]:
@@ -171,8 +155,9 @@ def _window_patch(rows: pd.DataFrame, name: str, place: int) -> Patch:
 
 
 def draw_areas(ax: Axes, areas: Areas, key: Key) -> None:
-    """Draw one profile and its areas on given axes; see `area_figure` for the marks."""
+    """Draw one profile and its areas on given axes, with a title; see `area_figure` for the marks."""
     profiles = areas.profiles
+    ax.set_title(panel_title(profiles, key), loc="left")
     low, high = profiles.value_limits
     first, last = profiles.time_limits
     ax.set_yscale("log")

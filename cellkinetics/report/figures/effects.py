@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from cellkinetics.report.figures.panels import panel_axes
 from cellkinetics.report.figures.parameters import draw_box, draw_points
 from cellkinetics.report.figures.style import FIT, INK, MUTED, POPULATION, dress, new_figure, style
 
@@ -36,19 +37,14 @@ def effect_figure(
         width: in inches.
     """
     names = [name for name in omega if (effects["parameter"] == name).any()]
-    columns = min(3, max(1, len(names)))
-    rows = max(1, -(-len(names) // columns))
     with style():
-        figure = new_figure(width, 2.2 * rows + 0.3)
-        grid = figure.subplots(rows, columns, squeeze=False)
-        for ax, name in zip(grid.flat, names, strict=False):
+        figure, axes = panel_axes(len(names), width, 2.2, 0.3)
+        for ax, name in zip(axes, names, strict=True):
             eta = effects.loc[effects["parameter"] == name, "eta"].dropna().to_numpy(float)
             _draw_distribution(ax, eta, omega[name])
             mark = " !" if shrinkage.get(name, 0.0) > _SHRUNK else ""
             shrunk = f", shrinkage {shrinkage[name]:.0f} %{mark}" if name in shrinkage else ""
             ax.set_title(f"η {name}{shrunk}", loc="left")
-        for ax in grid.flat[len(names) :]:
-            ax.set_visible(False)
     return figure
 
 

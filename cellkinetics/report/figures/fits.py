@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from cellkinetics.printing import unit_text
+from cellkinetics.report.figures.panels import panel_axes
 from cellkinetics.report.figures.parameters import MOST_POINTS, draw_box, draw_points, drawable, value_axis
 from cellkinetics.report.figures.profiles import KEY, Key
-from cellkinetics.report.figures.style import INK, MUTED, group_colours, new_figure, style
+from cellkinetics.report.figures.style import INK, MUTED, group_colours, style
 
 NOT_IDENTIFIABLE = "not_identifiable"
 FROM_THE_PRIOR = "prior"
@@ -44,17 +45,12 @@ def estimates_figure(
     """
     names = list(dict.fromkeys(groups.values()))
     colours = group_colours(names)
-    columns = min(3, max(1, len(parameters)))
-    rows = max(1, -(-len(parameters) // columns))
     with style():
-        figure = new_figure(width, 2.6 * rows + (0.5 if len(tables) > 1 else 0.2))
-        grid = figure.subplots(rows, columns, squeeze=False)
-        for ax, parameter in zip(grid.flat, parameters, strict=False):
+        figure, axes = panel_axes(len(parameters), width, 2.6, 0.5 if len(tables) > 1 else 0.2)
+        for ax, parameter in zip(axes, parameters, strict=True):
             cells = {name: _by_group(table, parameter, groups, names) for name, table in tables.items()}
             _draw_panel(ax, cells, colours, parameter not in linear)
             ax.set_title(_title(tables, parameter), loc="left")
-        for ax in grid.flat[len(parameters) :]:
-            ax.set_visible(False)
         if len(tables) > 1:
             figure.legend(handles=_legend(list(tables)), loc="outside upper left", ncols=4)
     return figure

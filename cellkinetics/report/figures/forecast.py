@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from cellkinetics.report.figures.panels import pages, panel_grid
 from cellkinetics.report.figures.profiles import (
-    COLUMNS,
     KEY,
-    ROWS,
     Key,
     Profiles,
     draw_limit,
@@ -116,7 +115,6 @@ def forecast_figure(forecasts: Forecasts, key: Key, *, width: float = 6.5, heigh
         figure = new_figure(width, height)
         ax = figure.subplots()
         _draw(ax, forecasts, key)
-        ax.set_title(panel_title(forecasts.profiles, key), loc="left")
         ax.set_xlabel(_time_label(forecasts), fontsize=8.5)
         ax.set_ylabel(value_label(forecasts.profiles), fontsize=8.5)
         figure.legend(handles=_legend(forecasts), loc="outside upper left", ncols=4)
@@ -124,31 +122,20 @@ def forecast_figure(forecasts: Forecasts, key: Key, *, width: float = 6.5, heigh
 
 
 def forecast_pages(forecasts: Forecasts, *, most: int | None = None) -> Iterator[Figure]:
-    """Yield pages of twelve panels each; see `forecast_grid`."""
-    keys = forecasts.keys[:most]
-    for start in range(0, len(keys), COLUMNS * ROWS):
-        yield forecast_grid(forecasts, keys[start : start + COLUMNS * ROWS])
+    """Return pages of twelve panels each; see `forecast_grid`."""
+    return pages(forecasts.keys[:most], partial(forecast_grid, forecasts))
 
 
 def forecast_grid(forecasts: Forecasts, keys: Sequence[Key]) -> Figure:
     """Return panels of several patients, see `forecast_figure`, with shared axis labels and a legend."""
-    columns = min(COLUMNS, max(1, len(keys)))
-    rows = max(1, -(-len(keys) // columns))
-    with style():
-        figure = new_figure(8.3, 1.1 + 2.3 * rows)
-        grid = figure.subplots(rows, columns, squeeze=False)
-        for ax, key in zip(grid.flat, keys, strict=False):
-            _draw(ax, forecasts, key)
-            ax.set_title(panel_title(forecasts.profiles, key), loc="left")
-        for ax in grid.flat[len(keys) :]:
-            ax.set_visible(False)
-        figure.supxlabel(_time_label(forecasts), fontsize=9)
-        figure.supylabel(value_label(forecasts.profiles), fontsize=9)
-        figure.legend(handles=_legend(forecasts), loc="outside upper left", ncols=4)
-    return figure
+    labels = _time_label(forecasts), value_label(forecasts.profiles)
+    return panel_grid(
+        keys, lambda ax, key: _draw(ax, forecasts, key), labels=labels, handles=_legend(forecasts), rest=1.1
+    )
 
 
 def _draw(ax: Axes, forecasts: Forecasts, key: Key) -> None:
+    ax.set_title(panel_title(forecasts.profiles, key), loc="left")
     low, high = forecasts.value_limits
     ax.set_yscale("log")
     ax.set_ylim(low, high)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from cellkinetics.printing import unit_text
+from cellkinetics.report.figures.panels import pages
 from cellkinetics.report.figures.profiles import KEY, Key
 from cellkinetics.report.figures.style import (
     FIT,
@@ -106,10 +107,8 @@ def likelihood_figure(profiles: LikelihoodProfiles, key: Key, *, width: float = 
 
 
 def likelihood_pages(profiles: LikelihoodProfiles, *, most: int | None = None) -> Iterator[Figure]:
-    """Yield pages of six patients each; see `likelihood_grid`."""
-    keys = profiles.keys[:most]
-    for start in range(0, len(keys), ROWS):
-        yield likelihood_grid(profiles, keys[start : start + ROWS])
+    """Return pages of six patients each; see `likelihood_grid`."""
+    return pages(profiles.keys[:most], partial(likelihood_grid, profiles), size=ROWS)
 
 
 def likelihood_grid(profiles: LikelihoodProfiles, keys: Sequence[Key]) -> Figure:

@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from cellkinetics.report.figures.panels import panel_axes
 from cellkinetics.report.figures.style import (
     INK,
     dress,
     group_colours,
     log_axis,
     log_limits,
-    new_figure,
     plain,
     style,
 )
@@ -55,13 +55,10 @@ def parameter_figure(
     groups = wide["group"].astype(str) if "group" in wide else pd.Series("", index=wide.index)
     names = list(dict.fromkeys(groups))
     colours = group_colours(names)
-    columns = min(3, max(1, len(parameters)))
-    rows = max(1, -(-len(parameters) // columns))
     random = np.random.default_rng(0)  # only moves points sideways
     with style():
-        figure = new_figure(width, 2.5 * rows + 0.2)
-        grid = figure.subplots(rows, columns, squeeze=False)
-        for ax, parameter in zip(grid.flat, parameters, strict=False):
+        figure, axes = panel_axes(len(parameters), width, 2.5, 0.2)
+        for ax, parameter in zip(axes, parameters, strict=True):
             values = [wide.loc[groups == name, parameter].to_numpy(float) for name in names]
             _draw_boxes(ax, values, [colours[name] for name in names], parameter.split("_")[0] not in LINEAR, random)
             ax.set_title((labels or {}).get(parameter, parameter), loc="left")
@@ -72,8 +69,6 @@ def parameter_figure(
                 rotation=30 if turned else 0,
                 ha="right" if turned else "center",
             )
-        for ax in grid.flat[len(parameters) :]:
-            ax.set_visible(False)
     return figure
 
 

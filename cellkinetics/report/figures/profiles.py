@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from cellkinetics.data.cohort import series_name
+from cellkinetics.report.figures.panels import pages, panel_grid
 from cellkinetics.report.figures.style import (
     FIT,
     INK,
@@ -34,7 +35,6 @@ Key = tuple[str, str, str, str]
 """Subject, analyte, occasion, specimen: what one profile is."""
 KEY = ("subject", "analyte", "occasion", "specimen")
 
-COLUMNS, ROWS = 3, 4
 CHANGE_POINTS = ("t0", "tlag", "tmax")
 """Parameters of a model that are days on which its curve has a corner."""
 PHASES = {"contraction": "#1a9c74", "persistence": "#8a63d2"}
@@ -143,42 +143,32 @@ def profile_figure(profiles: Profiles, key: Key, *, width: float = 3.1, height: 
         figure = new_figure(width, height)
         ax = figure.subplots()
         draw_profile(ax, profiles, key)
-        ax.set_title(panel_title(profiles, key), loc="left")
+        ax.set_xlabel(time_label(profiles), fontsize=7.5)
+        ax.set_ylabel(value_label(profiles), fontsize=7.5)
     return figure
 
 
 def profile_pages(profiles: Profiles, *, most: int | None = None) -> Iterator[Figure]:
-    """Yield pages of twelve panels each; see `profile_grid`.
+    """Return pages of twelve panels each; see `profile_grid`.
 
     Args:
         profiles: samples and curves of the analyte.
         most: draw only this many profiles, the first in the file.
     """
-    keys = profiles.keys[:most]
-    for start in range(0, len(keys), COLUMNS * ROWS):
-        yield profile_grid(profiles, keys[start : start + COLUMNS * ROWS])
+    return pages(profiles.keys[:most], partial(profile_grid, profiles))
 
 
 def profile_grid(profiles: Profiles, keys: Sequence[Key]) -> Figure:
     """Return panels of several profiles, with shared axis labels and a legend."""
-    columns = min(COLUMNS, max(1, len(keys)))
-    rows = max(1, -(-len(keys) // columns))
-    with style():
-        figure = new_figure(8.3, 0.9 + 2.3 * rows)
-        grid = figure.subplots(rows, columns, squeeze=False)
-        for ax, key in zip(grid.flat, keys, strict=False):
-            draw_profile(ax, profiles, key, labels=False)
-            ax.set_title(panel_title(profiles, key), loc="left")
-        for ax in grid.flat[len(keys) :]:
-            ax.set_visible(False)
-        figure.supxlabel(time_label(profiles), fontsize=9)
-        figure.supylabel(value_label(profiles), fontsize=9)
-        figure.legend(handles=legend_handles(profiles), loc="outside upper left", ncols=4)
-    return figure
+    labels = time_label(profiles), value_label(profiles)
+    return panel_grid(
+        keys, lambda ax, key: draw_profile(ax, profiles, key), labels=labels, handles=legend_handles(profiles)
+    )
 
 
-def draw_profile(ax: Axes, profiles: Profiles, key: Key, *, labels: bool = True) -> None:
-    """Draw one profile on given axes; see `profile_figure` for the marks."""
+def draw_profile(ax: Axes, profiles: Profiles, key: Key) -> None:
+    """Draw one profile on given axes, with a title; see `profile_figure` for the marks."""
+    ax.set_title(panel_title(profiles, key), loc="left")
     low, high = profiles.value_limits
     first, last = profiles.time_limits
     ax.set_yscale("log")
@@ -201,9 +191,6 @@ def draw_profile(ax: Axes, profiles: Profiles, key: Key, *, labels: bool = True)
     _draw_outliers(ax, profiles.outliers_of(key))
     if key in profiles.notes:
         ax.text(0.98, 0.97, profiles.notes[key], transform=ax.transAxes, ha="right", va="top", fontsize=8, color=MUTED)
-    if labels:
-        ax.set_xlabel(time_label(profiles), fontsize=7.5)
-        ax.set_ylabel(value_label(profiles), fontsize=7.5)
 
 
 def legend_handles(profiles: Profiles) -> list[Line2D]:

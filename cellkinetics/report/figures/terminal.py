@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from cellkinetics.nca.biphasic import find_break
 from cellkinetics.printing import number
+from cellkinetics.report.figures.panels import pages, panel_grid
 from cellkinetics.report.figures.profiles import (
-    COLUMNS,
     KEY,
-    ROWS,
     Key,
     Profiles,
     draw_limit,
@@ -126,35 +125,22 @@ def terminal_figure(lines: TerminalLines, key: Key, *, width: float = 3.1, heigh
         figure = new_figure(width, height)
         ax = figure.subplots()
         draw_terminal(ax, lines, key)
-        ax.set_title(panel_title(lines.profiles, key), loc="left")
-        ax.set_xlabel(f"{time_name(lines.profiles)} ({lines.profiles.time_unit})", fontsize=7.5)
+        ax.set_xlabel(_time_label(lines.profiles), fontsize=7.5)
         ax.set_ylabel(value_label(lines.profiles), fontsize=7.5)
     return figure
 
 
 def terminal_pages(lines: TerminalLines, *, most: int | None = None) -> Iterator[Figure]:
-    """Yield pages of twelve panels each; see `terminal_grid`."""
-    keys = lines.keys[:most]
-    for start in range(0, len(keys), COLUMNS * ROWS):
-        yield terminal_grid(lines, keys[start : start + COLUMNS * ROWS])
+    """Return pages of twelve panels each; see `terminal_grid`."""
+    return pages(lines.keys[:most], partial(terminal_grid, lines))
 
 
 def terminal_grid(lines: TerminalLines, keys: Sequence[Key]) -> Figure:
     """Return the terminal lines of several profiles, with shared axis labels and a legend."""
-    columns = min(COLUMNS, max(1, len(keys)))
-    rows = max(1, -(-len(keys) // columns))
-    with style():
-        figure = new_figure(8.3, 0.9 + 2.3 * rows)
-        grid = figure.subplots(rows, columns, squeeze=False)
-        for ax, key in zip(grid.flat, keys, strict=False):
-            draw_terminal(ax, lines, key)
-            ax.set_title(panel_title(lines.profiles, key), loc="left")
-        for ax in grid.flat[len(keys) :]:
-            ax.set_visible(False)
-        figure.supxlabel(f"{time_name(lines.profiles)} ({lines.profiles.time_unit})", fontsize=9)
-        figure.supylabel(value_label(lines.profiles), fontsize=9)
-        figure.legend(handles=terminal_handles(lines), loc="outside upper left", ncols=4)
-    return figure
+    labels = _time_label(lines.profiles), value_label(lines.profiles)
+    return panel_grid(
+        keys, lambda ax, key: draw_terminal(ax, lines, key), labels=labels, handles=terminal_handles(lines)
+    )
 
 
 def terminal_handles(lines: TerminalLines) -> list[Line2D]:
@@ -181,8 +167,9 @@ def terminal_handles(lines: TerminalLines) -> list[Line2D]:
 
 
 def draw_terminal(ax: Axes, lines: TerminalLines, key: Key) -> None:
-    """Draw one terminal line on given axes; see `terminal_figure` for the marks."""
+    """Draw one terminal line on given axes, with a title; see `terminal_figure` for the marks."""
     profiles = lines.profiles
+    ax.set_title(panel_title(profiles, key), loc="left")
     low, high = profiles.value_limits
     high *= (high / low) ** 0.35  # room for what is written
     rows, points, line = profiles.samples_of(key), lines.points_of(key), lines.line_of(key)
@@ -212,6 +199,10 @@ def draw_terminal(ax: Axes, lines: TerminalLines, key: Key) -> None:
     late = rows[(rows["status"] != "excluded") & (rows["time"] > end)]
     more = f"{len(late)} later BLQ, to {number(late['time'].max())} {profiles.time_unit}" if len(late) else ""
     _write(ax, line, profiles.time_unit, more)
+
+
+def _time_label(profiles: Profiles) -> str:
+    return f"{time_name(profiles)} ({profiles.time_unit})"
 
 
 def _end(rows: pd.DataFrame) -> float:

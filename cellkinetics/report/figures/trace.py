@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cellkinetics.report.figures.style import FIT, MUTED, POPULATION, dress, new_figure, style
+from cellkinetics.report.figures.panels import panel_axes
+from cellkinetics.report.figures.style import FIT, MUTED, POPULATION, dress, style
 
 COLUMNS = 4
 
@@ -24,14 +25,11 @@ def trace_figure(table: pd.DataFrame, estimates: Mapping[str, float] | None = No
     """
     counts = table["parameter"].value_counts()
     names = [name for name in dict.fromkeys(table["parameter"]) if counts[name] > 1]  # a single value is no way
-    columns = min(COLUMNS, max(1, len(names)))
-    rows = max(1, -(-len(names) // columns))
     first = table.drop_duplicates("iteration").sort_values("iteration")
     changes = first.loc[first["phase"].ne(first["phase"].shift()), "iteration"].to_numpy(float)[1:]
     with style():
-        figure = new_figure(width, 1.5 * rows + 0.3)
-        grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
-        for ax, name in zip(grid.flat, names, strict=False):
+        figure, axes = panel_axes(len(names), width, 1.5, 0.3, columns=COLUMNS, sharex=True)
+        for ax, name in zip(axes, names, strict=True):
             own = table[table["parameter"] == name].sort_values("iteration")
             value = own["value"].to_numpy(float)
             ax.plot(own["iteration"], value, color=FIT, linewidth=1.0)
@@ -46,7 +44,5 @@ def trace_figure(table: pd.DataFrame, estimates: Mapping[str, float] | None = No
             dress(ax)
             ax.tick_params(labelsize=6.5)
             ax.set_title(name, loc="left", fontsize=8)
-        for ax in grid.flat[len(names) :]:
-            ax.set_visible(False)
         figure.supxlabel("Iteration", fontsize=8)
     return figure

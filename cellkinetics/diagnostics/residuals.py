@@ -18,9 +18,10 @@ from scipy.special import log_ndtr, ndtr, ndtri, ndtri_exp, stdtr
 
 from cellkinetics.data.cohort import LEFT_CENSORED, RIGHT_CENSORED, FloatArray, IntArray
 from cellkinetics.diagnostics.observed import PLACE, Observed, observed
-from cellkinetics.diagnostics.simulation import parameters, predictions, typical_predictions
+from cellkinetics.diagnostics.simulation import predictions, typical_predictions
 from cellkinetics.drawing import Drawable
 from cellkinetics.fitting.pooled.conditional import conditional_draws
+from cellkinetics.fitting.pooled.random_effects import Effects
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,12 +103,11 @@ def _at(samples: Observed, latent: FloatArray) -> tuple[FloatArray, FloatArray]:
     padded = np.zeros((samples.samples.time.shape[0], latent.shape[1]))
     padded[: len(latent)] = latent
     q = structure.n_random
-    effect = padded[:, :q] @ population.factor.T
-    between = None
+    own, between = (padded[:, :q] @ population.factor.T)[None], None
     if structure.occasion:
         shape = (1, len(padded), structure.occasions, len(structure.occasion))
         between = population.gamma * padded[:, q:].reshape(shape)
-    f, sd = predictions(samples, samples.samples, parameters(samples, samples.samples, effect[None], between))
+    f, sd = predictions(samples, samples.samples, Effects(own, between))
     return f[0, : samples.n], sd[0, : samples.n]
 
 

@@ -15,8 +15,10 @@ from cellkinetics.errors import SettingsError
 from cellkinetics.fitting.pooled.likelihood import predict
 from cellkinetics.fitting.pooled.padding import PATIENT_BLOCK
 from cellkinetics.fitting.pooled.problem import Samples
+from cellkinetics.fitting.pooled.random_effects import Effects, draw_effects, parameters
 from cellkinetics.fitting.pooled.structure import Form
 from cellkinetics.models.compilation import compiled
+from cellkinetics.models.simulation import standard_noise
 
 AT_ONCE = 2_000_000
 """Simulated samples that are held at one time, roughly."""
@@ -72,37 +74,20 @@ def typical_predictions(observed: Observed) -> FloatArray:
     share = np.exp(population.log_share)
     parts = []
     for shift in population.shift:
-        effect = np.broadcast_to(shift, (len(observed.samples.time), structure.n_random))
-        parts.append(
-            predictions(observed, observed.samples, parameters(observed, observed.samples, effect[None]))[0][0]
-        )
+        effect = np.broadcast_to(shift, (1, len(observed.samples.time), structure.n_random))
+        parts.append(predictions(observed, observed.samples, Effects(effect))[0][0])
     return np.asarray(np.tensordot(share, np.array(parts), 1)[: observed.n])
 
 
-def parameters(
-    observed: Observed, samples: Samples, effect: FloatArray, between: FloatArray | None = None
-) -> FloatArray:
-    """Return parameters on the working scale ``(b, n, K, p)`` of given random effects.
+def predictions(observed: Observed, samples: Samples, effects: Effects) -> tuple[FloatArray, FloatArray]:
+    """Return predictions and residual spreads ``(b, n, m)`` on the residual's scale, of given random effects.
 
     Args:
         observed: the fit's samples.
         samples: those of the patients that the effects are of.
-        effect: random effects eta ``(b, n, q)``.
-        between: effects of the occasions ``(b, n, K, r)``; zeros where they are not given.
+        effects: random effects of the patients ``(b, n)``.
     """
-    structure, population = observed.problem.structure, observed.population
-    phi = np.broadcast_to(population.mu, (*effect.shape[:2], len(population.mu))).copy()
-    if structure.coefficients:
-        phi += np.asarray(samples.design) @ population.beta
-    phi[..., list(structure.random)] += effect
-    phi = np.repeat(phi[:, :, None, :], structure.occasions if structure.occasion else 1, axis=2)
-    if structure.occasion and between is not None:
-        phi[..., list(structure.occasion)] += between
-    return phi
-
-
-def predictions(observed: Observed, samples: Samples, phi: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return predictions and residual spreads ``(b, n, m)`` on the residual's scale; ``phi`` (b, n, K, p)."""
+    phi = parameters(observed.problem.structure, observed.population, np.asarray(samples.design), effects)
     with jax.enable_x64(True):
         sigma = jnp.asarray(observed.population.sigma)
         f, sd = _predicted(jnp.asarray(phi), samples, sigma, observed.problem.form)
@@ -119,14 +104,7 @@ def _predicted(phi: jax.Array, samples: Samples, sigma: jax.Array, form: Form) -
 
 
 def _simulated(observed: Observed, samples: Samples, count: int, rng: np.random.Generator) -> FloatArray:
-    structure, population, residual = observed.problem.structure, observed.population, observed.problem.residual
-    n = samples.time.shape[0]
-    effect = rng.standard_normal((count, n, structure.n_random)) @ population.factor.T
-    if structure.classes > 1:
-        effect += population.shift[rng.choice(structure.classes, size=(count, n), p=np.exp(population.log_share))]
-    between = None
-    if structure.occasion:
-        between = population.gamma * rng.standard_normal((count, n, structure.occasions, len(structure.occasion)))
-    f, sd = predictions(observed, samples, parameters(observed, samples, effect, between))
-    eps = rng.standard_t(residual.df, f.shape) if residual.kind == "student" else rng.standard_normal(f.shape)
-    return f + sd * eps
+    problem = observed.problem
+    effects = draw_effects(problem.structure, observed.population, (count, len(samples.time)), rng)
+    f, sd = predictions(observed, samples, effects)
+    return f + sd * standard_noise(problem.residual, f.shape, rng)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellkinetics.fitting.pooled.structure import Coefficient, Form, Population, Structure
+from cellkinetics.fitting.pooled.structure import Coefficient, Form, Formed, Population, Structure
 from cellkinetics.models.base import Model
 from cellkinetics.models.registry import get_model
-from cellkinetics.models.residual import Residual, get_residual
+from cellkinetics.models.residual import get_residual
 
 if TYPE_CHECKING:
     from cellkinetics.fitting.terms import Term
@@ -22,7 +22,7 @@ FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class PopulationModel:
+class PopulationModel(Formed):
     """A population model with its parameters.
 
         phi_i = mu + X_i beta + shift_c + eta_i,   eta_i ~ N(0, Omega),   theta_i = h^-1(phi_i)
@@ -45,21 +45,6 @@ class PopulationModel:
     form: Form
     x: FloatArray
     terms: tuple[Term, ...] = ()
-
-    @property
-    def model(self) -> Model:
-        """What is predicted."""
-        return self.form.model
-
-    @property
-    def residual(self) -> Residual:
-        """How samples spread around it."""
-        return self.form.residual
-
-    @property
-    def structure(self) -> Structure:
-        """The parts of the population model."""
-        return self.form.structure
 
     @cached_property
     def parts(self) -> Population:

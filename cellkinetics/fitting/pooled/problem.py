@@ -14,7 +14,7 @@ from cellkinetics.errors import FitError, SettingsError
 from cellkinetics.fitting.observations import observations, require_days
 from cellkinetics.fitting.pooled.occasions import require_same_covariates, require_same_windows
 from cellkinetics.fitting.pooled.padding import over_patients, padded
-from cellkinetics.fitting.pooled.structure import Coefficient, Form, Structure, parse_blocks
+from cellkinetics.fitting.pooled.structure import Coefficient, Form, Formed, Structure, parse_blocks
 from cellkinetics.models.base import Model
 from cellkinetics.models.residual import LOG_CONSTANT, Residual
 
@@ -50,7 +50,7 @@ class Samples(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class PooledProblem:
+class PooledProblem(Formed):
     """All that a likelihood needs, and the map between a flat vector and named parameters.
 
     Attributes:
@@ -223,21 +223,6 @@ class PooledProblem:
                 ),
             ),
         )
-
-    @property
-    def model(self) -> Model:
-        """What is predicted."""
-        return self.form.model
-
-    @property
-    def residual(self) -> Residual:
-        """How samples spread around it."""
-        return self.form.residual
-
-    @property
-    def structure(self) -> Structure:
-        """The parts of the population model."""
-        return self.form.structure
 
     @property
     def index(self) -> tuple[int, ...]:

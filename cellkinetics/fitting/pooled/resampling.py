@@ -16,6 +16,8 @@ from cellkinetics.errors import SettingsError
 from cellkinetics.fitting.observations import observations
 from cellkinetics.fitting.pooled.likelihood import predict
 from cellkinetics.fitting.pooled.problem import PooledProblem, Samples
+from cellkinetics.fitting.pooled.random_effects import draw_effects, parameters
+from cellkinetics.models.simulation import standard_noise
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -96,26 +98,14 @@ def simulated(problem: PooledProblem, x: FloatArray, limit: Limits, rng: np.rand
     structure, residual, n = problem.structure, problem.residual, problem.n_real
     population = structure.values(x)
     samples: Samples = jax.tree.map(np.asarray, problem.samples)
-    phi = np.broadcast_to(population.mu, (n, len(population.mu))).copy()
-    if structure.coefficients:
-        phi += samples.design[:n] @ population.beta
-    effect = rng.standard_normal((n, structure.n_random)) @ population.factor.T
-    if structure.classes > 1:
-        share = np.exp(population.log_share)
-        effect += population.shift[rng.choice(structure.classes, size=n, p=share / share.sum())]
-    phi[:, list(structure.random)] += effect
-    phi = np.repeat(phi[:, None], structure.occasions if structure.occasion else 1, axis=1)
-    if structure.occasion:
-        between = rng.standard_normal((n, structure.occasions, len(structure.occasion)))
-        phi[:, :, list(structure.occasion)] += population.gamma * between
+    effects = draw_effects(structure, population, (n,), rng)
+    phi = parameters(structure, population, samples.design[:n], effects)
     own: Samples = jax.tree.map(lambda array: array[:n], samples)
     with jax.enable_x64(True):
         sigma = jnp.asarray(population.sigma)
         f = jax.vmap(lambda one, sample: predict(one, sample, problem.form, False))(jnp.asarray(phi), own)
         predicted, spread = np.asarray(f), np.asarray(residual.sd(f, sigma))
-    shape = predicted.shape
-    eps = rng.standard_t(residual.df, shape) if residual.kind == "student" else rng.standard_normal(shape)
-    y = predicted + spread * eps
+    y = predicted + spread * standard_noise(residual, predicted.shape, rng)
     below, above = y < limit.lloq, y > limit.uloq
     flags = np.select([below, above], [LEFT_CENSORED, RIGHT_CENSORED], NOT_CENSORED)
     y = np.select([below, above], [limit.lloq, limit.uloq], y)

@@ -290,6 +290,27 @@ class Form:
         return (self.model.search_curve or self.model.log_curve) if smooth else self.model.log_curve
 
 
+class Formed:
+    """What has a `Form`, with the form's parts as its own."""
+
+    form: Form
+
+    @property
+    def model(self) -> Model:
+        """What is predicted."""
+        return self.form.model
+
+    @property
+    def residual(self) -> Residual:
+        """How samples spread around it."""
+        return self.form.residual
+
+    @property
+    def structure(self) -> Structure:
+        """The parts of the population model."""
+        return self.form.structure
+
+
 _KINDS = ("typical", "coefficient", "omega", "correlation", "gamma", "shift", "share", "residual")
 
 

@@ -18,9 +18,9 @@ from cellkinetics.data.cohort import (
     Cohort,
     FloatArray,
     IntArray,
-    Profile,
 )
 from cellkinetics.fitting.batch import Ends, join, look, together
+from cellkinetics.fitting.case import Case
 from cellkinetics.fitting.curve_grid import curve_times
 from cellkinetics.fitting.derived import Derivation, curves, derive
 from cellkinetics.fitting.lmfit_fit import LmfitView, one_by_one
@@ -32,7 +32,7 @@ from cellkinetics.fitting.result import IndividualFit
 from cellkinetics.fitting.search import End, Patient, Progress, best_row, box, search
 from cellkinetics.fitting.settled import Drawn, Search
 from cellkinetics.fitting.start import Plan, faster_phase_first, plan_fit, spread_of
-from cellkinetics.fitting.verdict import failed_fit, judge
+from cellkinetics.fitting.verdict import judge
 from cellkinetics.models.base import Model
 from cellkinetics.models.residual import Residual
 
@@ -125,37 +125,32 @@ class Fitting:
 
     def fail(self, i: int, code: str, sentence: str) -> None:
         """Note that a profile was not fitted, and why."""
-        self.fits[i] = failed_fit(
-            self.cohort.profile(i),
-            self.objective,
-            self.units(i),
-            self.counts(i),
-            self.samples.left_out(i),
-            code,
-            sentence,
-        )
+        self.fits[i] = self.case(i).failed(code, sentence)
 
-    def units(self, i: int) -> tuple[str, str]:
-        """Return the units of time and value of profile ``i``."""
-        return self.cohort.time_unit, self.cohort.value_unit[i]
-
-    def counts(self, i: int) -> tuple[int, int]:
-        """Return how many samples enter, and how many of them are below quantification."""
+    def case(self, i: int) -> Case:
+        """Return profile ``i`` as its fit takes it."""
         mask = self.samples.used[i]
-        return int(mask.sum()), int((self.cohort.censored[i, mask] == LEFT_CENSORED).sum())
+        return Case(
+            profile=self.cohort.profile(i),
+            objective=self.objective,
+            units=(self.cohort.time_unit, self.cohort.value_unit[i]),
+            counts=(int(mask.sum()), int((self.cohort.censored[i, mask] == LEFT_CENSORED).sum())),
+            left_out=self.samples.left_out(i),
+        )
 
     def conclude(self, patients: Sequence[Patient], ends: Ends) -> None:
         """Judge the patients whose search has ended."""
-        numbers, profiles = [patient.number for patient in patients], list(self.cohort)
+        cases = [self.case(patient.number) for patient in patients]
         theta = np.array([[h.natural(v) for h, v in zip(self.model.parameters, x, strict=False)] for x in ends.x])
-        time = np.array([curve_times(self.model, theta[k], profiles[i].time) for k, i in enumerate(numbers)])
+        time = np.array([curve_times(self.model, theta[k], case.profile.time) for k, case in enumerate(cases)])
         drawn = list(map(Drawn, theta, time, curves(self.model, theta, time)))
         quantities = derive(self.model, ends.x)
-        for k, (i, patient) in enumerate(zip(numbers, patients, strict=True)):
+        for k, (case, patient) in enumerate(zip(cases, patients, strict=True)):
+            i = patient.number
             try:
                 with np.errstate(divide="raise", invalid="raise", over="ignore"):
                     end = ends.gradient[k], ends.curvature[k]
-                    self.fits[i] = self.judged(patient, profiles[i], *end, quantities[k], drawn[k])
+                    self.fits[i] = self.judged(patient, case, *end, quantities[k], drawn[k])
             except (ArithmeticError, np.linalg.LinAlgError) as error:
                 # What is wrong in the program stays loud.
                 self.fail(i, *self.wild(i, error))
@@ -163,7 +158,7 @@ class Fitting:
     def judged(
         self,
         patient: Patient,
-        profile: Profile,
+        case: Case,
         gradient: FloatArray,
         hessian: FloatArray,
         quantities: Derivation,
@@ -171,18 +166,8 @@ class Fitting:
     ) -> IndividualFit:
         """Turn the end of a patient's search into rows with statuses."""
         i = patient.number
-        return judge(
-            profile,
-            self.model,
-            self.units(i),
-            self.counts(i),
-            self.samples.left_out(i),
-            patient.plan,
-            self.settle(patient, gradient, hessian),
-            np.unique(self.cohort.time[i, self.samples.used[i]]),
-            quantities,
-            drawn,
-        )
+        days = np.unique(self.cohort.time[i, self.samples.used[i]])
+        return judge(case, patient.plan, self.settle(patient, gradient, hessian), days, quantities, drawn)
 
     def settle(self, patient: Patient, gradient: FloatArray, hessian: FloatArray) -> Search:
         """See which parameters are at a bound or a kink, and measure how sure they are."""
@@ -208,7 +193,7 @@ class Fitting:
         return Search(
             names=names,
             x=x,
-            minus2ll=best.value,
+            value=best.value,
             slope=float(np.abs(gradient[interior]).max(initial=0.0)),
             searched=searched,
             at_bound=at_bound,
@@ -219,7 +204,7 @@ class Fitting:
             highest=self.highest(patient.number),
             ceiling=self.ceiling(patient.number),
             last_quantified=float(data.time[quantified].max()),
-            lmfit=self.view(patient.number, best, data, searched, covar, at_bound | at_kink),
+            view=self.view(patient.number, best, data, searched, covar, at_bound | at_kink),
             profiled=self.profiled.get(patient.number),
         )
 

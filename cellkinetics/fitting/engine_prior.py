@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cellkinetics.data.cohort import NOT_CENSORED, Cohort, FloatArray, IntArray, Profile
+from cellkinetics.data.cohort import NOT_CENSORED, Cohort, FloatArray, IntArray
 from cellkinetics.fitting.batch import Ends, advance, join
+from cellkinetics.fitting.case import Case
 from cellkinetics.fitting.derived import Derivation
 from cellkinetics.fitting.engine import Fitting, require_finite
 from cellkinetics.fitting.objective import Data, Prior
-from cellkinetics.fitting.posterior import Mode, judge_posterior, laplace, plan_posterior
+from cellkinetics.fitting.posterior import judge_posterior, laplace, plan_posterior
 from cellkinetics.fitting.precision import between_intervals
 from cellkinetics.fitting.prior import PopulationPrior
 from cellkinetics.fitting.result import IndividualFit
 from cellkinetics.fitting.search import Patient, best_row
-from cellkinetics.fitting.settled import Drawn
+from cellkinetics.fitting.settled import Drawn, Mode
 from cellkinetics.fitting.start import Plan
 from cellkinetics.models.base import Model
 from cellkinetics.models.residual import LOG_CONSTANT, Residual
@@ -66,7 +67,7 @@ class FittingWithPrior(Fitting):
     def judged(
         self,
         patient: Patient,
-        profile: Profile,
+        case: Case,
         gradient: FloatArray,
         hessian: FloatArray,
         quantities: Derivation,
@@ -90,7 +91,7 @@ class FittingWithPrior(Fitting):
             value=best.value,
             penalty=float(away @ self.before.precision @ away),
             slope=float(np.abs(gradient[interior]).max(initial=0.0)),
-            estimated=estimated,
+            searched=estimated,
             at_bound=at_bound,
             at_kink=at_kink,
             covariance=covar,
@@ -99,7 +100,4 @@ class FittingWithPrior(Fitting):
             ceiling=self.ceiling(i),
             view=self.view(i, best, data, estimated, covar, at_bound | at_kink),
         )
-        counts, left_out = self.counts(i), self.samples.left_out(i)
-        return judge_posterior(
-            profile, self.model, self.before, self.units(i), counts, left_out, patient.plan, mode, quantities, drawn
-        )
+        return judge_posterior(case, self.before, patient.plan, mode, quantities, drawn)

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from cellkinetics.data.cohort import LEFT_CENSORED, BoolArray, FloatArray, IntArray, Profile
+from cellkinetics.data.cohort import LEFT_CENSORED, BoolArray, FloatArray, IntArray
+from cellkinetics.fitting.case import Case
 from cellkinetics.fitting.derived import Derivation
-from cellkinetics.fitting.lmfit_fit import LmfitView
 from cellkinetics.fitting.precision import WEAK_SE, interval
 from cellkinetics.fitting.prior import ModelPrior
-from cellkinetics.fitting.remarks import far_from_observed
+from cellkinetics.fitting.remarks import far_from_observed, remarked, unknown_row
 from cellkinetics.fitting.result import Estimate, IndividualFit
-from cellkinetics.fitting.settled import Drawn
+from cellkinetics.fitting.settled import Drawn, Mode
 from cellkinetics.fitting.start import (
     CMAX_FACTOR,
     DEFAULT,
@@ -33,9 +33,8 @@ from cellkinetics.fitting.start import (
     corner_intervals,
     plan_fit,
 )
-from cellkinetics.fitting.verdict import STEEP, failed_fit
+from cellkinetics.fitting.verdict import STEEP
 from cellkinetics.models.base import Model
-from cellkinetics.units import unit_label
 
 SAYS_THE_PRIOR = 0.9
 """Posterior SD over prior SD above which an estimate has status ``prior``: the samples moved it by little."""
@@ -110,39 +109,6 @@ def _from_profile(model: Model, time: FloatArray, y: FloatArray, censored: IntAr
     return [dict(start.values) for segment in plan.segments for start in segment.starts]
 
 
-@dataclass(frozen=True, eq=False)
-class Mode:
-    """Where the search for one patient's mode ended; arrays are ``(q,)`` over ``names``.
-
-    Attributes:
-        names: the model's parameters, then the residual's.
-        x: the mode on the transformed scale.
-        value: -2LL plus the prior's term.
-        penalty: the prior's term.
-        slope: largest absolute derivative over the parameters inside their bounds.
-        estimated: False where a parameter of the residual is held at the population's.
-        at_bound: True where a parameter ended at a bound.
-        at_kink: True for a Tmax that ended at a sampling time.
-        covariance: ``(q, q)``, 0 for what is held.
-        n_quantified, highest, ceiling: as in `cellkinetics.fitting.settled.Search`.
-        view: makes lmfit's own result.
-    """
-
-    names: tuple[str, ...]
-    x: FloatArray
-    value: float
-    penalty: float
-    slope: float
-    estimated: BoolArray
-    at_bound: BoolArray
-    at_kink: BoolArray
-    covariance: FloatArray
-    n_quantified: int
-    highest: float | None
-    ceiling: float | None
-    view: LmfitView
-
-
 def laplace(exact: FloatArray, approximate: FloatArray, free: BoolArray, *, smooth: bool) -> FloatArray:
     """Return the covariance of the mode: the inverse of half the Hessian over the free elements, 0 elsewhere.
 
@@ -166,75 +132,47 @@ def laplace(exact: FloatArray, approximate: FloatArray, free: BoolArray, *, smoo
 
 
 def judge_posterior(
-    profile: Profile,
-    model: Model,
-    prior: ModelPrior,
-    units: tuple[str, str],
-    counts: tuple[int, int],
-    left_out: str,
-    plan: Plan,
-    mode: Mode,
-    quantities: Derivation,
-    drawn: Drawn,
+    case: Case, prior: ModelPrior, plan: Plan, mode: Mode, quantities: Derivation, drawn: Drawn
 ) -> IndividualFit:
     """Turn a mode into rows with statuses; arguments as in `cellkinetics.fitting.verdict.judge`.
 
     Every parameter gets an estimate, but one that the prior is silent about and the samples do not identify: the
     likelihood hardly changes with it, or it ended at a bound of its search.
     """
-    objective = mode.view.objective
     if not np.isfinite(mode.value) or mode.slope > STEEP:
         sentence = f"the search ended where the posterior still has a slope of {mode.slope:.2g}; give starts="
-        return failed_fit(profile, objective, units, counts, left_out, "not_converged", sentence)
-    p = len(model.parameters)
-    values = (*drawn.theta, *np.exp(mode.x[p:]).tolist())
-    kinds = [*(parameter.unit for parameter in model.parameters), *objective.residual.units]
-    se = np.sqrt(np.diag(mode.covariance))
+        return case.failed("not_converged", sentence)
+    model, p = case.model, len(case.model.parameters)
+    values, se = case.values(mode, drawn), mode.se
     rows = []
-    for k, name in enumerate(mode.names):
-        unit = unit_label(kinds[k], time=units[0], value=units[1])
+    for k, (name, unit) in enumerate(zip(mode.names, case.parameter_units, strict=True)):
         estimate = float(values[k])
-        if not mode.estimated[k]:
+        if not mode.searched[k]:
             rows.append(_held(name, unit, estimate))
         elif (k >= p or not prior.known[k]) and (mode.at_bound[k] or not se[k] <= WEAK_SE):
             why = _at_bound(name, estimate) if mode.at_bound[k] else _flat(name)
             sentence = f"the prior is silent about it, and {why.sentence}" if k < p else why.sentence
-            rows.append(Estimate(name, unit, status="not_identifiable", reason=sentence, reason_code=why.code))
+            rows.append(unknown_row(name, unit, Why(why.code, sentence)))
         else:
             transform = model.parameters[k].transform if k < p else "log"
             row = Estimate(name, unit, estimate, *interval(transform, estimate, float(se[k])))
             sd = float(prior.sd[k]) if k < p else float("nan")
             rows.append(_weighed(row, float(se[k]), sd, _remarks(mode, prior, k, estimate)))
     of_residual = rows[p:]
-    rows = rows[:p] + _derived(model, prior, units, mode, quantities, rows) + of_residual
-    minus2ll = mode.value - mode.penalty
-    statistic = "a statistic of the fit: it has no standard error"
-    numbers = {"minus2ll": minus2ll, "minus2lp": mode.value, "n_samples": float(counts[0]), "n_blq": float(counts[1])}
-    for name, number in numbers.items():
-        reason = f"{statistic}; {left_out}" if left_out and name == "n_samples" else statistic
-        rows.append(Estimate(name, "", number, reason=reason, reason_code="statistic"))
+    rows = rows[:p] + _derived(case, prior, mode, quantities, rows) + of_residual
+    rows += case.statistics({"minus2ll": mode.value - mode.penalty, "minus2lp": mode.value})
     unknown = [row for row in rows[:p] if row.status == "not_identifiable"]
     of_prior = [row.parameter for row in rows[:p] if row.status == "prior"]
-    return IndividualFit(
-        subject=profile.subject,
-        analyte=profile.analyte,
-        occasion=profile.occasion,
-        specimen=profile.specimen,
-        model=model.name,
-        status="not_identifiable" if unknown else "prior" if of_prior else "ok",
-        reason="; ".join([*_few(mode.n_quantified, counts[0]), *(row.reason for row in unknown), *_said(of_prior)]),
-        rows=tuple(rows),
-        theta=drawn.theta,
-        sigma=values[p] if len(values) == p + 1 else float("nan"),
-        bounds=dict(plan.bounds),
-        at_bound=tuple(name for name, hit in zip(mode.names, mode.at_bound, strict=True) if hit),
-        view=mode.view,
-        curve_time=drawn.time,
-        curve=drawn.curve,
-        phases=model.phases,
-        n_searched=int(mode.estimated.sum()),
+    few = _few(mode.n_quantified, case.counts[0])
+    return case.fitted(
+        mode,
+        plan,
+        drawn,
+        rows,
+        "not_identifiable" if unknown else "prior" if of_prior else "ok",
+        "; ".join([*few, *(row.reason for row in unknown), *_said(of_prior)]),
         n_effective=sum(1.0 - min(row.sd_ratio or 0.0, 1.0) ** 2 for row in rows[:p]),
-        held=tuple(name for name, own in zip(mode.names, mode.estimated, strict=True) if not own),
+        held=tuple(name for name, own in zip(mode.names, mode.searched, strict=True) if not own),
     )
 
 
@@ -262,12 +200,7 @@ def _weighed(row: Estimate, se: float, sd: float, remarks: Sequence[Why]) -> Est
             sentence = f"says what the prior says: posterior SD {100 * ratio:.0f} % of the prior's"
             notes.insert(0, Why("says_the_prior", sentence))
             row = replace(row, status="prior")
-    return replace(
-        row,
-        sd_ratio=ratio,
-        reason="; ".join(note.sentence for note in notes),
-        reason_code=";".join(note.code for note in notes),
-    )
+    return remarked(replace(row, sd_ratio=ratio), notes)
 
 
 def _remarks(mode: Mode, prior: ModelPrior, k: int, estimate: float) -> list[Why]:
@@ -289,25 +222,19 @@ def _remarks(mode: Mode, prior: ModelPrior, k: int, estimate: float) -> list[Why
 
 
 def _derived(
-    model: Model,
-    prior: ModelPrior,
-    units: tuple[str, str],
-    mode: Mode,
-    quantities: Derivation,
-    rows: Sequence[Estimate],
+    case: Case, prior: ModelPrior, mode: Mode, quantities: Derivation, rows: Sequence[Estimate]
 ) -> list[Estimate]:
-    p, out = len(model.parameters), []
+    model, p, out = case.model, len(case.model.parameters), []
     unknown = {row.parameter: row.reason_code for row in rows if row.estimate is None}
     covariance = np.where(np.isnan(prior.covariance), 0.0, prior.covariance)
     for quantity, log_value, gradient in zip(model.derived, *quantities, strict=True):
-        unit = unit_label(quantity.unit, time=units[0], value=units[1])
+        unit = case.unit(quantity.unit)
         felt = np.abs(gradient) > 0.0
         blamed = [name for k, name in enumerate(mode.names) if felt[k] and name in unknown]
         if blamed or not np.isfinite(log_value):
             sentence = f"depends on {', '.join(blamed)}" if blamed else "is no finite number at these parameters"
             code = unknown[blamed[0]] if blamed else "numerical"
-            row = Estimate(quantity.name, unit, status="not_identifiable", reason=sentence, reason_code=code)
-            out.append(row)
+            out.append(unknown_row(quantity.name, unit, Why(code, sentence)))
             continue
         se = float(np.sqrt(max(gradient @ mode.covariance @ gradient, 0.0)))
         estimate = float(np.exp(log_value))

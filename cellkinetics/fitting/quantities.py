@@ -7,14 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from cellkinetics.data.cohort import FloatArray
+from cellkinetics.fitting.case import Case
 from cellkinetics.fitting.derived import Derivation
 from cellkinetics.fitting.precision import WEAK_SE, interval, reach_down
 from cellkinetics.fitting.remarks import is_passed_on, remarked, remarks_of, rough, taken_as_known, unknown_row
 from cellkinetics.fitting.result import Estimate
 from cellkinetics.fitting.settled import Search
 from cellkinetics.fitting.start import Plan, Why
-from cellkinetics.models.base import Model
-from cellkinetics.units import unit_label
 
 SENSITIVE = 0.05
 """A derived quantity depends on a parameter if it changes by more than this percentage for 1 % of it."""
@@ -22,8 +21,7 @@ _AREA_END = {"auc_0_28": 28.0}
 
 
 def derived_rows(
-    model: Model,
-    units: tuple[str, str],
+    case: Case,
     plan: Plan,
     search: Search,
     quantities: Derivation,
@@ -36,11 +34,12 @@ def derived_rows(
 
     ``why`` names the parameters that cannot be had, ``df`` the degrees of freedom of the intervals.
     """
+    model = case.model
     if not model.derived:
         return []
     rows = []
     for quantity, log_number, gradient in zip(model.derived, *quantities, strict=True):
-        unit = unit_label(quantity.unit, time=units[0], value=units[1])
+        unit = case.unit(quantity.unit)
         alone = (gradient != 0.0).sum() == 1
         blamed = [
             name

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from cellkinetics.data.cohort import FloatArray, Profile
+from cellkinetics.data.cohort import FloatArray
+from cellkinetics.fitting.case import Case
 from cellkinetics.fitting.derived import Derivation
-from cellkinetics.fitting.objective import Objective
 from cellkinetics.fitting.precision import WEAK_SE, interval, reach_down
 from cellkinetics.fitting.profile import Profiled
 from cellkinetics.fitting.quantities import derived_rows
@@ -27,7 +27,6 @@ from cellkinetics.fitting.settled import Drawn, Search
 from cellkinetics.fitting.start import CMAX_FACTOR as SEARCHED_CMAX_FACTOR
 from cellkinetics.fitting.start import Plan, Why
 from cellkinetics.models.base import Model
-from cellkinetics.units import unit_label
 
 STEEP = 0.05
 """Largest slope of -2LL on the transformed scale at which a search counts as ended."""
@@ -37,49 +36,33 @@ _TMAX_HELD = Why("tmax_held", "given a peak on the day of the highest sample")
 
 
 def judge(
-    profile: Profile,
-    model: Model,
-    units: tuple[str, str],
-    counts: tuple[int, int],
-    left_out: str,
-    plan: Plan,
-    search: Search,
-    days: FloatArray,
-    quantities: Derivation,
-    drawn: Drawn,
+    case: Case, plan: Plan, search: Search, days: FloatArray, quantities: Derivation, drawn: Drawn
 ) -> IndividualFit:
     """Turn the end of a search into rows with statuses.
 
     Args:
-        profile: the patient's samples.
-        model: the model.
-        units: of time and value.
-        counts: samples that entered, and how many of them are below quantification.
-        left_out: which samples did not enter, in words.
+        case: the patient's samples, the model and its residual.
         plan: how it was searched.
         search: where the search ended.
         days: of the samples that entered.
         quantities: the derived quantities there.
         drawn: parameters and curve there.
     """
-    if not np.isfinite(search.minus2ll) or search.slope > STEEP:
+    if not np.isfinite(search.value) or search.slope > STEEP:
         sentence = (
             f"the search ended where -2LL still has a slope of {search.slope:.2g}; give starts=, or leave the "
             "patient to a population fit"
         )
-        return failed_fit(profile, search.lmfit.objective, units, counts, left_out, "not_converged", sentence)
-    p = len(model.parameters)
-    values = (*drawn.theta, *np.exp(search.x[p:]).tolist())
-    kinds = [*(parameter.unit for parameter in model.parameters), *search.lmfit.objective.residual.units]
-    se = np.sqrt(np.diag(search.covariance))
+        return case.failed("not_converged", sentence)
+    model, p = case.model, len(case.model.parameters)
+    values, se = case.values(search, drawn), search.se
     n_searched = int(search.searched[:p].sum())
     df = max(search.n_quantified - n_searched, 1)
     why = _unidentified(plan, search, values, se, n_searched)
     rows = []
     kinked = taken_as_known(search)
-    for k, name in enumerate(search.names):
+    for k, (name, unit) in enumerate(zip(search.names, case.parameter_units, strict=True)):
         transform = model.parameters[k].transform if k < p else "log"
-        unit = _unit(kinds[k], units)
         if name in why:
             rows.append(unknown_row(name, unit, why[name]))
             if name == "cmax" and (far := drawn_far_above(float(drawn.curve.max()), search)):
@@ -100,66 +83,24 @@ def judge(
     if search.profiled is not None:
         rows = [_with_profile(row, model, search.profiled, why.get(row.parameter)) for row in rows]
     rows, of_residual = rows[:p], rows[p:]
-    rows += derived_rows(model, units, plan, search, quantities, why, df, last_day=float(days[-1]))
-    rows += [*of_residual, *_statistics(search, counts, left_out)]
+    rows += derived_rows(case, plan, search, quantities, why, df, last_day=float(days[-1]))
+    rows += [*of_residual, *case.statistics({"minus2ll": search.value, "aic": search.aic, "bic": search.bic})]
 
     unknown = [name for name in search.names if name in why]
     reason = ""
     if unknown:
         sentences = dict.fromkeys(why[name].sentence for name in unknown)
         reason = f"{', '.join(unknown)} not identifiable: {'; '.join(sentences)}"
-    return IndividualFit(
-        subject=profile.subject,
-        analyte=profile.analyte,
-        occasion=profile.occasion,
-        specimen=profile.specimen,
-        model=model.name,
-        status="not_identifiable" if unknown else "ok",
-        reason=reason,
-        rows=tuple(rows),
-        theta=drawn.theta,
-        sigma=values[p] if len(values) == p + 1 else float("nan"),
-        bounds=dict(plan.bounds),
-        at_bound=tuple(name for name, hit in zip(search.names, search.at_bound, strict=True) if hit),
-        view=search.lmfit,
-        curve_time=drawn.time,
-        curve=drawn.curve,
-        phases=model.phases,
-        n_searched=int(search.searched.sum()),
+    return case.fitted(
+        search,
+        plan,
+        drawn,
+        rows,
+        "not_identifiable" if unknown else "ok",
+        reason,
         n_effective=float(search.searched[:p].sum()),
         held=tuple(plan.held),
-        profiles={} if search.profiled is None else _drawn_profiles(model, units, search.profiled),
-    )
-
-
-def failed_fit(
-    profile: Profile,
-    objective: Objective,
-    units: tuple[str, str],
-    counts: tuple[int, int],
-    left_out: str,
-    code: str,
-    sentence: str,
-) -> IndividualFit:
-    """Return the rows of a profile that was not fitted: every value empty, with the reason."""
-    (n_samples, n_blq), model, residual = counts, objective.model, objective.residual
-    names = [(parameter.name, parameter.unit) for parameter in model.parameters]
-    names += [(quantity.name, quantity.unit) for quantity in model.derived]
-    names += [*zip(residual.names, residual.units, strict=True)]
-    names += [(name, "none") for name in ("minus2ll", "aic", "bic")]
-    rows = [
-        Estimate(name, _unit(kind, units), status="failed", reason=sentence, reason_code=code) for name, kind in names
-    ]
-    rows += [Estimate("n_samples", "", float(n_samples), reason=left_out), Estimate("n_blq", "", float(n_blq))]
-    return IndividualFit(
-        subject=profile.subject,
-        analyte=profile.analyte,
-        occasion=profile.occasion,
-        specimen=profile.specimen,
-        model=model.name,
-        status="failed",
-        reason=sentence,
-        rows=tuple(rows),
+        profiles={} if search.profiled is None else _drawn_profiles(case, search.profiled),
     )
 
 
@@ -235,9 +176,9 @@ def _with_profile(row: Estimate, model: Model, profiled: Profiled, why: Why | No
     return remarked(row, [*remarks, *rough(profiled.loose[name])])
 
 
-def _drawn_profiles(model: Model, units: tuple[str, str], profiled: Profiled) -> dict[str, LikelihoodProfile]:
+def _drawn_profiles(case: Case, profiled: Profiled) -> dict[str, LikelihoodProfile]:
     """Return the profiles on the natural scale."""
-    out = {}
+    out, model = {}, case.model
     for name in profiled.value:
         kind = model[name].unit if name in model.names else "none"
         value, low, high = (
@@ -246,7 +187,7 @@ def _drawn_profiles(model: Model, units: tuple[str, str], profiled: Profiled) ->
         )
         out[name] = LikelihoodProfile(
             parameter=name,
-            unit=_unit(kind, units),
+            unit=case.unit(kind),
             value=value,
             delta=profiled.delta[name],
             rise=profiled.rise[name],
@@ -259,18 +200,3 @@ def _drawn_profiles(model: Model, units: tuple[str, str], profiled: Profiled) ->
 def natural_value(model: Model, name: str, value: float) -> float:
     """Return a parameter of the model or of the residual on the natural scale."""
     return model[name].natural(value) if name in model.names else float(np.exp(value))
-
-
-def _statistics(search: Search, counts: tuple[int, int], left_out: str) -> list[Estimate]:
-    numbers = {"minus2ll": search.minus2ll, "aic": search.aic, "bic": search.bic}
-    numbers |= {"n_samples": float(counts[0]), "n_blq": float(counts[1])}
-    exact = "a statistic of the fit: it has no standard error"
-    rows = [Estimate(name, "", number, reason=exact, reason_code="statistic") for name, number in numbers.items()]
-    return [
-        replace(row, reason=f"{exact}; {left_out}") if left_out and row.parameter == "n_samples" else row
-        for row in rows
-    ]
-
-
-def _unit(kind: str, units: tuple[str, str]) -> str:
-    return unit_label(kind, time=units[0], value=units[1])

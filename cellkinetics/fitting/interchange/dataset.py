@@ -65,6 +65,11 @@ class DataSet:
         return bool((self[("CENS")] == censored).any())
 
     @property
+    def is_censored(self) -> bool:
+        """Whether a sample is censored."""
+        return self.has(LEFT_CENSORED) or self.has(RIGHT_CENSORED)
+
+    @property
     def has_intervals(self) -> bool:
         """Whether a sample lies in an interval."""
         return "LIMIT" in self.columns

@@ -7,21 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cellkinetics.data.cohort import LEFT_CENSORED, RIGHT_CENSORED
 from cellkinetics.errors import SettingsError
 from cellkinetics.fitting.interchange.dataset import DataSet
 from cellkinetics.fitting.interchange.equations import RESULT, TIME, curve_formulas
 from cellkinetics.fitting.interchange.language import to_r
-from cellkinetics.fitting.interchange.layout import (
-    Layout,
-    effect_blocks,
-    is_fixed,
-    start_covariance,
-    theta_labels,
-    theta_values,
-)
+from cellkinetics.fitting.interchange.layout import Layout
+from cellkinetics.fitting.interchange.writer import Writer
 from cellkinetics.fitting.pooled.problem import PooledProblem
-from cellkinetics.fitting.pooled.structure import FloatArray, Population
+from cellkinetics.fitting.pooled.structure import FloatArray
 
 SCRIPT = "run1.R"
 ESTIMATES = "estimates.csv"
@@ -52,30 +45,12 @@ def r_script(problem: PooledProblem, x: FloatArray, data: DataSet, *, file: str,
         )
     if problem.structure.classes > 2:
         raise SettingsError("a mixture of more than two sub-populations cannot be written for nlmixr2")
-    writer = _Writer(problem, problem.structure.values(x), data)
-    return writer.text(file, seed), writer.layout
+    writer = _Script(problem, x, data)
+    return writer.text(file, seed), writer.layout_of("nlmixr2", 1)
 
 
-class _Writer:
+class _Script(Writer):
     """The parts of one script."""
-
-    def __init__(self, problem: PooledProblem, start: Population, data: DataSet) -> None:
-        self.problem, self.start, self.data = problem, start, data
-        self.structure, self.model, self.residual = problem.structure, problem.model, problem.residual
-        self.blocks = effect_blocks(self.structure)
-
-    @property
-    def layout(self) -> Layout:
-        """The labels of the fixed effects, and the parameters of the random ones."""
-        names, parameters = self.structure.random_names, self.structure.parameters
-        return Layout(
-            program="nlmixr2",
-            model=self.model.name,
-            residual=self.residual.name,
-            theta=theta_labels(self.structure),
-            eta=tuple(names[k] for block in self.blocks for k in block),
-            occasion=tuple(parameters[k] for k in self.structure.occasion),
-        )
 
     def text(self, file: str, seed: int) -> str:
         """Return the whole script."""
@@ -104,11 +79,6 @@ class _Writer:
         ]
         return "\n".join(lines) + "\n"
 
-    @property
-    def is_censored(self) -> bool:
-        """Whether a sample is."""
-        return self.data.has(LEFT_CENSORED) or self.data.has(RIGHT_CENSORED)
-
     def _data(self, file: str) -> Iterator[str]:
         """Yield how the data are read. A finite LIMIT means something for quantified samples too: there is none."""
         yield f'data <- read.csv("{file}", na.strings = ".")'
@@ -121,35 +91,30 @@ class _Writer:
             yield "data$occ <- data$OCC"
 
     def _run(self) -> Iterator[str]:
-        if self.is_censored:
+        censored = self.data.is_censored
+        if censored:
             yield '# est = "saem" is wrong for censored samples in nlmixr2est up to 7.0.2 (its issues 876, 916)'
-        yield f'fit <- nlmixr2(population, data, est = "{"focei" if self.is_censored else "saem"}")'
+        yield f'fit <- nlmixr2(population, data, est = "{"focei" if censored else "saem"}")'
 
     def _ini(self) -> Iterator[str]:
         """Yield starting values."""
-        kinds = dict(zip(self.structure.labels, self.structure.kinds, strict=True))
-        for label, value in theta_values(self.structure, self.start).items():
-            number, held = f"{value:.8g}", label in self.problem.fixed
-            if kinds[label] == "share":
+        for label, value in self.values.items():
+            number, held, kind = f"{value:.8g}", label in self.problem.fixed, self.kinds[label]
+            if kind == "share":
                 yield f"share_1 <- {1 - value:.8g}"
                 continue
-            if kinds[label] == "residual" and not held:
+            if kind == "residual" and not held:
                 number = f"c(0, {number})"
-            name = f"{TYPICAL}{label}" if kinds[label] == "typical" else label
-            scale = self.model[label].transform if kinds[label] == "typical" else "identity"
-            words = {"log": f"  # ln {label}", "logit": f"  # logit {label}"}.get(scale, "")
+            name = f"{TYPICAL}{label}" if kind == "typical" else label
+            words = {"log": f"  # ln {label}", "logit": f"  # logit {label}"}.get(self.scale(label), "")
             yield f"{name} <- {f'fix({number})' if held else number}{words}"
-        fixed, names = self.problem.fixed, self.structure.random_names
-        covariance = start_covariance(self.structure, self.start, fixed)
-        for block in self.blocks:
-            values = ", ".join(f"{covariance[k, j]:.8g}" for row, k in enumerate(block, 1) for j in block[:row])
-            held = is_fixed(self.structure, block, fixed)
-            effects = " + ".join(f"{EFFECT}{names[k]}" for k in block)
+        for block, rows, held in self.covariances():
+            values = ", ".join(f"{value:.8g}" for row in rows for value in row)
+            effects = " + ".join(f"{EFFECT}{self.structure.random_names[k]}" for k in block)
             form = "fix" if held else "c" if len(block) > 1 else ""
             yield f"{effects} ~ {f'{form}({values})' if form else values}"
-        for k, sd in zip(self.structure.occasion, self.start.gamma, strict=True):
-            name, variance = self.structure.parameters[k], f"{sd**2:.8g}"
-            held = f"gamma_{name}" in fixed
+        for name, value, held in self.occasions():
+            variance = f"{value:.8g}"
             yield f"{OCCASION}{name} ~ {f'fix({variance})' if held else variance} | occ"
 
     def _model(self) -> Iterator[str]:
@@ -157,16 +122,14 @@ class _Writer:
         structure, is_first = self.structure, True
         for k, parameter in enumerate(self.model.parameters):
             sums = [f"{TYPICAL}{parameter.name}"]
-            for one, column in zip(structure.coefficients, self.data.design, strict=True):
-                if one.parameter == k:
-                    sums.append(f"{one.name}*{column}")
+            sums += [f"{name}*{column}" for name, column in self.coefficients(k)]
             if k in structure.random:
                 sums.append(f"{EFFECT}{parameter.name}")
             if k in structure.occasion:
                 sums.append(f"{OCCASION}{parameter.name}")
             function = {"log": "exp", "logit": "expit", "identity": ""}[parameter.transform]
             value = f"{function}({' + '.join(sums)})"
-            if structure.classes > 1 and k in structure.random and structure.random.index(k) in structure.shifted:
+            if self.is_shifted(k):
                 second = f"{function}({' + '.join([*sums, f'shift_{parameter.name}_2'])})"
                 value = f"mix({value}, {'share_1, ' if is_first else ''}{second})"
                 is_first = False

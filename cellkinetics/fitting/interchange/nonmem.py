@@ -11,23 +11,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from cellkinetics.data.cohort import LEFT_CENSORED, RIGHT_CENSORED
+from cellkinetics.data.cohort import RIGHT_CENSORED
 from cellkinetics.errors import ModelError, SettingsError
 from cellkinetics.fitting.interchange.dataset import LONGEST_NAME, DataSet
 from cellkinetics.fitting.interchange.equations import RESULT, TIME, curve_formulas
 from cellkinetics.fitting.interchange.language import to_nonmem
-from cellkinetics.fitting.interchange.layout import (
-    Layout,
-    effect_blocks,
-    is_fixed,
-    spread,
-    start_covariance,
-    theta_labels,
-    theta_values,
-    transformed,
-)
+from cellkinetics.fitting.interchange.layout import Layout, spread, transformed
+from cellkinetics.fitting.interchange.writer import Writer
 from cellkinetics.fitting.pooled.problem import PooledProblem
-from cellkinetics.fitting.pooled.structure import FloatArray, Population
+from cellkinetics.fitting.pooled.structure import FloatArray
 
 STREAM = "run1.ctl"
 _RESERVED = ("F_FLAG",)
@@ -60,41 +52,25 @@ def control_stream(
             f"residual {problem.residual.name} cannot be written for NONMEM, which has no distribution function "
             "of Student's t for censored samples: export with log-constant"
         )
-    writer = _Writer(problem, problem.structure.values(x), data)
-    return writer.text(file, seed), writer.layout
+    writer = _Stream(problem, x, data)
+    return writer.text(file, seed), writer.layout_of("nonmem", data.occasions)
 
 
-class _Writer:
+class _Stream(Writer):
     """The parts of one control stream."""
 
-    def __init__(self, problem: PooledProblem, start: Population, data: DataSet) -> None:
-        self.problem, self.start, self.data = problem, start, data
-        self.structure, self.model, self.residual = problem.structure, problem.model, problem.residual
-        self.blocks = effect_blocks(self.structure)
-        self.labels = theta_labels(self.structure)
+    def __init__(self, problem: PooledProblem, x: FloatArray, data: DataSet) -> None:
+        super().__init__(problem, x, data)
         self.position = {self.structure.random[k]: at for at, k in enumerate(sum(self.blocks, ()), start=1)}
         bad = [name for name in self.structure.parameters if name.upper() in _RESERVED or len(name) > LONGEST_NAME]
         if bad:
             raise ModelError(f"the parameter {bad[0]} of model {self.model.name} cannot be a name in NONMEM")
 
-    @property
-    def layout(self) -> Layout:
-        """The labels of the THETAs, and the parameters of the ETAs."""
-        parameters = self.structure.parameters
-        return Layout(
-            program="nonmem",
-            model=self.model.name,
-            residual=self.residual.name,
-            theta=self.labels,
-            eta=tuple(parameters[k] for k in self.position),
-            occasion=tuple(parameters[k] for k in self.structure.occasion for _ in range(self.data.occasions)),
-        )
-
     def text(self, file: str, seed: int) -> str:
         """Return the whole stream."""
-        laplace = " LAPLACE" if self.is_censored else ""
+        laplace = " LAPLACE" if self.data.is_censored else ""
         why = "; SAEM itself does not use LAPLACE: NM-TRAN asks for it where some samples have a likelihood (F_FLAG)"
-        flag = ["CENS"] if self.is_censored else []
+        flag = ["CENS"] if self.data.is_censored else []
         wanted = ["ID", "TIME", "DV", "MDV", *flag, "IPRED", *(name.upper() for name in self.structure.parameters)]
         lines = [
             f"$PROBLEM {self.model.name}: {self.model.title}"[:_TITLE],
@@ -126,15 +102,10 @@ class _Writer:
         ]
         return "\n".join(lines) + "\n"
 
-    @property
-    def is_censored(self) -> bool:
-        """Whether a sample is."""
-        return self.data.has(LEFT_CENSORED) or self.data.has(RIGHT_CENSORED)
-
     def _input(self) -> Iterator[str]:
         """Yield the data items; on the log scale the file's LNDV is what NONMEM calls DV."""
         log = self.residual.scale == "log"
-        unused = ("EVID", "LLOQ", "ULOQ", *(() if self.is_censored else ("CENS",)))
+        unused = ("EVID", "LLOQ", "ULOQ", *(() if self.data.is_censored else ("CENS",)))
         for name in self.data.columns:
             if name == "DV":
                 yield "VALUE=DROP" if log else "DV"
@@ -162,15 +133,13 @@ class _Writer:
                 yield f"IF (MIXNUM.EQ.{number}) SH_{name.upper()} = {shift}"
         typical = []
         for k, name in enumerate(structure.parameters):
-            typical.append(self._theta_of(name))
-            for one, column in zip(structure.coefficients, data.design, strict=True):
-                if one.parameter == k:
-                    typical[k] += f" + {self._theta_of(one.name)}*{column}"
+            sums = [f"{self._theta_of(label)}*{column}" for label, column in self.coefficients(k)]
+            typical.append(" + ".join([self._theta_of(name), *sums]))
         for k, at in self.position.items():
             yield from _continued(f"MU_{at} = {typical[k]}")
         for k, parameter in enumerate(self.model.parameters):
             sums = [f"MU_{self.position[k]} + ETA({self.position[k]})" if k in self.position else typical[k]]
-            if structure.classes > 1 and k in structure.random and structure.random.index(k) in structure.shifted:
+            if self.is_shifted(k):
                 sums.append(f"SH_{parameter.name.upper()}")
             if k in structure.occasion:
                 first = structure.n_random + structure.occasion.index(k) * data.occasions
@@ -184,7 +153,7 @@ class _Writer:
         log = self.residual.scale == "log"
         yield f"IPRED = {RESULT.upper() if log else f'EXP({RESULT.upper()})'}"
         yield from to_nonmem(f"w = {spread(self.residual, [self._theta_of(n) for n in self.residual.names], 'ipred')}")
-        if not self.is_censored:
+        if not self.data.is_censored:
             yield "Y = IPRED + W*EPS(1)"
             return
         limit = "LOG(LIMIT)" if log else "LIMIT"
@@ -203,34 +172,29 @@ class _Writer:
 
     def _theta(self) -> Iterator[str]:
         """Yield starting values, each with its label."""
-        kinds = dict(zip(self.structure.labels, self.structure.kinds, strict=True))
-        for k, (label, value) in enumerate(theta_values(self.structure, self.start).items(), start=1):
-            held = label in self.problem.fixed
+        for k, (label, value) in enumerate(self.values.items(), start=1):
+            held, kind = label in self.problem.fixed, self.kinds[label]
             number = f"{value if held or abs(value) > _LEAST else _LEAST:.8g}"
             text = f"({number} FIX)"
             if not held:
-                text = {"residual": f"(0, {number})", "share": f"(0.001, {number}, 0.999)"}.get(kinds[label], number)
-            scale = self.model[label].transform if kinds[label] == "typical" else "identity"
+                text = {"residual": f"(0, {number})", "share": f"(0.001, {number}, 0.999)"}.get(kind, number)
+            scale = self.scale(label)
             yield f"$THETA {text:<24}; {k} {label if scale == 'identity' else f'{_SCALES[scale]} {label}'}"
 
     def _omega(self) -> Iterator[str]:
         """Yield variances, block by block, then those between occasions with SAME."""
-        fixed, names = self.problem.fixed, self.structure.random_names
-        covariance = start_covariance(self.structure, self.start, fixed)
-        for block in self.blocks:
-            fix = " FIX" if is_fixed(self.structure, block, fixed) else ""
+        names = self.structure.random_names
+        for block, rows, held in self.covariances():
+            fix = " FIX" if held else ""
             if len(block) == 1:
-                yield f"$OMEGA {covariance[block[0], block[0]]:.8g}{fix} ; IIV_{names[block[0]]}"
+                yield f"$OMEGA {rows[0][0]:.8g}{fix} ; IIV_{names[block[0]]}"
                 continue
             yield f"$OMEGA BLOCK({len(block)}){fix}"
-            for row, k in enumerate(block, start=1):
-                values = " ".join(f"{covariance[k, other]:.8g}" for other in block[:row])
-                yield f"  {values} ; IIV_{names[k]}"
-        for k, sd in zip(self.structure.occasion, self.start.gamma, strict=True):
-            name = self.structure.parameters[k]
-            fix = " FIX" if f"gamma_{name}" in fixed else ""
-            yield f"$OMEGA BLOCK(1){fix}"
-            yield f"  {sd**2:.8g} ; IOV_{name}"
+            for k, row in zip(block, rows, strict=True):
+                yield f"  {' '.join(f'{value:.8g}' for value in row)} ; IIV_{names[k]}"
+        for name, variance, held in self.occasions():
+            yield f"$OMEGA BLOCK(1){' FIX' if held else ''}"
+            yield f"  {variance:.8g} ; IOV_{name}"
             yield from ["$OMEGA BLOCK(1) SAME"] * (self.data.occasions - 1)
 
     def _mix(self) -> Iterator[str]:

@@ -134,8 +134,11 @@ def _again(objective: Objective, patients: Sequence[Patient], minimise: Minimise
     )
     for k, patient in enumerate(patients):
         old = _best(patient)
-        if ends.value[k] <= old.value:
-            patient.best = End(float(ends.value[k]), ends.x[k], old.lower, old.upper)
+        value, x = (float(ends.value[k]), ends.x[k]) if ends.value[k] <= old.value else (old.value, old.x)
+        # The search may end where the names are exchanged, or no better than there by the last digit.
+        named = faster_phase_first(objective.model, x)
+        fits = bool(((named >= old.lower) & (named <= old.upper)).all())
+        patient.best = End(value, named if fits else x, old.lower, old.upper)
 
 
 def _try_one_phase(objective: Objective, patients: Sequence[Patient], minimise: Minimise) -> None:

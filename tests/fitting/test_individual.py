@@ -14,6 +14,7 @@ import pytest
 import cellkinetics as ck
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.errors import FitError, ModelError, SettingsError
+from cellkinetics.fitting import search
 from cellkinetics.fitting.individual import fit
 from cellkinetics.fitting.result import IndividualFits
 from cellkinetics.models.base import Model, Parameter
@@ -305,6 +306,35 @@ def test_progress_rises_to_all_profiles_and_the_seed_is_recorded() -> None:
     assert calls[-1] == (2, 2)
     assert fits.to_dict()["seed"] == 7
     assert fits.curves.empty
+
+
+@pytest.mark.parametrize("worse", [-1e-12, 1e-12])
+def test_phases_keep_their_names_wherever_the_last_search_ends(
+    worse: float, rich: tuple[VirtualPatients, IndividualFits], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The curve is the same with alpha and beta exchanged: the best end of the first searches, and that of the last,
+    # which is better or worse by the last digit, are both given with the names exchanged.
+    patients, fits = rich
+    alpha, fb, beta = (ECP.names.index(name) for name in ("alpha", "fb", "beta"))
+    original = search._from_best
+
+    def exchange(x: np.ndarray) -> None:
+        x[..., [alpha, beta]] = x[..., [beta, alpha]]
+        x[..., fb] *= -1
+
+    def exchanged(objective, found, minimise, starts, held=None):  # type: ignore[no-untyped-def]
+        ends = original(objective, found, minimise, starts, held)
+        if held is None:
+            exchange(ends.x)
+            ends.value[:] += worse
+            for patient in found:
+                exchange(patient.best.x)
+        return ends
+
+    monkeypatch.setattr(search, "_from_best", exchanged)
+    again = fit(cohort_of(patients))
+    for one, other in zip(again, fits, strict=True):
+        assert one.estimates["alpha"] == pytest.approx(other.estimates["alpha"], rel=1e-3)
 
 
 @pytest.mark.parametrize("name", ["ecp", "ecp-persistence"])

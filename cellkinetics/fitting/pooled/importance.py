@@ -117,6 +117,11 @@ def moved_parameters(structure: Structure, tight: tuple[int, ...]) -> tuple[int,
     return tuple(k for k in range(len(structure.parameters)) if k not in spread)
 
 
+def rounds_with_slopes(sloped_draws: int, patients: int) -> int:
+    """Return how many rounds of `DRAWS` a patient it takes to have so many draws over all patients."""
+    return max(1, round(sloped_draws / (DRAWS * patients)))
+
+
 @program("form", "tight", "slopes")
 def _round(
     noise: Noise,
@@ -262,7 +267,7 @@ def importance_sample(
     n, structure = problem.n_real, problem.structure
     padded, d = problem.samples.y.shape[0], problem.structure.n_latent
     tight = structure.tight(x, TIGHT_OMEGA)
-    sloped_rounds = max(1, round(sloped_draws / (DRAWS * n)))
+    sloped_rounds = rounds_with_slopes(sloped_draws, n)
     with jax.enable_x64(True):
         flat = np.asarray(x, dtype=float)
         if isinstance(known, Proposal):

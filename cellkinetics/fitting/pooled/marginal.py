@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cellkinetics.fitting.pooled.bounds import bounds
 from cellkinetics.fitting.pooled.estimate import Estimate, Report
-from cellkinetics.fitting.pooled.importance import SLOPED_DRAWS, ImportanceResult, importance_sample
+from cellkinetics.fitting.pooled.importance import SLOPED_DRAWS, ImportanceResult, importance_sample, rounds_with_slopes
 from cellkinetics.fitting.pooled.modes import Modes
 from cellkinetics.fitting.pooled.problem import PooledProblem
 from cellkinetics.fitting.pooled.proposal import Proposal, carried
@@ -234,8 +234,13 @@ def estimate_marginal(
     path: list[FloatArray] = []
     objective: list[float] = []
     while True:
-        # What the score says counts, not how well -2 ln L is known: often one round of draws is enough for it.
-        arrived = step.certain < EXPECTED_DROP and step.noise.sum() <= MOST_NOISE and not step.saddle
+        # What the score says counts, not how well -2 ln L is known: with many patients one round of draws is enough.
+        arrived = (
+            rounds_with_slopes(sloped, problem.n_real) == 1
+            and step.certain < EXPECTED_DROP
+            and step.noise.sum() <= MOST_NOISE
+            and not step.saddle
+        )
         if target > target_se and step.certain < COARSE_DROP and not arrived:
             target = target_se
             result = evaluate(x, result, target)

@@ -37,6 +37,16 @@ def number(value: object, digits: int = 3) -> str:
     return _minus(f"{number:.{decimals}f}")
 
 
+def interval_text(low: object, high: object) -> str:
+    """Return the ends of an interval; a dash where there is no lower one.
+
+    Example:
+        >>> interval_text(0.5, 1200.0), interval_text(None, None)
+        ('0.500 to 1,200', '–')
+    """
+    return MISSING if number(low) == MISSING else f"{number(low)} to {number(high)}"
+
+
 def superscript(exponent: int) -> str:
     """Return a whole number in superscript digits.
 

@@ -48,9 +48,8 @@ def is_batch(given: Mapping[str, Any]) -> bool:
         return True
     if given["cdisc"]:
         return False
-    names = ("dialect", "mapping", "lloq", "duplicates", "negative", "time_unit", "value_unit")
     try:
-        return is_large(paths[0], given["piece_rows"], reading_options(*(given[name] for name in names)))
+        return is_large(paths[0], given["piece_rows"], reading_options(given))
     except (CellKineticsError, OSError):
         return False  # what is wrong is said, and recorded, where the table is read
 
@@ -138,8 +137,7 @@ def _plan(given: Mapping[str, Any], screen: Screen) -> _Plan:
     crew = Crew(given["engine"], given["jobs"], given["scheduler"])
     check_crew(crew)
     table_format(given["table_format"])
-    names = ("dialect", "mapping", "lloq", "duplicates", "negative", "time_unit", "value_unit")
-    reading = reading_options(**{name: given[name] for name in names})
+    reading = reading_options(given)
     check_rules(given["duplicates"], given["negative"], given["lloq"])
     Layout(given["dialect"], dict(reading["mapping"] or {}))
     inputs, others = find_inputs(paths)

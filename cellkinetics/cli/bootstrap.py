@@ -82,8 +82,9 @@ def bootstrap(
     Example: cellkinetics bootstrap trial.csv --replicates 200 --jobs 2 --resume --out results/bootstrap
     """
     from cellkinetics.cli.fit import check_model
-    from cellkinetics.cli.pool import check_method, fixed_values, one_series
-    from cellkinetics.cli.reading import read_input, reading_options, tell_files
+    from cellkinetics.cli.pool import check_method, fixed_values
+    from cellkinetics.cli.reading import tell_files
+    from cellkinetics.cli.series import read_series
     from cellkinetics.cli.session import Session
     from cellkinetics.engines import Crew, check_crew
 
@@ -97,18 +98,9 @@ def bootstrap(
         check_crew(Crew(engine, jobs, scheduler))
         options: dict[str, Any] = {
             **{"model": model, "method": method, "fix": fixed, "seed": seed},
-            **{"covariates": tuple(covariate or ()), "missing_covariates": s.checked_missing(missing_covariates)},
-            **{"comedication": s.comedication_table(comedication), "residual": residual, "omega": omega},
-            **{"iov": s.names_of(iov), "mixture": s.names_of(mixture), "start": s.starting_values(start)},
+            **{**s.structure_of(ctx.params), "start": s.starting_values(start)},
         }
-        given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
-        read = read_input(
-            session,
-            data,
-            given,
-            lambda cohort: s.check_covariates(one_series(cohort, analyte, specimen), model, covariate),
-        )
-        cohort = one_series(read, analyte, specimen)
+        cohort = read_series(session, data, ctx.params, lambda cohort: s.check_covariates(cohort, model, covariate))
         wanted = {"replicates": replicates, "kind": kind, "strata": strata, "seed": seed, "jobs": jobs}
         wanted |= {"engine": engine, "scheduler": scheduler, "resume": resume, "force": force}
         _write(session, cohort, options, wanted)
@@ -117,32 +109,26 @@ def bootstrap(
 
 def _write(session: Session, cohort: Cohort, options: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Fit, repeat the fit, write what came of it, and show it."""
+    from cellkinetics.cli.resuming import count_records, resumable
     from cellkinetics.fitting.pooled.bootstrap import bootstrap as repeat
     from cellkinetics.fitting.pooled.estimation import pool
 
     with session.stage("pool"), session.screen.progress("Population fit") as progress:
         fit = pool(cohort, **options, progress=progress)
     folder = session.folder / RECORDS
-    if wanted["resume"] and (done := len(list(folder.glob("records/*.json")))):
+    if wanted["resume"] and (done := count_records(folder)):
         session.screen.say(f"{min(done, wanted['replicates'])} of {wanted['replicates']} replicates were done before")
     with session.stage("bootstrap"):
-        try:
-            with session.screen.progress("Bootstrap") as progress:
-                found = repeat(fit, folder=folder, progress=progress, **wanted)
-        except BaseException:
-            done = len(list(folder.glob("records/*.json")))
-            if done:
-                session.screen.warn(
-                    f"{done} of {wanted['replicates']} replicates are done; --resume goes on from there"
-                )
-            raise
+        what = f"of {wanted['replicates']} replicates"
+        with resumable(session.screen, folder, what), session.screen.progress("Bootstrap") as progress:
+            found = repeat(fit, folder=folder, progress=progress, **wanted)
         for name, table in zip(FILES, (found.table, found.estimates), strict=True):
             session.folder.write_table(name, table)
     _show(session, found)
 
 
 def _show(session: Session, found: Bootstrap) -> None:
-    from cellkinetics.printing import number, unit_text
+    from cellkinetics.printing import interval_text, number, unit_text
 
     rows = [
         [
@@ -150,8 +136,8 @@ def _show(session: Session, found: Bootstrap) -> None:
             number(row["estimate"]),
             number(row["bias"]),
             number(row["se"]),
-            f"{number(row['ci_low'])} to {number(row['ci_high'])}" if row["ci_low"] == row["ci_low"] else "–",
-            f"{number(row['bca_low'])} to {number(row['bca_high'])}" if row["bca_low"] == row["bca_low"] else "–",
+            interval_text(row["ci_low"], row["ci_high"]),
+            interval_text(row["bca_low"], row["bca_high"]),
             unit_text(str(row["unit"] or "")),
         ]
         for row in found.table.to_dict("records")

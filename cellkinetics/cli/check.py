@@ -26,13 +26,12 @@ def check(
 
     Example: cellkinetics check trial.csv --out results/trial
     """
-    from cellkinetics.cli.reading import read_input, reading_options, tell_files
+    from cellkinetics.cli.reading import read_input, tell_files
     from cellkinetics.cli.session import Session
     from cellkinetics.report.tables import plural
 
     with Session("check", ctx.params, data=data, out=out, planned=(), force=force, quiet=quiet) as session:
-        given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
-        cohort = read_input(session, data, given)
+        cohort = read_input(session, data, ctx.params)
         faults = [fault for fault in cohort.faults if fault.effect != "note"]
         unusable = sum(fault is not None for fault in cohort.unusable)
         if faults:

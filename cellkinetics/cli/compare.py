@@ -69,8 +69,9 @@ def compare(
     """
     from cellkinetics.cli.fit import check_model, split
     from cellkinetics.cli.pool import FILES as OF_FIT
-    from cellkinetics.cli.pool import fixed_values, one_series, write_fit
-    from cellkinetics.cli.reading import read_input, reading_options, tell_files
+    from cellkinetics.cli.pool import fixed_values, write_fit
+    from cellkinetics.cli.reading import tell_files
+    from cellkinetics.cli.series import read_series
     from cellkinetics.cli.session import Session
 
     planned = (TABLE, *OF_FIT)
@@ -87,12 +88,9 @@ def compare(
             check_model(name)
         check_criterion(criterion)
         check_exact(method)
-        s.checked_missing(missing_covariates)
+        structure = s.structure_of(ctx.params)
         fixed = fixed_values(fix)
-        drugs = s.comedication_table(comedication)
-        given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
-        read = read_input(session, data, given, lambda cohort: one_series(cohort, analyte, specimen))
-        cohort = one_series(read, analyte, specimen)
+        cohort = read_series(session, data, ctx.params)
         with session.stage("compare"):
             with session.screen.progress("Population fits") as progress:
                 found = compare_models(
@@ -101,16 +99,10 @@ def compare(
                     criterion=criterion,
                     method=method,
                     fix=fixed,
-                    omega=omega,
-                    residual=residual,
-                    covariates=tuple(covariate or ()),
-                    missing_covariates=missing_covariates,
-                    iov=s.names_of(iov),
-                    mixture=s.names_of(mixture),
-                    comedication=drugs,
                     seed=seed,
                     target_se=target_se,
                     progress=progress,
+                    **structure,
                 )
             session.folder.write_table(TABLE, found.table)
             write_fit(session, found.best)

@@ -76,8 +76,9 @@ def covariates(
     Example: cellkinetics covariates trial.csv --candidate "cmax ~ group + weight" --candidate "tmax ~ age" --jobs 2
     """
     from cellkinetics.cli.fit import check_model
-    from cellkinetics.cli.pool import fixed_values, one_series
-    from cellkinetics.cli.reading import read_input, reading_options, tell_files
+    from cellkinetics.cli.pool import fixed_values
+    from cellkinetics.cli.reading import tell_files
+    from cellkinetics.cli.series import read_series
     from cellkinetics.cli.session import Session
     from cellkinetics.engines import Crew, check_crew
 
@@ -90,35 +91,26 @@ def covariates(
 
         if not candidate:
             raise SettingsError("give at least one --candidate, such as --candidate 'cmax ~ group'")
-        s.checked_missing(missing_covariates)
+        structure = s.structure_of(ctx.params)
         fixed = fixed_values(fix)
         check_model(model, fixed)
         check_exact(method)
         check_levels(forward, backward)
         crew = Crew(engine, jobs, scheduler)
         check_crew(crew)
-        drugs = s.comedication_table(comedication)
-        given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
 
         def check(cohort: Cohort) -> None:
-            chosen = one_series(cohort, analyte, specimen)
             for formula in (*candidate, *(covariate or ())):
-                s.check_covariates(chosen, model, [formula])
+                s.check_covariates(cohort, model, [formula])
 
-        read = read_input(session, data, given, check)
+        cohort = read_series(session, data, ctx.params, check)
         options: dict[str, Any] = {
+            **structure,
             "candidates": tuple(candidate),
-            "covariates": tuple(covariate or ()),
-            "missing": missing_covariates,
             "forward": forward,
             "backward": backward,
             "model": model,
             "method": method,
-            "comedication": drugs,
-            "residual": residual,
-            "omega": omega,
-            "iov": s.names_of(iov),
-            "mixture": s.names_of(mixture),
             "fix": fixed,
             "seed": seed,
             "target_se": target_se,
@@ -127,23 +119,18 @@ def covariates(
             "force": force,
         }
         with session.stage("covariates"):
-            _write(session, one_series(read, analyte, specimen), options)
+            _write(session, cohort, options)
         tell_files(session)
 
 
 def _write(session: Session, cohort: Cohort, options: dict[str, Any]) -> None:
     """Search, write what came of it, and show it."""
+    from cellkinetics.cli.resuming import resumable
     from cellkinetics.fitting.covariate_search import covariate_search
 
-    folder = session.folder / RECORDS
-    try:
-        with session.screen.progress("Covariate search") as progress:
-            found = covariate_search(cohort, folder=folder, progress=progress, **options)
-    except BaseException:
-        done = len(list(folder.glob("records/*.json")))
-        if done:
-            session.screen.warn(f"{done} fits are done; --resume goes on from there")
-        raise
+    folder, missing = session.folder / RECORDS, options.pop("missing_covariates")
+    with resumable(session.screen, folder, "fits"), session.screen.progress("Covariate search") as progress:
+        found = covariate_search(cohort, missing=missing, folder=folder, progress=progress, **options)
     for name, table in zip(FILES, (found.table, found.models), strict=True):
         session.folder.write_table(name, table)
     _show(session, found)

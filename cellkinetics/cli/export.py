@@ -74,8 +74,9 @@ def export(
     Example: cellkinetics export trial.csv --to nonmem --from results/trial --out results/nonmem
     """
     from cellkinetics.cli.fit import check_model
-    from cellkinetics.cli.pool import fixed_values, one_series
-    from cellkinetics.cli.reading import read_input, reading_options, tell_files
+    from cellkinetics.cli.pool import fixed_values
+    from cellkinetics.cli.reading import tell_files
+    from cellkinetics.cli.series import read_series
     from cellkinetics.cli.session import Session
 
     with Session(
@@ -101,13 +102,11 @@ def export(
             if model or start or covariate or iov or mixture or fix or omega != "diagonal":
                 raise SettingsError("--from: a fit is exported as it is; leave --model and what says its structure out")
             given["population"] = fitted
-        reading = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
-        read = read_input(session, data, reading, lambda cohort: one_series(cohort, analyte, specimen))
+        cohort = read_series(session, data, ctx.params)
         with session.stage("export"):
             from cellkinetics.fitting.interchange.export import export as write
 
             program: Any = to
-            cohort = one_series(read, analyte, specimen)
             exported = write(cohort, program, seed=seed, **given)
             if fitted is not None and not is_of(fitted, cohort):
                 session.screen.warn(f"these are not the patients of {fitted}: its estimates go out with other data")

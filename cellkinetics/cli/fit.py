@@ -57,7 +57,7 @@ def fit(
 
     Example: cellkinetics fit trial.csv --prior stein2019 --flat cmax --out results/trial
     """
-    from cellkinetics.cli.reading import read_input, reading_options, tell_files
+    from cellkinetics.cli.reading import read_input, tell_files
     from cellkinetics.cli.session import Session
 
     with Session(
@@ -72,8 +72,7 @@ def fit(
             "intervals": checked_intervals(intervals),
         }
         check_options(options)
-        given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
-        cohort = read_input(session, data, given)
+        cohort = read_input(session, data, ctx.params)
         with session.stage("fit"):
             write_fits(session, cohort, seed, options)
         tell_files(session)

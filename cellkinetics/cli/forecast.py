@@ -92,8 +92,8 @@ def forecast(
 
     Example: cellkinetics forecast results/trial new_patients.csv --until 28 --below 50
     """
-    from cellkinetics.cli.pool import one_series
-    from cellkinetics.cli.reading import read_input, reading_options, tell_files
+    from cellkinetics.cli.reading import tell_files
+    from cellkinetics.cli.series import read_series
     from cellkinetics.cli.session import Session
 
     with Session(
@@ -106,9 +106,7 @@ def forecast(
             raise SettingsError(f"--draws {draws} is too few for 95 % intervals; give at least {LEAST_DRAWS}")
         known = know(population)
         options: dict[str, Any] = {"levels": _numbers("--below", below), "times": _days(times), "until": until}
-        given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
-        read = read_input(session, data, given, lambda cohort: one_series(cohort, analyte, specimen))
-        cohort = one_series(read, analyte, specimen)
+        cohort = read_series(session, data, ctx.params)
         with session.stage("forecast"):
             found = forecast_all(known, cohort, n=draws, comedication=comedication, seed=seed, **options)
             _write(session, found)

@@ -115,7 +115,7 @@ def nca(
     """
     from cellkinetics.cli.batch import is_batch, nca_batch
     from cellkinetics.cli.cdisc import cdisc_options
-    from cellkinetics.cli.reading import read_input, reading_options, tell_files
+    from cellkinetics.cli.reading import read_input, tell_files
     from cellkinetics.cli.session import Session
 
     if is_batch(ctx.params):
@@ -127,8 +127,7 @@ def nca(
         check_parameters(parameters, rules)
         grouping = parse_grouping(by)
         asked = cdisc_options(ctx.params)
-        given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
-        cohort = read_input(session, data[0], given, lambda cohort: check_grouping(cohort, grouping))
+        cohort = read_input(session, data[0], ctx.params, lambda cohort: check_grouping(cohort, grouping))
         with session.stage("nca"):
             write_nca(session, cohort, rules, parameters, grouping, asked, intervals=intervals)
         tell_files(session)

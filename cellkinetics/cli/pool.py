@@ -73,7 +73,8 @@ def pool(
     Example: cellkinetics pool trial.csv --method focei --seed 1 --out results/trial
     """
     from cellkinetics.cli.fit import check_model
-    from cellkinetics.cli.reading import read_input, reading_options, tell_files
+    from cellkinetics.cli.reading import tell_files
+    from cellkinetics.cli.series import read_series
     from cellkinetics.cli.session import Session
 
     plan = (*FILES, DRAWS, *checks.FILES, checks.PROFILES)
@@ -83,27 +84,18 @@ def pool(
         check_method(method)
         checks.check_simulations(simulations)
         structure = {
-            "covariates": tuple(covariate or ()),
-            "missing_covariates": s.checked_missing(missing_covariates),
-            "comedication": s.comedication_table(comedication),
-            "residual": residual,
-            "omega": omega,
-            "iov": s.names_of(iov),
-            "mixture": s.names_of(mixture),
+            **s.structure_of(ctx.params),
             "start": s.starting_values(start),
             "uncertainty": s.checked_uncertainty(uncertainty),
             "sampling": draw.sampling_of(method, chains, warmup, draws, prior),
         }
-        given = reading_options(dialect, mapping, lloq, duplicates, negative, time_unit, value_unit)
 
         def check(cohort: Cohort) -> None:
-            chosen = one_series(cohort, analyte, specimen)
-            s.check_covariates(chosen, model, covariate)
+            s.check_covariates(cohort, model, covariate)
             if profile:
-                checks.check_profiles(profile, chosen, model, method, fixed, structure)
+                checks.check_profiles(profile, cohort, model, method, fixed, structure)
 
-        read = read_input(session, data, given, check)
-        cohort = one_series(read, analyte, specimen)
+        cohort = read_series(session, data, ctx.params, check)
         with session.stage("pool"):
             result = write_population(session, cohort, model, method, seed, fixed, structure)
         if diagnostics:
@@ -141,31 +133,6 @@ def check_method(method: str) -> None:
     estimator_of(method)
 
 
-def one_series(cohort: Cohort, analyte: str | None, specimen: str | None) -> Cohort:
-    """Return the profiles of the analyte and specimen that a population fit takes.
-
-    Raises:
-        SettingsError: if the data do not have them, or have several and none is named.
-    """
-    if is_named(cohort.analytes, "analyte", analyte):
-        cohort = cohort.select(analyte=analyte)
-    if is_named(cohort.specimens, "specimen", specimen):
-        cohort = cohort.select(specimen=specimen)
-    return cohort
-
-
-def is_named(known: Sequence[str], what: str, wanted: str | None) -> bool:
-    """Tell whether one is named; refuse an unknown one, and the choice among several without a name."""
-    if wanted is None and len(known) > 1:
-        shown = ", ".join(name or "one without a name" for name in known)
-        message = f"the data hold {len(known)} {what}s ({shown}), and a population fit takes one"
-        raise SettingsError(f"{message}; name it with --{what}")
-    if wanted is not None and wanted not in known:
-        shown = ", ".join(filter(None, known)) or f"no column that names {what}s"
-        raise SettingsError(f"--{what} {wanted}: the data have {shown}")
-    return wanted is not None
-
-
 def write_population(
     session: Session,
     cohort: Cohort,
@@ -196,14 +163,14 @@ def write_fit(session: Session, result: PopulationFit) -> None:
 
 
 def _show(session: Session, result: PopulationFit) -> None:
-    from cellkinetics.printing import number, percent, unit_text
+    from cellkinetics.printing import interval_text, number, percent, unit_text
 
     rows = [
         [
             row["parameter"],
             number(row["estimate"]),
             percent(row["rse_percent"]),
-            f"{number(row['ci_low'])} to {number(row['ci_high'])}" if row["ci_low"] == row["ci_low"] else "–",
+            interval_text(row["ci_low"], row["ci_high"]),
             percent(row["iiv_cv_percent"]),
             unit_text(str(row["unit"] or "")),
         ]

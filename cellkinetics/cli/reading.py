@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,39 +16,35 @@ if TYPE_CHECKING:
 MOST_FAULTS = 10
 LOUD = frozenset({"times_look_like_hours"})
 """Notes that leave every sample in, and may make every number of a fit meaningless."""
+_AS_GIVEN = ("dialect", "lloq", "duplicates", "negative", "time_unit", "value_unit")
 
 
-def reading_options(
-    dialect: str,
-    mapping: Sequence[str] | None,
-    lloq: float | None,
-    duplicates: str,
-    negative: str,
-    time_unit: str | None,
-    value_unit: str | None,
-) -> dict[str, Any]:
-    """Return the arguments of `cellkinetics.data.reading.read` from those of the command line.
+def reading_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `cellkinetics.data.reading.read` from the options of a command.
 
     Raises:
         SettingsError: for a ``--map`` that is not ROLE=COLUMN, or names a role twice.
     """
-    roles = parse_pairs("--map", mapping, form="ROLE=COLUMN", example="subject=PATIENT")
-    return {
-        "dialect": dialect,
-        "mapping": roles or None,
-        "lloq": lloq,
-        "duplicates": duplicates,
-        "negative": negative,
-        "time_unit": time_unit,
-        "value_unit": value_unit,
-    }
+    roles = parse_pairs("--map", given["mapping"], form="ROLE=COLUMN", example="subject=PATIENT")
+    return {**{name: given[name] for name in _AS_GIVEN}, "mapping": roles or None}
 
 
 def read_input(
-    session: Session, path: Path, options: dict[str, Any], check: Callable[[Cohort], object] | None = None
+    session: Session, path: Path, given: Mapping[str, Any], check: Callable[[Cohort], object] | None = None
 ) -> Cohort:
-    """Read the input and tell what was read, what was left out, and the first faults; see `Session.read`."""
-    cohort = session.read(path, check, **options)
+    """Read the input and tell what was read, what was left out, and the first faults; see `Session.read`.
+
+    Args:
+        session: the command at work.
+        path: the input.
+        given: the resolved options of the command, by name.
+        check: refuses options that do not suit the data, before any earlier result goes.
+
+    Raises:
+        SettingsError: as `reading_options`.
+        DataError: if nothing can be read.
+    """
+    cohort = session.read(path, check, **reading_options(given))
     tell_reading(session, [(str(fault), fault) for fault in cohort.faults])
     return cohort
 

@@ -84,8 +84,9 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
     """
     from cellkinetics.cli import diagnostics, fit, nca, pool
     from cellkinetics.cli.cdisc import cdisc_options
-    from cellkinetics.cli.reading import read_input, reading_options
+    from cellkinetics.cli.reading import read_input
     from cellkinetics.cli.report import REPORT, build_report, clear_figures, tell_report
+    from cellkinetics.cli.series import is_named, one_series
     from cellkinetics.cli.session import Session
 
     planned = (*nca.PLANNED, *fit.PLANNED, *pool.FILES, *diagnostics.FILES, REPORT)
@@ -107,15 +108,6 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
         fit.check_model(given["model"], fixed)
         pool.check_method(given["method"])
         diagnostics.check_simulations(given["simulations"])
-        reading = reading_options(
-            given["dialect"],
-            given["mapping"],
-            given["lloq"],
-            given["duplicates"],
-            given["negative"],
-            given["time_unit"],
-            given["value_unit"],
-        )
 
         def check(cohort: Cohort) -> None:
             nca.check_grouping(cohort, grouping)
@@ -126,9 +118,9 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
                 ("specimen", cohort.specimens, _specimen(cohort, given["specimen"])),
             ):
                 if wanted is not None:
-                    pool.is_named(known, what, wanted)
+                    is_named(known, what, wanted)
 
-        cohort = read_input(session, Path(given["data"]), reading, check)
+        cohort = read_input(session, Path(given["data"]), given, check)
         clear_figures(session.folder)
         with session.stage("nca", alone=False):
             nca.write_nca(session, cohort, rules, given["parameters"], grouping, asked, intervals=given["intervals"])
@@ -136,7 +128,7 @@ def run_all(command: str, given: Mapping[str, Any]) -> None:
             fit.write_fits(session, cohort, given["seed"], {"model": [given["model"]]})
         fitted = None
         with session.stage("pool", alone=False):
-            chosen = pool.one_series(cohort, given["analyte"], _specimen(cohort, given["specimen"]))
+            chosen = one_series(cohort, given["analyte"], _specimen(cohort, given["specimen"]))
             fitted = pool.write_population(session, chosen, given["model"], given["method"], given["seed"], fixed)
         if fitted is not None and given["diagnostics"]:
             with session.stage("diagnostics", alone=False):

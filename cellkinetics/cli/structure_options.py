@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -170,6 +170,27 @@ def starting_values(given: str | None) -> StartingValues | dict[str, float] | No
                 f"--start {given}: write NAME=VALUE,... such as cmax=2e4,sigma=0.5, or a file"
             ) from None
     return values
+
+
+def structure_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a population model consists of, as `cellkinetics.pool` takes it.
+
+    Args:
+        given: the resolved options of a command, by name.
+
+    Raises:
+        DataError: for a table of comedication that is none.
+        SettingsError: for comedication, or a rule for missing covariates, that does not exist.
+    """
+    return {
+        "covariates": tuple(given["covariate"] or ()),
+        "missing_covariates": checked_missing(given["missing_covariates"]),
+        "comedication": comedication_table(given["comedication"]),
+        "residual": given["residual"],
+        "omega": given["omega"],
+        "iov": names_of(given["iov"]),
+        "mixture": names_of(given["mixture"]),
+    }
 
 
 def check_covariates(cohort: Cohort, model: str, formulas: list[str] | None) -> tuple[str, ...]:

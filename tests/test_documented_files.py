@@ -5,10 +5,10 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import pytest
+from handmade_fit import population_fit
 
 import cellkinetics as ck
 from cellkinetics.cli.diagnostics import FILES, PROFILES
@@ -16,10 +16,7 @@ from cellkinetics.data.samples import fault_table, sample_table
 from cellkinetics.fitting.pooled.bayes import Posterior
 from cellkinetics.fitting.pooled.forecast import BELOW_COLUMNS, FORECAST_COLUMNS
 from cellkinetics.fitting.pooled.individuals import QUANTITY_COLUMNS
-from cellkinetics.fitting.pooled.population import PopulationModel
-from cellkinetics.fitting.pooled.problem import PooledProblem
-from cellkinetics.fitting.pooled.result import Objective, PopulationEstimate, PopulationFit
-from cellkinetics.models.ecp import ECP
+from cellkinetics.fitting.pooled.result import PopulationEstimate
 from cellkinetics.models.published import library
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "files.md").read_text(encoding="utf-8")
@@ -99,34 +96,9 @@ def test_columns_of_schedules_are_documented() -> None:
 
 
 def test_columns_of_a_population_fit_are_documented() -> None:
-    problem_cohort = ck.Cohort.from_arrays([[7.0]], [[900.0]])
-    problem = PooledProblem.from_cohort(problem_cohort, ECP)
-    population = PopulationFit(
-        model="ecp",
-        method="focei",
-        seed=0,
-        converged=False,
-        status="",
-        warnings=(),
-        n_subjects=0,
-        n_observations=0,
-        n_censored=0,
-        estimates=(PopulationEstimate("sigma", "residual", "log", 0.5, ""),),
-        labels=(),
-        covariance=None,
-        uncertainty="",
-        effects=(),
-        objective=Objective(0.0, "", 0.0, 0, 0.0, ""),
-        aic=0.0,
-        bic=0.0,
-        bicc=0.0,
-        work={},
-        cohort=problem_cohort,
-        problem=problem,
-        population=PopulationModel(problem.form, np.zeros(len(problem.labels))),
-        importance=cast("Any", None),
-        modes=cast("Any", None),
-    )
+    stein = library["stein2019"]
+    row = PopulationEstimate("sigma", "residual", "log", 0.5, "")
+    population = population_fit([row], typical=stein.typical, omega_sd=stein.omega_sd, sigma=0.5)
     assert documented("population.csv") == list(population.table.columns)
     assert documented("individual_effects.csv") == list(population.individual.columns)
     assert documented("individual_quantities.csv") == list(QUANTITY_COLUMNS)

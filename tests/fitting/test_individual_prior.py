@@ -3,22 +3,21 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import lmfit
 import numpy as np
 import pytest
+from handmade_fit import population_fit
 
 import cellkinetics as ck
 from cellkinetics.data.cohort import Cohort
 from cellkinetics.errors import FitError, ModelError, SettingsError
 from cellkinetics.fitting.individual import fit
 from cellkinetics.fitting.pooled.modes import conditional_modes
-from cellkinetics.fitting.pooled.population import PopulationModel
 from cellkinetics.fitting.pooled.problem import PooledProblem
-from cellkinetics.fitting.pooled.result import Objective, PopulationEstimate, PopulationFit
+from cellkinetics.fitting.pooled.result import PopulationEstimate
 from cellkinetics.fitting.posterior import laplace, plan_posterior
 from cellkinetics.fitting.prior import PopulationPrior
 from cellkinetics.fitting.result import IndividualFits
@@ -193,38 +192,13 @@ def test_a_population_fit_and_its_file_are_the_same_prior(tmp_path: Path, trial:
 
 
 def test_a_population_fit_is_a_prior() -> None:
-    problem_cohort = Cohort.from_arrays([[7.0]], [[900.0]])
-    problem = PooledProblem.from_cohort(problem_cohort, ECP)
-    given = PopulationFit(
-        model="ecp",
-        method="focei",
-        seed=0,
-        converged=True,
-        status="",
-        warnings=(),
-        n_subjects=12,
-        n_observations=0,
-        n_censored=0,
-        estimates=(
-            *(PopulationEstimate(name, "typical", "log", x, "cells/uL") for name, x in STEIN_2019.typical.items()),
-            *(PopulationEstimate(f"omega_{name}", "omega", "log", x, "") for name, x in STEIN_2019.omega_sd.items()),
-            PopulationEstimate("sigma", "residual", "log", 0.4, ""),
-        ),
-        labels=(),
-        covariance=None,
-        uncertainty="",
-        effects=(),
-        objective=Objective(0.0, "", 0.0, 0, 0.0, ""),
-        aic=0.0,
-        bic=0.0,
-        bicc=0.0,
-        work={},
-        cohort=problem_cohort,
-        problem=problem,
-        population=PopulationModel(problem.form, problem.pack(STEIN_2019.typical, STEIN_2019.omega_sd, (0.4,))),
-        importance=cast("Any", None),
-        modes=cast("Any", None),
+    rows = (
+        *(PopulationEstimate(name, "typical", "log", x, "cells/uL") for name, x in STEIN_2019.typical.items()),
+        *(PopulationEstimate(f"omega_{name}", "omega", "log", x, "") for name, x in STEIN_2019.omega_sd.items()),
+        PopulationEstimate("sigma", "residual", "log", 0.4, ""),
     )
+    of = {"typical": STEIN_2019.typical, "omega_sd": STEIN_2019.omega_sd, "sigma": 0.4}
+    given = population_fit(rows, **of, n_subjects=12)
     prior = PopulationPrior.of(given)
     assert (prior.sigma, prior.value_unit, prior.source) == (0.4, "cells/uL", "population fit of 12 patients")
     assert prior.sd("foldx") == pytest.approx(2.4)

@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 
 from cellkinetics.nca.integrate import interpolate
 from cellkinetics.printing import number, window_text
-from cellkinetics.report.figures.panels import pages, panel_grid
+from cellkinetics.report.figures.panels import pages, panel_figure, panel_grid
 from cellkinetics.report.figures.profiles import (
     KEY,
     Key,
@@ -36,7 +36,6 @@ from cellkinetics.report.figures.style import (
     SURFACE,
     dress,
     log_axis,
-    new_figure,
     style,
     time_axis,
 )
@@ -101,15 +100,11 @@ def area_figure(areas: Areas, key: Key, *, width: float = 3.1, height: float = 2
         width: in inches.
         height: in inches.
     """
-    with style():
-        figure = new_figure(width, height)
-        ax = figure.subplots()
-        draw_areas(ax, areas, key)
-        ax.set_xlabel(time_label(areas.profiles), fontsize=7.5)
-        ax.set_ylabel(value_label(areas.profiles), fontsize=7.5)
-        if width > 5:
-            handles = area_handles(areas, key)
-            figure.legend(handles=handles, loc="outside lower left", ncols=3, fontsize=7.5)
+    labels = time_label(areas.profiles), value_label(areas.profiles)
+    figure = panel_figure(lambda ax: draw_areas(ax, areas, key), width, height, labels)
+    if width > 5:
+        with style():
+            figure.legend(handles=area_handles(areas, key), loc="outside lower left", ncols=3, fontsize=7.5)
     return figure
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from cellkinetics.report.figures.panels import pages, panel_grid
+from cellkinetics.report.figures.panels import pages, panel_figure, panel_grid
 from cellkinetics.report.figures.profiles import (
     KEY,
     Key,
@@ -33,7 +33,6 @@ from cellkinetics.report.figures.style import (
     dress,
     log_axis,
     log_limits,
-    new_figure,
     style,
     time_axis,
     uses_root_scale,
@@ -111,12 +110,9 @@ def forecast_figure(forecasts: Forecasts, key: Key, *, width: float = 6.5, heigh
         width: in inches.
         height: in inches.
     """
+    labels = _time_label(forecasts), value_label(forecasts.profiles)
+    figure = panel_figure(lambda ax: _draw(ax, forecasts, key), width, height, labels, size=8.5)
     with style():
-        figure = new_figure(width, height)
-        ax = figure.subplots()
-        _draw(ax, forecasts, key)
-        ax.set_xlabel(_time_label(forecasts), fontsize=8.5)
-        ax.set_ylabel(value_label(forecasts.profiles), fontsize=8.5)
         figure.legend(handles=_legend(forecasts), loc="outside upper left", ncols=4)
     return figure
 

@@ -1,4 +1,4 @@
-"""Panels beside each other: a grid of them in one figure, and pages of such grids."""
+"""Panels: one as a figure of its own, a grid of them in one figure, and pages of such grids."""
 
 from __future__ import annotations
 
@@ -52,6 +52,27 @@ def panel_axes(
     for ax in axes[count:]:
         ax.set_visible(False)
     return figure, axes[:count]
+
+
+def panel_figure(
+    draw: Callable[[Axes], None], width: float, height: float, labels: tuple[str, str], *, size: float = 7.5
+) -> Figure:
+    """Return one panel as a figure of its own.
+
+    Args:
+        draw: draws it on given axes.
+        width: in inches.
+        height: in inches.
+        labels: of the horizontal and of the vertical axis.
+        size: of the labels, in points.
+    """
+    with style():
+        figure = new_figure(width, height)
+        ax = figure.subplots()
+        draw(ax)
+        ax.set_xlabel(labels[0], fontsize=size)
+        ax.set_ylabel(labels[1], fontsize=size)
+    return figure
 
 
 def panel_grid(

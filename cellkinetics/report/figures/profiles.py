@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from cellkinetics.data.cohort import series_name
-from cellkinetics.report.figures.panels import pages, panel_grid
+from cellkinetics.report.figures.panels import pages, panel_figure, panel_grid
 from cellkinetics.report.figures.style import (
     FIT,
     INK,
@@ -25,8 +25,6 @@ from cellkinetics.report.figures.style import (
     dress,
     log_axis,
     log_limits,
-    new_figure,
-    style,
     time_axis,
     uses_root_scale,
 )
@@ -139,13 +137,7 @@ def profile_figure(profiles: Profiles, key: Key, *, width: float = 3.1, height: 
         width: in inches.
         height: in inches.
     """
-    with style():
-        figure = new_figure(width, height)
-        ax = figure.subplots()
-        draw_profile(ax, profiles, key)
-        ax.set_xlabel(time_label(profiles), fontsize=7.5)
-        ax.set_ylabel(value_label(profiles), fontsize=7.5)
-    return figure
+    return panel_figure(lambda ax: draw_profile(ax, profiles, key), width, height, _labels(profiles))
 
 
 def profile_pages(profiles: Profiles, *, most: int | None = None) -> Iterator[Figure]:
@@ -160,9 +152,11 @@ def profile_pages(profiles: Profiles, *, most: int | None = None) -> Iterator[Fi
 
 def profile_grid(profiles: Profiles, keys: Sequence[Key]) -> Figure:
     """Return panels of several profiles, with shared axis labels and a legend."""
-    labels = time_label(profiles), value_label(profiles)
     return panel_grid(
-        keys, lambda ax, key: draw_profile(ax, profiles, key), labels=labels, handles=legend_handles(profiles)
+        keys,
+        lambda ax, key: draw_profile(ax, profiles, key),
+        labels=_labels(profiles),
+        handles=legend_handles(profiles),
     )
 
 
@@ -239,6 +233,10 @@ def panel_title(profiles: Profiles, key: Key) -> str:
     rows = profiles.samples_of(key)
     group = str(rows["group"].iloc[0]) if len(rows) else ""
     return " · ".join(part for part in (key[0], key[2], group) if part)
+
+
+def _labels(profiles: Profiles) -> tuple[str, str]:
+    return time_label(profiles), value_label(profiles)
 
 
 def time_label(profiles: Profiles) -> str:

@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from cellkinetics.nca.biphasic import find_break
 from cellkinetics.printing import number
-from cellkinetics.report.figures.panels import pages, panel_grid
+from cellkinetics.report.figures.panels import pages, panel_figure, panel_grid
 from cellkinetics.report.figures.profiles import (
     KEY,
     Key,
@@ -37,9 +37,7 @@ from cellkinetics.report.figures.style import (
     SURFACE,
     dress,
     log_axis,
-    new_figure,
     plain,
-    style,
 )
 
 _FLAGS = {"r2adj_low": "R²adj low", "span_short": "span short", "straddles_break": "straddles the break"}
@@ -121,13 +119,7 @@ def terminal_figure(lines: TerminalLines, key: Key, *, width: float = 3.1, heigh
         width: in inches.
         height: in inches.
     """
-    with style():
-        figure = new_figure(width, height)
-        ax = figure.subplots()
-        draw_terminal(ax, lines, key)
-        ax.set_xlabel(_time_label(lines.profiles), fontsize=7.5)
-        ax.set_ylabel(value_label(lines.profiles), fontsize=7.5)
-    return figure
+    return panel_figure(lambda ax: draw_terminal(ax, lines, key), width, height, _labels(lines.profiles))
 
 
 def terminal_pages(lines: TerminalLines, *, most: int | None = None) -> Iterator[Figure]:
@@ -137,9 +129,11 @@ def terminal_pages(lines: TerminalLines, *, most: int | None = None) -> Iterator
 
 def terminal_grid(lines: TerminalLines, keys: Sequence[Key]) -> Figure:
     """Return the terminal lines of several profiles, with shared axis labels and a legend."""
-    labels = _time_label(lines.profiles), value_label(lines.profiles)
     return panel_grid(
-        keys, lambda ax, key: draw_terminal(ax, lines, key), labels=labels, handles=terminal_handles(lines)
+        keys,
+        lambda ax, key: draw_terminal(ax, lines, key),
+        labels=_labels(lines.profiles),
+        handles=terminal_handles(lines),
     )
 
 
@@ -201,8 +195,8 @@ def draw_terminal(ax: Axes, lines: TerminalLines, key: Key) -> None:
     _write(ax, line, profiles.time_unit, more)
 
 
-def _time_label(profiles: Profiles) -> str:
-    return f"{time_name(profiles)} ({profiles.time_unit})"
+def _labels(profiles: Profiles) -> tuple[str, str]:
+    return f"{time_name(profiles)} ({profiles.time_unit})", value_label(profiles)
 
 
 def _end(rows: pd.DataFrame) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from jax.scipy.linalg import cho_solve
 from numpy.typing import NDArray
 
-from cellkinetics.fitting.pooled.likelihood import Expansion, class_means, expansion, joint_nll
+from cellkinetics.fitting.pooled.likelihood import Expansion, class_means, curved, expansion
 from cellkinetics.fitting.pooled.problem import PooledProblem, Samples
 from cellkinetics.fitting.pooled.structure import Form
 from cellkinetics.models.programs import program
@@ -101,9 +101,10 @@ def find_mode(
     population = form.structure.unpack(x)
     d = start.shape[0]
 
-    def look(u: jax.Array) -> tuple[Expansion, jax.Array]:
-        hessian = jax.hessian(joint_nll)(u, population, samples, form, True) if exact else jnp.zeros((0, 0))
-        return expansion(u, population, samples, form, True), hessian
+    def look(u: jax.Array) -> tuple[jax.Array, Expansion]:
+        if exact:
+            return curved(u, population, samples, form, True)
+        return jnp.zeros((0, 0)), expansion(u, population, samples, form, True)
 
     def advance(state: _State) -> _State:
         gradient, approximate = state.at.gradient, state.at.curvature
@@ -116,7 +117,7 @@ def find_mode(
         done = 0.5 * move @ gradient < (DECREMENT_TOLERANCE if exact else GAUSS_TOLERANCE)
         done = done & jnp.isfinite(state.at.value)
         candidate = state.u - move
-        there, hessian = look(candidate)
+        hessian, there = look(candidate)
         better = (there.value <= state.at.value) & ~done
         damping = jnp.where(
             better,

@@ -26,13 +26,12 @@ from cellkinetics.fitting.pooled.population_density import (
 )
 from cellkinetics.fitting.pooled.problem import PooledProblem, Samples
 from cellkinetics.fitting.pooled.proposal import (
-    ADAPT_DRAWS,
-    ADAPT_ROUNDS,
     PATIENTS_AT_ONCE,
     Noise,
     Proposal,
-    adapt,
+    adapted,
     around_modes,
+    blocks_of,
     draw,
     standard_noise,
 )
@@ -277,8 +276,7 @@ def importance_sample(
         for restart in range(MAX_RESTARTS + 1):
             # Where less is known there is more to learn.
             for again in range(first, 2):
-                noise = standard_noise((seed, stream, restart, 0, again), padded, ADAPT_ROUNDS * ADAPT_DRAWS, d)
-                proposal = adapt(noise, flat, proposal, problem.samples, form=problem.form)
+                proposal = adapted(flat, proposal, problem.samples, problem.form, (seed, stream, restart, 0, again))
             first = 0
             total: _Moments | None = None
             sloped: _Moments | None = None
@@ -287,23 +285,25 @@ def importance_sample(
             rounds = 0
             while True:
                 rounds += 1
-                fresh = standard_noise((seed, stream, restart, rounds), padded, DRAWS, d)
-                part = _round(
-                    fresh,
-                    slots,
-                    flat,
-                    proposal,
-                    problem.samples,
-                    form=problem.form,
-                    tight=tight,
-                    slopes=slopes and rounds <= sloped_rounds,
-                )
-                real = slots < n
-                sums = _Moments(*(np.asarray(a)[real] for a in part))
-                total = _add(total, sums, slots[real], n)
+                parts = []
+                for number, members in enumerate(blocks_of(slots, beyond=padded)):
+                    key = (seed, stream, restart, rounds)
+                    part = _round(
+                        standard_noise((*key, number) if number else key, len(members), DRAWS, d),
+                        members,
+                        flat,
+                        proposal,
+                        problem.samples,
+                        form=problem.form,
+                        tight=tight,
+                        slopes=slopes and rounds <= sloped_rounds,
+                    )
+                    parts.append([np.asarray(a)[members < n] for a in part])
+                sums = _Moments(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+                total = _add(total, sums, slots[slots < n], n)
                 if rounds <= sloped_rounds:
                     sloped = total
-                draws += DRAWS * np.bincount(slots[real], minlength=n)
+                draws += DRAWS * np.bincount(slots[slots < n], minlength=n)
                 effective = total.w**2 / total.w2
                 variance = np.maximum(1 / effective - 1 / draws, 0)
                 se = 2 * float(np.sqrt(variance.sum()))

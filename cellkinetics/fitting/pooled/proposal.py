@@ -9,12 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import gammaln, logsumexp
+from numpy.typing import NDArray
 
 from cellkinetics.fitting.pooled.likelihood import class_means, gauss_newton, joint_nll, prior_nll
+from cellkinetics.fitting.pooled.padding import PATIENT_BLOCK, blocks
 from cellkinetics.fitting.pooled.problem import Samples
 from cellkinetics.fitting.pooled.structure import Form, Population
 from cellkinetics.models.censoring import LOG_2PI
 from cellkinetics.models.programs import program
+
+FloatArray = NDArray[np.float64]
 
 DEGREES_OF_FREEDOM = 5
 PRIOR_SHARE = 0.1
@@ -24,6 +28,8 @@ ADAPT_ROUNDS = 2
 ADAPT_DRAWS = 400
 PATIENTS_AT_ONCE = 8
 """Keeps what one pass allocates within the processor's cache."""
+MOST_PATIENTS = 2048
+"""Patients whose random numbers are held at a time: those of 10,000 would take more than a gigabyte."""
 _JITTER = 1e-8
 
 
@@ -160,6 +166,37 @@ def adapt(noise: Noise, x: jax.Array, first: Proposal, samples: Samples, *, form
         return last
 
     return jax.lax.map(patient, (noise, first, samples), batch_size=PATIENTS_AT_ONCE)
+
+
+def blocks_of(members: NDArray[np.int64], beyond: int) -> list[NDArray[np.int64]]:
+    """Split places of patients into blocks of one length, at most `MOST_PATIENTS`; the last is filled with ``beyond``.
+
+    Example:
+        >>> [len(block) for block in blocks_of(np.arange(5008), beyond=5008)]
+        [1680, 1680, 1680]
+    """
+    number = -(-len(members) // MOST_PATIENTS)
+    size = blocks(-(-len(members) // number), PATIENT_BLOCK)
+    filled = np.full(number * size, beyond)
+    filled[: len(members)] = members
+    return list(filled.reshape(number, size))
+
+
+def adapted(x: FloatArray, first: Proposal, samples: Samples, form: Form, key: tuple[int, ...]) -> Proposal:
+    """Return what `adapt` makes of proposals, with random numbers of the seed ``key``."""
+    n, d = np.shape(samples.y)[0], form.structure.n_latent
+    every = blocks_of(np.arange(n), beyond=n - 1)
+    parts = []
+    for number, members in enumerate(every):
+        own_key = (*key, number) if number else key
+        noise = standard_noise(own_key, len(members), ADAPT_ROUNDS * ADAPT_DRAWS, d)
+        own = (first, samples)
+        if len(every) > 1:
+            own = jax.tree.map(lambda a: np.asarray(a)[members], own)  # noqa: B023
+        parts.append(adapt(noise, x, *own, form=form))
+    if len(parts) == 1:
+        return parts[0]
+    return Proposal(*(np.concatenate([np.asarray(a) for a in part])[:n] for part in zip(*parts, strict=True)))
 
 
 def carried(proposal: Proposal, before: Population, after: Population, samples: Samples, form: Form) -> Proposal:

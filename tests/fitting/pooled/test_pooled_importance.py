@@ -4,13 +4,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from line_model import LINE
 from scipy.integrate import quad
 from scipy.optimize import minimize
 from wang_problem import CONSTANTS, OMEGA, SIGMA, VALUES, wang_problem
 
+from cellkinetics.data.cohort import Cohort
+from cellkinetics.fitting.pooled import proposal
 from cellkinetics.fitting.pooled.importance import importance_sample
 from cellkinetics.fitting.pooled.marginal import estimate_marginal, newton_step
 from cellkinetics.fitting.pooled.modes import search
+from cellkinetics.fitting.pooled.problem import PooledProblem
 
 
 def modes_of(problem, x):
@@ -67,6 +71,28 @@ def test_score_and_information_are_the_derivatives_of_the_marginal_likelihood():
     assert result.minus2ll == pytest.approx(quadrature(x, "additive"), abs=3 * result.mc_se)
     assert result.score == pytest.approx(-0.5 * gradient, abs=0.02 * np.abs(gradient).max())
     assert result.information == pytest.approx(0.5 * hessian, abs=0.02 * np.abs(hessian).max())
+
+
+def test_patients_in_several_blocks_have_the_likelihood_that_they_have_in_one(monkeypatch):
+    rng = np.random.default_rng(3)
+    days = np.array([1.0, 3.0, 7.0, 14.0])
+    effects = rng.standard_normal((41, 2)) * [0.5, 0.3]
+    mean = np.log(50.0) + effects[:, :1] - 0.2 * np.exp(effects[:, 1:]) * days
+    values = np.exp(mean + 0.3 * rng.standard_normal((41, 4)))
+    problem = PooledProblem.from_cohort(Cohort.from_arrays([days.tolist()] * 41, values.tolist()), LINE)
+    x = problem.pack({"c0": 50.0, "k": 0.2}, {"c0": 0.5, "k": 0.3}, (0.3,))
+    modes = modes_of(problem, x)
+    whole = importance_sample(problem, x, modes, seed=4, target_se=0.05)
+    monkeypatch.setattr(proposal, "MOST_PATIENTS", 20)
+    assert [len(block) for block in proposal.blocks_of(np.arange(48), beyond=48)] == [16, 16, 16]
+    parts = importance_sample(problem, x, modes, seed=4, target_se=0.05)
+    assert parts.minus2ll == pytest.approx(whole.minus2ll, abs=4 * np.hypot(parts.mc_se, whole.mc_se))
+    error = np.hypot(parts.log_likelihood_se, whole.log_likelihood_se)
+    np.testing.assert_array_less(np.abs(parts.log_likelihood - whole.log_likelihood), 5 * error + 1e-12)
+    # Other random numbers: patients of the second and third block are not those of the first again.
+    assert len(np.unique(parts.log_likelihood.round(6))) == 41
+    noise = np.sqrt(np.diag(parts.score_noise + whole.score_noise))
+    np.testing.assert_array_less(np.abs(parts.score - whole.score), 5 * noise)
 
 
 def test_the_error_bar_is_right_over_many_seeds():

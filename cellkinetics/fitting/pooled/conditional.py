@@ -85,7 +85,7 @@ class Conditional:
             Array ``(r, draws, m)``.
         """
         patient, occasion = rows.T
-        theta = self.theta[patient, :, occasion]
+        theta = self.problem.model.natural_values(self.phi[patient, :, occasion])
         given = self.problem.samples.given
         windows = None if given is None else np.asarray(given)[patient]
         return log_curves_of_draws(self.problem.model, theta, time, windows)

@@ -267,60 +267,62 @@ def importance_sample(
     padded, d = problem.samples.y.shape[0], problem.structure.n_latent
     tight = structure.tight(x, TIGHT_OMEGA)
     sloped_rounds = rounds_with_slopes(sloped_draws, n)
+    flat = np.asarray(x, dtype=float)
+
+    def drawn(proposal: Proposal, slots: NDArray[np.int64], sloped: bool, key: tuple[int, ...]) -> _Moments:
+        """Return the sums over fresh draws, `DRAWS` a slot, of each patient (nothing for one without a slot)."""
+        parts = []
+        for number, members in enumerate(blocks_of(slots, padded)):
+            noise = standard_noise((*key, number) if number else key, len(members), DRAWS, d)
+            part = _round(
+                noise, members, flat, proposal, problem.samples, form=problem.form, tight=tight, slopes=sloped
+            )
+            parts.append([np.asarray(a)[members < n] for a in part])
+        sums = _Moments(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        return _of_owners(sums, slots[slots < n], n)
+
     with jax.enable_x64(True):
-        flat = np.asarray(x, dtype=float)
+        everyone = np.arange(padded)
         if isinstance(known, Proposal):
             proposal, first = known, 1
         else:
             proposal, first = around_modes(flat, known.centres, problem.samples, form=problem.form), 0
-        for restart in range(MAX_RESTARTS + 1):
-            # Where less is known there is more to learn.
-            for again in range(first, 2):
-                proposal = adapted(flat, proposal, problem.samples, problem.form, (seed, stream, restart, 0, again))
-            first = 0
-            total: _Moments | None = None
-            sloped: _Moments | None = None
-            draws = np.zeros(n, dtype=np.int64)
-            slots = np.arange(padded)
-            rounds = 0
-            while True:
-                rounds += 1
-                parts = []
-                for number, members in enumerate(blocks_of(slots, beyond=padded)):
-                    key = (seed, stream, restart, rounds)
-                    part = _round(
-                        standard_noise((*key, number) if number else key, len(members), DRAWS, d),
-                        members,
-                        flat,
-                        proposal,
-                        problem.samples,
-                        form=problem.form,
-                        tight=tight,
-                        slopes=slopes and rounds <= sloped_rounds,
-                    )
-                    parts.append([np.asarray(a)[members < n] for a in part])
-                sums = _Moments(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-                total = _add(total, sums, slots[slots < n], n)
-                if rounds <= sloped_rounds:
-                    sloped = total
-                draws += DRAWS * np.bincount(slots[slots < n], minlength=n)
-                effective = total.w**2 / total.w2
-                variance = np.maximum(1 / effective - 1 / draws, 0)
-                se = 2 * float(np.sqrt(variance.sum()))
-                poor = effective < POOR_SHARE * draws
-                if (
-                    (se <= target_se and draws.sum() >= min_draws * n)
-                    or draws.sum() >= max_draws * n
-                    or (poor.any() and restart < MAX_RESTARTS)
-                ):
-                    break
-                if rounds >= sloped_rounds:
-                    slots = _allot(np.sqrt(variance * draws), draws, padded)
-            if not poor.any():
+        # Where less is known there is more to learn.
+        for again in range(first, 2):
+            key = (seed, stream, 0, 0, again)
+            proposal = adapted(flat, proposal, problem.samples, problem.form, key, everyone)
+        total: _Moments | None = None
+        sloped: _Moments | None = None
+        draws, restarts = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+        slots, rounds, attempts = everyone, 0, 0
+        while True:
+            rounds += 1
+            with_slopes = slopes and rounds <= sloped_rounds
+            total = _together(total, drawn(proposal, slots, with_slopes, (seed, stream, 0, rounds)))
+            if rounds <= sloped_rounds:
+                sloped = total
+            assert sloped is not None
+            draws += DRAWS * np.bincount(slots[slots < n], minlength=n)
+            # Patients whose proposal has missed a region begin anew, the others keep what they have.
+            while (poor := _poor(total, draws, restarts)).size:
+                attempts += 1
+                proposal = _with_missed(proposal, poor, total.heaviest, restarts[poor])
+                restarts[poor] += 1
+                for again in range(2):
+                    key = (seed, stream, attempts, 0, again)
+                    learned = adapted(flat, proposal, problem.samples, problem.form, key, poor)
+                    proposal = Proposal(*(_put(a, poor, b) for a, b in zip(proposal, learned, strict=True)))
+                repeats = max(sloped_rounds, padded // len(poor))
+                fresh = drawn(proposal, np.tile(poor, repeats), slopes, (seed, stream, attempts, rounds))
+                total, sloped = (_replaced(old, fresh, poor) for old in (total, sloped))
+                draws[poor] = DRAWS * repeats
+            effective = total.w**2 / total.w2
+            variance = np.maximum(1 / effective - 1 / draws, 0)
+            se = 2 * float(np.sqrt(variance.sum()))
+            if (se <= target_se and draws.sum() >= min_draws * n) or draws.sum() >= max_draws * n:
                 break
-            proposal = _with_missed(proposal, np.flatnonzero(poor), total.heaviest, restart)
-    assert total is not None
-    assert sloped is not None
+            if rounds >= sloped_rounds:
+                slots = _allot(np.sqrt(variance * draws), draws, padded)
     weight = total.w[:, None]
     mean = total.u / weight
     covariance = total.uu / weight[..., None] - mean[:, :, None] * mean[:, None, :]
@@ -353,14 +355,34 @@ def importance_sample(
     )
 
 
-def _with_missed(proposal: Proposal, missed: NDArray[np.int64], heaviest: FloatArray, restart: int) -> Proposal:
+def _poor(total: _Moments, draws: NDArray[np.int64], restarts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the patients who should begin anew."""
+    with np.errstate(invalid="ignore"):
+        well = total.w**2 / total.w2 >= POOR_SHARE * draws
+    return np.flatnonzero(~well & (restarts < MAX_RESTARTS))
+
+
+def _with_missed(
+    proposal: Proposal, missed: NDArray[np.int64], heaviest: FloatArray, restarts: NDArray[np.int64]
+) -> Proposal:
     """Return proposals in which a component of each patient that was ``missed`` moves to its heaviest draw."""
     weight, centre, factor = (np.array(part) for part in proposal)
-    k = 1 + restart % (weight.shape[1] - 1)
+    k = 1 + restarts % (weight.shape[1] - 1)
     weight[missed] = 1.0 / weight.shape[1]
     centre[missed, k] = heaviest[missed]
     factor[missed, k] = 0.5 * np.eye(factor.shape[-1])
     return Proposal(weight, centre, factor)
+
+
+def _put(array: FloatArray, places: NDArray[np.int64], values: FloatArray) -> FloatArray:
+    out = np.array(array)
+    out[places] = values
+    return out
+
+
+def _replaced(old: _Moments, fresh: _Moments, patients: NDArray[np.int64]) -> _Moments:
+    """Return sums in which those of some patients are fresh ones."""
+    return _Moments(*(_put(a, patients, b[patients]) for a, b in zip(old, fresh, strict=True)))
 
 
 def _allot(spread: FloatArray, draws: NDArray[np.int64], slots: int) -> NDArray[np.int64]:
@@ -374,27 +396,43 @@ def _allot(spread: FloatArray, draws: NDArray[np.int64], slots: int) -> NDArray[
     return np.repeat(np.arange(len(number)), number)
 
 
-def _add(total: _Moments | None, part: _Moments, owner: NDArray[np.int64], n: int) -> _Moments:
-    """Add the sums of some slots to those of their patients; every patient has some in the first part."""
-    top = np.full(n, -np.inf) if total is None else total.top.copy()
-    before = top.copy()
+def _of_owners(part: _Moments, owner: NDArray[np.int64], n: int) -> _Moments:
+    """Add the sums of some slots up to those of their patients ``(n, ...)``; one without a slot has nothing."""
+    top = np.full(n, -np.inf)
     np.maximum.at(top, owner, part.top)
-    with np.errstate(invalid="ignore"):
-        old = np.where(np.isfinite(before), np.exp(before - top), 0.0)
-        new = np.exp(part.top - top[owner])
+    best = part.top == top[owner]
+    heaviest = np.zeros((n, part.u.shape[1]))
+    heaviest[owner[best]] = part.heaviest[best]
 
-    def add(name: str, power: int = 1) -> FloatArray:
-        fresh = getattr(part, name)
-        shape = (-1,) + (1,) * (fresh.ndim - 1)
-        out = np.zeros((n, *fresh.shape[1:]))
-        if total is not None:
-            out += (old**power).reshape(shape) * getattr(total, name)
-        np.add.at(out, owner, (new**power).reshape(shape) * fresh)
+    def add(values: FloatArray) -> FloatArray:
+        out = np.zeros((n, *values.shape[1:]))
+        np.add.at(out, owner, values)
         return out
 
-    heaviest = np.zeros((n, part.u.shape[1])) if total is None else total.heaviest.copy()
-    for slot in np.flatnonzero((part.top >= top[owner]) & (part.top > before[owner])):
-        heaviest[owner[slot]] = part.heaviest[slot]
-    return _Moments(
-        top, add("w"), add("w2", 2), add("u"), add("uu"), add("score"), add("scores"), add("hessian"), heaviest
-    )
+    scaled = _scaled(part, _relative(part.top, top[owner]))
+    return _Moments(*(top, *map(add, scaled), heaviest))
+
+
+def _together(total: _Moments | None, fresh: _Moments) -> _Moments:
+    """Add the sums of each patient over further draws to those over earlier ones."""
+    if total is None:
+        return fresh
+    top = np.maximum(total.top, fresh.top)
+    sums = (_scaled(part, _relative(part.top, top)) for part in (total, fresh))
+    heaviest = np.where((fresh.top > total.top)[:, None], fresh.heaviest, total.heaviest)
+    return _Moments(*(top, *(a + b for a, b in zip(*sums, strict=True)), heaviest))
+
+
+def _relative(own: FloatArray, top: FloatArray) -> FloatArray:
+    """Return exp(own - top), 0 where nothing has any weight."""
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isfinite(own), np.exp(own - top), 0.0)
+
+
+def _scaled(part: _Moments, scale: FloatArray) -> list[FloatArray]:
+    """Return the sums of `_Moments`, without ``top`` and ``heaviest``, with weights times ``scale``."""
+    sums = []
+    for values, power in zip(part[1:-1], (1, 2, 1, 1, 1, 1, 1), strict=True):
+        by = (scale**power).reshape((-1,) + (1,) * (values.ndim - 1))
+        sums.append(np.where(by > 0, by * values, 0.0))
+    return sums

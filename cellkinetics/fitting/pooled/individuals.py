@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LEVELS = (2.5, 97.5)
 """Percentiles that are the ends of an interval."""
+AT_ONCE = 256
 QUANTITY_COLUMNS = (
     *("subject", "analyte", "occasion", "specimen", "quantity", "mode", "median", "sd", "ci_low", "ci_high"),
     *("unit", "status", "reason"),
@@ -89,5 +90,8 @@ def curve_bands(fit: PopulationFit, conditional: Conditional) -> tuple[FloatArra
     """Return the ends of the 95 % interval of each curve of `PopulationFit.curves`, ``(r, m)`` each."""
     rows = np.array([(unit, k) for unit, own in enumerate(fit.problem.profiles) for k in range(len(own))])
     time = np.stack([part[4] for part in fit.curve_parts])
-    low, high = np.exp(np.percentile(conditional.log_curves(rows, time), LEVELS, axis=1))
+    # Some profiles at a time: the curves of all draws of thousands of patients would take gigabytes.
+    pieces = [slice(first, first + AT_ONCE) for first in range(0, len(rows), AT_ONCE)]
+    parts = [np.percentile(conditional.log_curves(rows[piece], time[piece]), LEVELS, axis=1) for piece in pieces]
+    low, high = np.exp(np.concatenate(parts, axis=1))
     return low, high

@@ -168,35 +168,40 @@ def adapt(noise: Noise, x: jax.Array, first: Proposal, samples: Samples, *, form
     return jax.lax.map(patient, (noise, first, samples), batch_size=PATIENTS_AT_ONCE)
 
 
-def blocks_of(members: NDArray[np.int64], beyond: int) -> list[NDArray[np.int64]]:
-    """Split places of patients into blocks of one length, at most `MOST_PATIENTS`; the last is filled with ``beyond``.
+def blocks_of(members: NDArray[np.int64], padded: int) -> list[NDArray[np.int64]]:
+    """Split places of patients into blocks of one length, at most `MOST_PATIENTS`, whatever the number of members.
+
+    Args:
+        members: places.
+        padded: patients in the arrays, which the length of a block is made for; a block is filled up with this.
 
     Example:
-        >>> [len(block) for block in blocks_of(np.arange(5008), beyond=5008)]
+        >>> [len(block) for block in blocks_of(np.arange(5008), 5008)]
         [1680, 1680, 1680]
+        >>> [len(block) for block in blocks_of(np.array([7, 12]), 5008)]
+        [1680]
     """
-    number = -(-len(members) // MOST_PATIENTS)
-    size = blocks(-(-len(members) // number), PATIENT_BLOCK)
-    filled = np.full(number * size, beyond)
+    size = blocks(-(-padded // -(-padded // MOST_PATIENTS)), PATIENT_BLOCK)
+    number = -(-len(members) // size)
+    filled = np.full(number * size, padded)
     filled[: len(members)] = members
     return list(filled.reshape(number, size))
 
 
-def adapted(x: FloatArray, first: Proposal, samples: Samples, form: Form, key: tuple[int, ...]) -> Proposal:
-    """Return what `adapt` makes of proposals, with random numbers of the seed ``key``."""
-    n, d = np.shape(samples.y)[0], form.structure.n_latent
-    every = blocks_of(np.arange(n), beyond=n - 1)
+def adapted(
+    x: FloatArray, first: Proposal, samples: Samples, form: Form, key: tuple[int, ...], members: NDArray[np.int64]
+) -> Proposal:
+    """Return what `adapt` makes of the proposals of some patients, with random numbers of the seed ``key``."""
+    padded, d = np.shape(samples.y)[0], form.structure.n_latent
     parts = []
-    for number, members in enumerate(every):
-        own_key = (*key, number) if number else key
-        noise = standard_noise(own_key, len(members), ADAPT_ROUNDS * ADAPT_DRAWS, d)
-        own = (first, samples)
-        if len(every) > 1:
-            own = jax.tree.map(lambda a: np.asarray(a)[members], own)  # noqa: B023
+    for number, block in enumerate(blocks_of(members, padded)):
+        noise = standard_noise((*key, number) if number else key, len(block), ADAPT_ROUNDS * ADAPT_DRAWS, d)
+        places = np.minimum(block, padded - 1)
+        own = jax.tree.map(lambda a: np.asarray(a)[places], (first, samples))  # noqa: B023
         parts.append(adapt(noise, x, *own, form=form))
-    if len(parts) == 1:
-        return parts[0]
-    return Proposal(*(np.concatenate([np.asarray(a) for a in part])[:n] for part in zip(*parts, strict=True)))
+    return Proposal(
+        *(np.concatenate([np.asarray(a) for a in part])[: len(members)] for part in zip(*parts, strict=True))
+    )
 
 
 def carried(proposal: Proposal, before: Population, after: Population, samples: Samples, form: Form) -> Proposal:

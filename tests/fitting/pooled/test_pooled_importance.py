@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from wang_problem import CONSTANTS, OMEGA, SIGMA, VALUES, wang_problem
 
 from cellkinetics.data.cohort import Cohort
-from cellkinetics.fitting.pooled import proposal
+from cellkinetics.fitting.pooled import importance, proposal
 from cellkinetics.fitting.pooled.importance import importance_sample
 from cellkinetics.fitting.pooled.marginal import estimate_marginal, newton_step
 from cellkinetics.fitting.pooled.modes import search
@@ -73,7 +73,9 @@ def test_score_and_information_are_the_derivatives_of_the_marginal_likelihood():
     assert result.information == pytest.approx(0.5 * hessian, abs=0.02 * np.abs(hessian).max())
 
 
-def test_patients_in_several_blocks_have_the_likelihood_that_they_have_in_one(monkeypatch):
+@pytest.fixture(scope="module")
+def lines():
+    """41 patients with a problem, a vector, and its likelihood."""
     rng = np.random.default_rng(3)
     days = np.array([1.0, 3.0, 7.0, 14.0])
     effects = rng.standard_normal((41, 2)) * [0.5, 0.3]
@@ -81,18 +83,53 @@ def test_patients_in_several_blocks_have_the_likelihood_that_they_have_in_one(mo
     values = np.exp(mean + 0.3 * rng.standard_normal((41, 4)))
     problem = PooledProblem.from_cohort(Cohort.from_arrays([days.tolist()] * 41, values.tolist()), LINE)
     x = problem.pack({"c0": 50.0, "k": 0.2}, {"c0": 0.5, "k": 0.3}, (0.3,))
-    modes = modes_of(problem, x)
-    whole = importance_sample(problem, x, modes, seed=4, target_se=0.05)
+    return problem, x, importance_sample(problem, x, modes_of(problem, x), seed=4, target_se=0.05)
+
+
+def agree(one, other):
+    assert one.minus2ll == pytest.approx(other.minus2ll, abs=4 * np.hypot(one.mc_se, other.mc_se))
+    error = np.hypot(one.log_likelihood_se, other.log_likelihood_se)
+    np.testing.assert_array_less(np.abs(one.log_likelihood - other.log_likelihood), 5 * error + 1e-12)
+    noise = np.sqrt(np.diag(one.score_noise + other.score_noise))
+    np.testing.assert_array_less(np.abs(one.score - other.score), 5 * noise)
+
+
+def test_patients_in_several_blocks_have_the_likelihood_that_they_have_in_one(lines, monkeypatch):
+    problem, x, whole = lines
     monkeypatch.setattr(proposal, "MOST_PATIENTS", 20)
-    assert [len(block) for block in proposal.blocks_of(np.arange(48), beyond=48)] == [16, 16, 16]
-    parts = importance_sample(problem, x, modes, seed=4, target_se=0.05)
-    assert parts.minus2ll == pytest.approx(whole.minus2ll, abs=4 * np.hypot(parts.mc_se, whole.mc_se))
-    error = np.hypot(parts.log_likelihood_se, whole.log_likelihood_se)
-    np.testing.assert_array_less(np.abs(parts.log_likelihood - whole.log_likelihood), 5 * error + 1e-12)
+    assert [len(block) for block in proposal.blocks_of(np.arange(48), 48)] == [16, 16, 16]
+    parts = importance_sample(problem, x, modes_of(problem, x), seed=4, target_se=0.05)
+    agree(parts, whole)
     # Other random numbers: patients of the second and third block are not those of the first again.
     assert len(np.unique(parts.log_likelihood.round(6))) == 41
-    noise = np.sqrt(np.diag(parts.score_noise + whole.score_noise))
-    np.testing.assert_array_less(np.abs(parts.score - whole.score), 5 * noise)
+
+
+def test_only_patients_whose_proposal_missed_a_region_begin_anew(lines, monkeypatch):
+    problem, x, whole = lines
+    # At this share some patients have missed one, and some still have after all attempts.
+    share = whole.effective / whole.draws
+    monkeypatch.setattr(importance, "POOR_SHARE", float(np.quantile(share, 0.3)))
+    found = importance_sample(problem, x, modes_of(problem, x), seed=4, max_draws=1000)
+    once = importance_sample(problem, x, modes_of(problem, x), seed=4, max_draws=1000)
+    agree(found, whole)
+    monkeypatch.setattr(importance, "POOR_SHARE", 0.0)
+    plain = importance_sample(problem, x, modes_of(problem, x), seed=4, max_draws=1000)
+    np.testing.assert_array_equal(found.log_likelihood, once.log_likelihood)
+    again = found.log_likelihood != plain.log_likelihood
+    assert 0 < again.sum() < 41
+    # The same draws as without: nobody else pays for them.
+    assert (found.draws[~again] == plain.draws[~again]).all()
+    assert (found.draws[again] >= 1000).all()
+
+
+def test_a_proposal_that_is_far_off_is_found_out_and_mended(lines):
+    problem, x, whole = lines
+    weight, centre, factor = (np.array(part) for part in whole.proposal)
+    centre[7] += 40.0
+    factor[7] = 0.01 * np.eye(2)
+    found = importance_sample(problem, x, proposal.Proposal(weight, centre, factor), seed=5, target_se=0.05)
+    agree(found, whole)
+    assert found.effective[7] > 100
 
 
 def test_the_error_bar_is_right_over_many_seeds():

@@ -48,6 +48,9 @@ _CHANGE_POINTS = ("tmax", "tlag", "t0")
 class Fitting:
     """The fits of one cohort on their way: what every patient brings, and what came of it."""
 
+    symmetric = True
+    """Whether what is minimised stays the same when the phases of decline exchange their names."""
+
     def __init__(
         self, cohort: Cohort, model: Model, residual: Residual, starts: tuple[Mapping[str, float], ...]
     ) -> None:
@@ -69,7 +72,8 @@ class Fitting:
                 progress(n * done // max(total, 1), n)
 
         patients = [patient for i in range(n) if (patient := self.prepare(i)) is not None]
-        search(self.objective, patients, MINIMISERS[method](self.objective, self.data, self.prior), told)
+        minimise = MINIMISERS[method](self.objective, self.data, self.prior)
+        search(self.objective, patients, minimise, told, symmetric=self.symmetric)
         found = [patient for patient in patients if patient.best is not None]
         if intervals == "profile":
             self.profiled = profile(self.objective, found, self.data, self.prior)

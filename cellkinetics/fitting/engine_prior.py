@@ -26,6 +26,8 @@ from cellkinetics.models.residual import LOG_CONSTANT, Residual
 class FittingWithPrior(Fitting):
     """Fits with a population as prior."""
 
+    symmetric = False
+
     def __init__(
         self,
         cohort: Cohort,

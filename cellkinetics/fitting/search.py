@@ -70,14 +70,20 @@ class Patient:
 
 
 def search(
-    objective: Objective, patients: Sequence[Patient], minimise: Minimise, progress: Progress | None = None
+    objective: Objective,
+    patients: Sequence[Patient],
+    minimise: Minimise,
+    progress: Progress | None = None,
+    *,
+    symmetric: bool = True,
 ) -> None:
     """Find the optimum of every patient; the result stands in ``best``, ``ends`` and ``plan`` of each.
 
     1. The intervals of Tmax around the highest sample are searched, then further ones outward while the
        outermost is the best.
     2. The best end is searched from once more with the faster phase named contraction: bounds that stopped a
-       phase under the other's name no longer do.
+       phase under the other's name no longer do. The end is named so too where what is minimised is ``symmetric``,
+       the same with the names exchanged; a prior tells the phases apart.
     3. Where the plan has two phases of decline, one is tried: it is the fit if two are no better
        (`NO_GAIN`); else AICc decides whether the second is reported (see `Plan.one_phase`).
 
@@ -94,7 +100,7 @@ def search(
     found = [patient for patient in patients if np.isfinite(patient.ends[patient.place].value)]
     for patient in found:
         patient.best = patient.ends[patient.place]
-    _again(objective, found, minimise)
+    _again(objective, found, minimise, symmetric)
     _try_one_phase(objective, [patient for patient in found if patient.plan.simpler], minimise)
 
 
@@ -126,7 +132,7 @@ def _outward(patient: Patient) -> list[int]:
     return [n for n in (best - 1, best + 1) if 0 <= n < len(patient.plan.segments) and n not in patient.ends][:1]
 
 
-def _again(objective: Objective, patients: Sequence[Patient], minimise: Minimise) -> None:
+def _again(objective: Objective, patients: Sequence[Patient], minimise: Minimise, symmetric: bool) -> None:
     if not patients:
         return
     ends = _from_best(
@@ -136,7 +142,7 @@ def _again(objective: Objective, patients: Sequence[Patient], minimise: Minimise
         old = _best(patient)
         value, x = (float(ends.value[k]), ends.x[k]) if ends.value[k] <= old.value else (old.value, old.x)
         # The search may end where the names are exchanged, or no better than there by the last digit.
-        named = faster_phase_first(objective.model, x)
+        named = faster_phase_first(objective.model, x) if symmetric else x
         fits = bool(((named >= old.lower) & (named <= old.upper)).all())
         patient.best = End(value, named if fits else x, old.lower, old.upper)
 

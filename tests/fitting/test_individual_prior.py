@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -71,6 +72,24 @@ def test_lmfit_finds_the_same_modes(trial: Cohort, maps: IndividualFits) -> None
     for ours, theirs in zip(maps.fits[:2], alone, strict=True):
         np.testing.assert_allclose(theirs.theta, ours.theta, rtol=1e-3)
         assert theirs["minus2lp"].estimate == pytest.approx(ours["minus2lp"].estimate, abs=1e-4)
+
+
+@pytest.mark.parametrize("method", ["batch", "lmfit"])
+def test_a_prior_that_names_the_phases_the_other_way_round_keeps_its_names(
+    method: Literal["batch", "lmfit"], trial: Cohort, maps: IndividualFits
+) -> None:
+    typical, omega = dict(STEIN_2019.typical), dict(STEIN_2019.omega_sd)
+    typical |= {"alpha": typical["beta"], "beta": typical["alpha"], "fb": 1 - typical["fb"]}
+    omega |= {"alpha": omega["beta"], "beta": omega["alpha"]}
+    prior = PopulationPrior.given(typical, omega, STEIN_2019.residual_sd)
+    # Those whose alpha is a beta within its bounds too.
+    few = [k for k, one in enumerate(maps) if one.estimates["alpha"] < 0.4][:2]
+    turned = fit(trial.take(few), prior=prior, method=method)
+    for one, other in zip([maps.fits[k] for k in few], turned, strict=True):
+        assert other["minus2lp"].estimate == pytest.approx(one["minus2lp"].estimate, abs=1e-4)
+        there = other.estimates
+        for name, exchanged in {"alpha": there["beta"], "beta": there["alpha"], "fb": 1 - there["fb"]}.items():
+            assert exchanged == pytest.approx(one.estimates[name], rel=2e-3)
 
 
 def test_lmfit_view_minimises_samples_and_prior_together(maps: IndividualFits) -> None:

@@ -108,7 +108,7 @@ def _normal_ratio_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> 
 def _tail(z: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Return g = P(-|z|) exp(z^2/2), exp(-z^2/2), and their product P(-|z|)."""
     y = jnp.abs(z)
-    t = (y - 5.0) / (y + 5.0)
+    t = 1.0 - 10.0 / (y + 5.0)  # (y - 5)/(y + 5), and 1 where y is infinite
     g = jnp.full_like(t, _MILLS[-1])
     for coefficient in _MILLS[-2::-1]:
         g = g * t + coefficient

@@ -17,6 +17,7 @@ from cellkinetics.models.censoring import (
     log_ndtr,
     normal_curvature,
     normal_nll,
+    normal_ratio,
     student_curvature,
     student_log_cdf,
     student_nll,
@@ -59,6 +60,13 @@ def test_logarithm_of_the_normal_distribution_is_that_of_scipy_at_every_distance
     np.testing.assert_allclose(slope[far], -z[far] - 1 / z[far] + 2 / z[far] ** 3, rtol=1e-14)
     second = np.asarray(jax.vmap(jax.grad(jax.grad(log_ndtr)))(jnp.asarray(z)))
     np.testing.assert_allclose(second[here], -ratio[here] * (z[here] + ratio[here]), rtol=1e-9, atol=1e-12)
+
+
+def test_samples_infinitely_far_from_the_prediction_are_certain_or_impossible() -> None:
+    assert np.asarray(log_ndtr(jnp.array([jnp.inf, -jnp.inf]))).tolist() == [0.0, -np.inf]
+    assert np.asarray(normal_ratio(jnp.array([jnp.inf, -jnp.inf]))).tolist() == [0.0, np.inf]
+    assert nll(3.0, -np.inf, 0.5, 1) == 0.0
+    assert nll(3.0, np.inf, 0.5, 1) == np.inf
 
 
 @settings(deadline=None, max_examples=60)

@@ -19,10 +19,12 @@ from cellkinetics.models.programs import program
 FloatArray = NDArray[np.float64]
 
 MAX_STEPS = 80
+MAX_GAUSS_STEPS = 200
+"""Of the Gauss-Newton kind, which come close as quickly, and then go on slowly where a kink is near."""
 DECREMENT_TOLERANCE = 1e-12
 """A mode has settled when the next step promises less than this in the log density."""
-GAUSS_TOLERANCE = 1e-7
-"""The same where only Gauss-Newton steps are taken: within a thousandth of the patient's own uncertainty."""
+GAUSS_TOLERANCE = 1e-6
+"""The same where only Gauss-Newton steps are taken: within a few thousandths of the patient's own uncertainty."""
 DAMPING_LIMIT = 1e10
 CENTRES = 3
 WORTH_KEEPING = 8.0
@@ -138,7 +140,8 @@ def find_mode(
     unseen = Expansion(jnp.asarray(jnp.inf), jnp.zeros(d), jnp.eye(d))
     empty = jnp.eye(d) if exact else jnp.zeros((0, 0))
     first = _State(start, unseen, empty, jnp.asarray(5.0), jnp.asarray(0), jnp.asarray(False))
-    last = jax.lax.while_loop(lambda s: ~s.done & (s.step <= MAX_STEPS), advance, first)
+    most = MAX_STEPS if exact else MAX_GAUSS_STEPS
+    last = jax.lax.while_loop(lambda s: ~s.done & (s.step <= most), advance, first)
     return last.u, last.at.value, last.done
 
 

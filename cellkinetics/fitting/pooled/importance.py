@@ -294,7 +294,7 @@ def importance_sample(
         total: _Moments | None = None
         sloped: _Moments | None = None
         draws, restarts = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
-        slots, rounds, attempts = everyone, 0, 0
+        slots, rounds, attempts, shared = everyone, 0, 0, 0
         while True:
             rounds += 1
             with_slopes = slopes and rounds <= sloped_rounds
@@ -303,7 +303,9 @@ def importance_sample(
                 sloped = total
             assert sloped is not None
             draws += DRAWS * np.bincount(slots[slots < n], minlength=n)
-            # Patients whose proposal has missed a region begin anew, the others keep what they have.
+            shared += DRAWS * int((slots < n).sum())
+            # Patients whose proposal has missed a region begin anew, the others keep what they have. What they take
+            # more is their own: the others get as many draws as without them.
             while (poor := _poor(total, draws, restarts)).size:
                 attempts += 1
                 proposal = _with_missed(proposal, poor, total.heaviest, restarts[poor])
@@ -319,7 +321,7 @@ def importance_sample(
             effective = total.w**2 / total.w2
             variance = np.maximum(1 / effective - 1 / draws, 0)
             se = 2 * float(np.sqrt(variance.sum()))
-            if (se <= target_se and draws.sum() >= min_draws * n) or draws.sum() >= max_draws * n:
+            if (se <= target_se and shared >= min_draws * n) or shared >= max_draws * n:
                 break
             if rounds >= sloped_rounds:
                 slots = _allot(np.sqrt(variance * draws), draws, padded)

@@ -122,6 +122,16 @@ def test_only_patients_whose_proposal_missed_a_region_begin_anew(lines, monkeypa
     assert (found.draws[again] >= 1000).all()
 
 
+def test_a_patient_who_begins_anew_takes_no_draws_from_the_others(lines, monkeypatch):
+    problem, x, whole = lines
+    waiting = [np.array([7])]
+    monkeypatch.setattr(importance, "_poor", lambda *_: waiting.pop() if waiting else np.array([], dtype=int))
+    found = importance_sample(problem, x, whole.proposal, seed=4, target_se=10.0, min_draws=2000)
+    others = np.arange(41) != 7
+    assert found.draws[7] > 41_000
+    assert (found.draws[others] == 2000).all()
+
+
 def test_a_proposal_that_is_far_off_is_found_out_and_mended(lines):
     problem, x, whole = lines
     weight, centre, factor = (np.array(part) for part in whole.proposal)

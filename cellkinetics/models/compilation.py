@@ -23,8 +23,8 @@ _VARIABLE = "CELLKINETICS_CACHE_DIR"
 def compiled(function: Callable[..., Any], static_argnames: str | tuple[str, ...] = ()) -> Callable[..., Any]:
     """Return `jax.jit` of a function, with the options that make it quick to compile on a CPU.
 
-    Where the arguments hold millions of numbers it is a plain `jax.jit`, whose programs run faster, and so it is
-    inside another compiled function, whose options hold there.
+    Where the arguments hold millions of numbers it is a plain `jax.jit`, whose programs run faster, and so it is for
+    arguments that are traced, inside another compiled function, whose options hold there.
 
     Args:
         function: of arrays.

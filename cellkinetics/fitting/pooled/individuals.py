@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 LEVELS = (2.5, 97.5)
 """Percentiles that are the ends of an interval."""
 AT_ONCE = 256
+"""Profiles whose curves of all draws are held at a time."""
 QUANTITY_COLUMNS = (
     *("subject", "analyte", "occasion", "specimen", "quantity", "mode", "median", "sd", "ci_low", "ci_high"),
     *("unit", "status", "reason"),

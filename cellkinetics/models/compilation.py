@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 _QUICK = {"xla_cpu_use_fusion_emitters": False}
-"""XLA's newer generator of code for CPUs takes twice as long over our programs, which run up to a third faster."""
+"""XLA's newer generator of code for CPUs takes twice as long over our programs, which take a third less time to run."""
 _LARGE = 2_000_000
 """Numbers among the arguments of a call that takes so long that the slower compilation is worth its while."""
 _FOLDER = "cellkinetics"

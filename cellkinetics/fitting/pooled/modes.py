@@ -98,7 +98,7 @@ def find_mode(
     """Minimise one patient's `joint_nll` from one start; returns mode (d,), value, whether it settled.
 
     Newton steps on the exact Hessian, damped; where that is not positive definite, or not ``exact``, Gauss-Newton
-    ones, which take more steps and a third of the time to compile.
+    ones, which take more steps and less time to compile.
     """
     population = form.structure.unpack(x)
     d = start.shape[0]
